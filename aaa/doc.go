@@ -1,0 +1,2 @@
+// Package aaa (see design).
+package aaa

@@ -1,0 +1,88 @@
+package aaa
+
+import (
+	"context"
+	"time"
+
+	"radial/ipam"
+)
+
+// The engine's ports: what it needs of the world, each implemented by one
+// package that the engine does not know. An error of any of them is trouble,
+// not a decision: Authorize and Account hand it up, and the NAS gets silence.
+
+// PolicyReader reads the rows that decide about a user (store). Many callers
+// at once share a database trip. The rows are raw text (un-escaped).
+type PolicyReader interface {
+	// UserRows returns the rows of a user; a user without rows is no error.
+	UserRows(ctx context.Context, user string) (UserRows, error)
+	// GroupRows returns the rows of a group; a group without rows is no error.
+	GroupRows(ctx context.Context, group string) (GroupRows, error)
+}
+
+// Row is a row of radcheck, radreply, radgroupcheck or radgroupreply.
+type Row struct {
+	ID                   int64
+	Attribute, Op, Value string
+}
+
+// Membership is a row of radusergroup.
+type Membership struct {
+	ID       int64
+	Group    string
+	Priority int32
+}
+
+// UserRows is all that the tables hold of a user: radcheck and radreply
+// ordered by id, radusergroup ordered by priority, then id.
+type UserRows struct {
+	Check, Reply []Row
+	Groups       []Membership
+}
+
+// GroupRows is all that the tables hold of a group, ordered by id.
+type GroupRows struct {
+	Check, Reply []Row
+}
+
+// Addresses leases addresses (ipam.Allocator).
+type Addresses interface {
+	// Lease returns an address that is committed to the caller, or an error
+	// that is ipam.ErrPoolFull or ipam.ErrPoolUnknown, or trouble.
+	Lease(ctx context.Context, w ipam.Want) (ipam.Lease, error)
+}
+
+// SessionCounter counts sessions for Simultaneous-Use (store).
+type SessionCounter interface {
+	// OpenSessions counts the open rows of radacct with exactly this username,
+	// without those that began before their NAS's reloadtime in nasreload.
+	OpenSessions(ctx context.Context, user string) (int, error)
+}
+
+// PostAuthLog takes the outcome of logins (store). Log queues and does not
+// wait for the database; what a full queue drops is counted.
+type PostAuthLog interface {
+	Log(PostAuth)
+}
+
+// PostAuth is a row of radpostauth: FreeRADIUS's columns, then ours.
+type PostAuth struct {
+	User            string
+	Pass            string // "" unless postauth.passwords says otherwise
+	Reply           string // Access-Accept or Access-Reject
+	CalledStation   string
+	CallingStation  string
+	Class           string
+	At              time.Time
+	Reason          Reason
+	Detail          string
+	NAS             string // address in text form
+	NASPortID       string
+	FramedIPAddress string
+}
+
+// Ledger stores accounting records (store). Record returns after the commit:
+// nil means that the record is on stable storage.
+type Ledger interface {
+	Record(ctx context.Context, r *Record) error
+}

@@ -1,0 +1,2 @@
+// Package ipam (see design).
+package ipam

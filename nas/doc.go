@@ -1,0 +1,2 @@
+// Package nas (see design).
+package nas
