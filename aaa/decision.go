@@ -24,18 +24,18 @@ const (
 	ReasonNone             Reason = ""
 	ReasonUnknownUser      Reason = "unknown_user"
 	ReasonBadPassword      Reason = "bad_password"
-	ReasonNoPassword       Reason = "no_password"        // the user has no password attribute that could be checked
-	ReasonNoCredential     Reason = "no_credential"      // the request carries none
-	ReasonMethodImpossible Reason = "method_impossible"  // e.g. CHAP against a one-way hash
-	ReasonAuthType         Reason = "auth_type"          // Auth-Type names a method that does not fit or that we lack
-	ReasonAuthTypeReject   Reason = "auth_type_reject"   // Auth-Type := Reject
-	ReasonCheckFailed      Reason = "check_failed"       // a check row did not match, and nothing else gave a password
-	ReasonUnparsableItem   Reason = "unparsable_item"    // a row that cannot be read: attribute, operator or value
-	ReasonUnsupportedCheck Reason = "unsupported_check"  // a check item whose engine is not there
-	ReasonExpired          Reason = "expired"            // Expiration
-	ReasonOutsideHours     Reason = "outside_hours"      // Login-Time
-	ReasonSimultaneousUse  Reason = "simultaneous_use"   // Simultaneous-Use
-	ReasonBadUsername      Reason = "bad_username"       // filter_username
+	ReasonNoPassword       Reason = "no_password"       // the user has no password attribute that could be checked
+	ReasonNoCredential     Reason = "no_credential"     // the request carries none
+	ReasonMethodImpossible Reason = "method_impossible" // e.g. CHAP against a one-way hash
+	ReasonAuthType         Reason = "auth_type"         // Auth-Type names a method that does not fit or that we lack
+	ReasonAuthTypeReject   Reason = "auth_type_reject"  // Auth-Type := Reject
+	ReasonCheckFailed      Reason = "check_failed"      // a check row did not match, and nothing else gave a password
+	ReasonUnparsableItem   Reason = "unparsable_item"   // a row that cannot be read: attribute, operator or value
+	ReasonUnsupportedCheck Reason = "unsupported_check" // a check item whose engine is not there
+	ReasonExpired          Reason = "expired"           // Expiration
+	ReasonOutsideHours     Reason = "outside_hours"     // Login-Time
+	ReasonSimultaneousUse  Reason = "simultaneous_use"  // Simultaneous-Use
+	ReasonBadUsername      Reason = "bad_username"      // filter_username
 	ReasonPoolUnknown      Reason = "pool_unknown"
 	ReasonPoolFull         Reason = "pool_full"
 	ReasonReplyTooLong     Reason = "reply_too_long" // the reply does not fit into 4096 bytes
