@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// app is what every command shares: streams, output format, and the lazily
+// opened things (configuration, database, dictionaries). A command opens only
+// what it uses, so that `radial dictionary show` works without a database.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	format         string // "table" or "json": the global flag -o
+	now            func() time.Time
+}
+
+// newApp returns an app on the process's own streams.
+func newApp() *app {
+	return &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, format: formatTable, now: time.Now}
+}
+
+// actor names who changes something, for the audit: cli:<unix user>. Under
+// sudo it is the person, not root.
+func (a *app) actor() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return "cli:" + name
+	}
+	u, err := user.Current()
+	if err != nil {
+		return fmt.Sprintf("cli:%d", os.Getuid())
+	}
+	return "cli:" + u.Username
+}
+
+// The exit codes of every command.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// usageError marks an error as the caller's wrong use of flags or arguments.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exitCode maps an error of a command to the process's exit code.
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command "):
+		return exitUsage // cobra has no type for an unknown command
+	default:
+		return exitFailure
+	}
+}
+
+// execute runs root with args, tells an error on stderr and returns the exit
+// code. Wrong flags and arguments are usage errors.
+func (a *app) execute(ctx context.Context, root *cobra.Command, args []string) int {
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w; see %s --help", err, cmd.CommandPath())
+	})
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		if _, werr := fmt.Fprintf(a.stderr, "radial: %v\n", err); werr != nil {
+			return exitFailure
+		}
+	}
+	return exitCode(err)
+}
+
+// named is the Args of a command with exactly these positional arguments.
+func named(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		if len(args) > len(names) {
+			return usagef("%s: unexpected argument %q; usage: %s", cmd.CommandPath(), args[len(names)], cmd.UseLine())
+		}
+		return usagef("%s: %s is missing; usage: %s", cmd.CommandPath(), names[len(args)], cmd.UseLine())
+	}
+}
+
+// nounOf makes the parent command of a noun; alone or with an unknown verb it
+// is a usage error that lists the verbs.
+func nounOf(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short}
+	words := make([]string, len(verbs))
+	for i, v := range verbs {
+		words[i] = v.Name()
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("%s: unknown verb %q; one of: %s", cmd.CommandPath(), args[0], strings.Join(words, ", "))
+		}
+		return usagef("%s needs a verb: %s", cmd.CommandPath(), strings.Join(words, ", "))
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
