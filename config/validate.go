@@ -1,0 +1,25 @@
+package config
+
+import "path/filepath"
+
+// validate judges what one setting alone cannot.
+func validate(c *Config) []error {
+	var problems []error
+	if c.DataDir == "" {
+		problems = append(problems, Problem{Key: "data_dir", Want: "want a folder"})
+	} else if abs, err := filepath.Abs(c.DataDir); err == nil {
+		c.DataDir = abs
+	}
+	if c.Database.Pooler == "transaction" && c.Database.DirectURL == "" {
+		problems = append(problems, Problem{Key: "database.direct_url", Want: "needed with database.pooler: transaction, for LISTEN and locks"})
+	}
+	if c.Database.DirectURL != "" && c.Database.URL == "" {
+		problems = append(problems, Problem{Key: "database.url", Want: "needed where database.direct_url is given"})
+	}
+	if c.API.Listen != "" {
+		if err := checkAddress(c.API.Listen); err != nil {
+			problems = append(problems, Problem{Key: "api.listen", Value: c.API.Listen, Want: "want host:port such as 127.0.0.1:8080 (" + err.Error() + ")"})
+		}
+	}
+	return problems
+}
