@@ -116,20 +116,53 @@ ALTER TABLE radpostauth
     ADD COLUMN IF NOT EXISTS nasportid       text,
     ADD COLUMN IF NOT EXISTS framedipaddress inet;
 
--- FreeRADIUS's indexes, by its names, made only where no index on the same columns stands.
-CREATE INDEX IF NOT EXISTS radacct_active_session_idx ON radacct (acctuniqueid) WHERE acctstoptime IS NULL;
-CREATE INDEX IF NOT EXISTS radacct_bulk_close ON radacct (nasipaddress, acctstarttime) WHERE acctstoptime IS NULL;
-CREATE INDEX IF NOT EXISTS radacct_start_user_idx ON radacct (acctstarttime, username);
-CREATE INDEX IF NOT EXISTS radacct_calss_idx ON radacct (class);
-CREATE INDEX IF NOT EXISTS radcheck_username ON radcheck (username, attribute);
-CREATE INDEX IF NOT EXISTS radreply_username ON radreply (username, attribute);
-CREATE INDEX IF NOT EXISTS radgroupcheck_groupname ON radgroupcheck (groupname, attribute);
-CREATE INDEX IF NOT EXISTS radgroupreply_groupname ON radgroupreply (groupname, attribute);
-CREATE INDEX IF NOT EXISTS radusergroup_username ON radusergroup (username);
-CREATE INDEX IF NOT EXISTS radpostauth_username_idx ON radpostauth (username);
-CREATE INDEX IF NOT EXISTS radpostauth_class_idx ON radpostauth (class);
-CREATE INDEX IF NOT EXISTS nas_nasname ON nas (nasname);
+-- +goose StatementBegin
+DO $$
+DECLARE
+    ix   record;
+    name text;
+BEGIN
+    -- Until 3.0.15 or so radusergroup had no id. Appended, so that inserts without a list of columns still work.
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'radusergroup'::regclass AND attname = 'id' AND NOT attisdropped) THEN
+        IF EXISTS (SELECT FROM pg_index WHERE indrelid = 'radusergroup'::regclass AND indisprimary) THEN
+            ALTER TABLE radusergroup ADD COLUMN id serial UNIQUE;
+        ELSE
+            ALTER TABLE radusergroup ADD COLUMN id serial PRIMARY KEY;
+        END IF;
+    END IF;
 
--- Ours: what FreeRADIUS's schema is slow at (its issue 5628). No index has acctupdatetime, octets or the session time.
-CREATE INDEX IF NOT EXISTS radial_radacct_open_user_idx ON radacct (username) WHERE acctstoptime IS NULL;
-CREATE INDEX IF NOT EXISTS radial_radacct_user_start_idx ON radacct (username, acctstarttime DESC);
+    -- FreeRADIUS's indexes by its names, then ours: what its schema is slow at (its issue 5628). Made only where no index
+    -- on the same columns, with the same condition, stands under any name. None has acctupdatetime, octets or session time.
+    FOR ix IN SELECT * FROM (VALUES
+        ('radacct', 'radacct_active_session_idx', '{acctuniqueid}'::text[], '(acctstoptime IS NULL)'),
+        ('radacct', 'radacct_bulk_close', '{nasipaddress,acctstarttime}', '(acctstoptime IS NULL)'),
+        ('radacct', 'radacct_start_user_idx', '{acctstarttime,username}', NULL),
+        ('radacct', 'radacct_calss_idx', '{class}', NULL),
+        ('radcheck', 'radcheck_username', '{username,attribute}', NULL),
+        ('radreply', 'radreply_username', '{username,attribute}', NULL),
+        ('radgroupcheck', 'radgroupcheck_groupname', '{groupname,attribute}', NULL),
+        ('radgroupreply', 'radgroupreply_groupname', '{groupname,attribute}', NULL),
+        ('radusergroup', 'radusergroup_username', '{username}', NULL),
+        ('radpostauth', 'radpostauth_username_idx', '{username}', NULL),
+        ('radpostauth', 'radpostauth_class_idx', '{class}', NULL),
+        ('nas', 'nas_nasname', '{nasname}', NULL),
+        ('radacct', 'radial_radacct_open_user_idx', '{username}', '(acctstoptime IS NULL)'),
+        ('radacct', 'radial_radacct_user_start_idx', '{username,acctstarttime}', NULL)
+    ) v(tbl, idx, cols, pred) LOOP
+        CONTINUE WHEN EXISTS (
+            SELECT FROM pg_index i
+            WHERE i.indrelid = ix.tbl::regclass AND i.indisvalid AND i.indexprs IS NULL
+              AND pg_get_expr(i.indpred, i.indrelid) IS NOT DISTINCT FROM ix.pred
+              AND ix.cols = (SELECT array_agg(a.attname::text ORDER BY k.ord)
+                             FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
+                             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                             WHERE k.ord <= i.indnkeyatts));
+        name := ix.idx;
+        IF to_regclass(quote_ident(name)) IS NOT NULL THEN -- the name is taken by something else
+            name := 'radial_' || name;
+        END IF;
+        EXECUTE format('CREATE INDEX %I ON %I (%s)%s', name, ix.tbl,
+            (SELECT string_agg(quote_ident(c), ', ') FROM unnest(ix.cols) c), coalesce(' WHERE ' || ix.pred, ''));
+    END LOOP;
+END $$;
+-- +goose StatementEnd

@@ -1,8 +1,7 @@
--- What FreeRADIUS does not have. Texts in schema radial are raw (never =HH-escaped).
+-- What FreeRADIUS does not have. Texts in schema radial are raw (never =HH-escaped). The schema itself is made before the
+-- first migration, since the record of migrations stands in it.
 
 -- +goose Up
-CREATE SCHEMA IF NOT EXISTS radial;
-
 CREATE TABLE radial.settings (
     key        text PRIMARY KEY,
     value      text NOT NULL,

@@ -1,11 +1,12 @@
 -- Statement triggers that tell the policy cache and the table of devices what has changed. Payload on channel
 -- radial_policy: 'u<JSON array of usernames>', 'g<JSON array of groupnames>', or '*' (everything; also after TRUNCATE and
 -- above 2,000 names). On channel radial_nas: '*'. Names are as stored (FreeRADIUS's =HH escaping is not undone here).
+-- The functions run as their owner: whoever may write to radcheck need not know that schema radial is there.
 -- Never on radacct, radpostauth or radial.addresses: NOTIFY takes a lock at commit.
 
 -- +goose Up
 -- +goose StatementBegin
-CREATE FUNCTION radial.notify_names(kind text, names text[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION radial.notify_names(kind text, names text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     chunk text[] := '{}';
     size  integer := 0;
@@ -35,7 +36,7 @@ BEGIN
     PERFORM pg_notify('radial_policy', kind || to_json(chunk)::text);
 END $$;
 
-CREATE FUNCTION radial.policy_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION radial.policy_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 -- TG_ARGV: kind (u or g); the name's column is username or groupname. Transition tables are named newrows and oldrows.
 DECLARE
     names text[];
@@ -56,7 +57,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION radial.nas_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION radial.nas_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_notify('radial_nas', '*');
     RETURN NULL;

@@ -1,0 +1,336 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"radial/aaa"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Schema is the database schema of all that is not FreeRADIUS's, River's
+// tables included.
+const Schema = "radial"
+
+// migrateLock is the key of the advisory lock that migrations hold: "radial".
+const migrateLock int64 = 0x72616469616c
+
+// Statements that cannot be prepared.
+const (
+	ddlCreateSchema = `CREATE SCHEMA IF NOT EXISTS radial`
+)
+
+const (
+	sqlMigrateLock   = `SELECT pg_advisory_lock($1::bigint)`
+	sqlMigrateUnlock = `SELECT pg_advisory_unlock($1::bigint)`
+	sqlVersionNum    = `SELECT current_setting('server_version_num')::int`
+	// The schema that FreeRADIUS's tables stand in, or will be made in.
+	sqlHomeSchema = `
+SELECT coalesce(
+    (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('radacct')),
+    (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('radcheck')),
+    current_schema()::text, '')`
+	sqlHasTable       = `SELECT to_regclass($1::text) IS NOT NULL`
+	sqlSchemaVersions = `
+SELECT version_id::bigint, max(tstamp)::timestamptz FROM radial.goose_db_version
+WHERE is_applied AND version_id > 0 GROUP BY version_id ORDER BY version_id`
+)
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version int64
+	Name    string
+	Applied bool
+	At      time.Time // when it was applied
+}
+
+// MigrateReport says what Migrate did.
+type MigrateReport struct {
+	Applied  []Migration // our steps that were applied now
+	River    []int       // River's steps that were applied now
+	Adopted  bool        // FreeRADIUS's tables stood there before the first step
+	Escaping string      // as stored: safe-characters or raw
+	TimeZone string      // as stored
+}
+
+// Migrate brings the database to the schema of this version: FreeRADIUS's
+// tables (an existing database is adopted: what is missing is added, no row is
+// touched), ours, and River's. One process at a time does it; others wait.
+// A role that lacks rights gets a *RightsError before anything is done.
+func (db *DB) Migrate(ctx context.Context) (report MigrateReport, err error) {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return report, wrapErr("migrate: connect", err)
+	}
+	defer closeConn(conn)
+	if err := checkVersion(ctx, conn); err != nil {
+		return report, err
+	}
+	// Released with the connection, whatever happens.
+	if _, err := conn.Exec(ctx, sqlMigrateLock, migrateLock); err != nil {
+		return report, wrapErr("migrate: lock", err)
+	}
+	pool, err := db.migratePool(ctx, conn)
+	if err != nil {
+		return report, err
+	}
+	defer pool.Close()
+
+	pending, err := db.pending(ctx, conn)
+	if err != nil {
+		return report, err
+	}
+	if len(pending) > 0 {
+		if err := checkRights(ctx, conn, pool.Config().ConnConfig.RuntimeParams["search_path"]); err != nil {
+			return report, err
+		}
+		if pending[0].Version == 1 {
+			if err := conn.QueryRow(ctx, sqlHasTable, "radacct").Scan(&report.Adopted); err != nil {
+				return report, wrapErr("migrate", err)
+			}
+		}
+		if report.Applied, err = applyOurs(ctx, pool); err != nil {
+			return report, rightsErr(wrapErr("migrate", err), conn)
+		}
+	}
+	if report.River, err = applyRiver(ctx, pool); err != nil {
+		return report, rightsErr(wrapErr("migrate: river", err), conn)
+	}
+	report.Escaping, report.TimeZone, err = db.firstSettings(ctx, conn)
+	if err != nil {
+		return report, err
+	}
+	_, err = conn.Exec(ctx, sqlMigrateUnlock, migrateLock)
+	return report, wrapErr("migrate: unlock", err)
+}
+
+// closeConn closes a connection of our own. Close only fails to say goodbye to
+// a server that is gone, which changes nothing.
+func closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+}
+
+func checkVersion(ctx context.Context, conn *pgx.Conn) error {
+	var v int
+	if err := conn.QueryRow(ctx, sqlVersionNum).Scan(&v); err != nil {
+		return wrapErr("server version", err)
+	}
+	if v/10000 < MinVersion {
+		return fmt.Errorf("database: %w: PostgreSQL %d.%d is too old: want %d or newer", aaa.ErrInvalid, v/10000, v%10000, MinVersion)
+	}
+	return nil
+}
+
+// migratePool makes the few connections that migrations run on: past any
+// pooler, and with a search_path that leads to FreeRADIUS's tables alone.
+func (db *DB) migratePool(ctx context.Context, conn *pgx.Conn) (*pgxpool.Pool, error) {
+	var home string
+	if err := conn.QueryRow(ctx, sqlHomeSchema).Scan(&home); err != nil {
+		return nil, wrapErr("migrate: schema", err)
+	}
+	if home == "" {
+		return nil, fmt.Errorf("migrate: %w: search_path of the role names no schema that is there: want public", aaa.ErrInvalid)
+	}
+	cfg, err := pgxpool.ParseConfig(db.direct.ConnString())
+	if err != nil {
+		return nil, wrapErr("migrate", err)
+	}
+	cfg.ConnConfig = db.direct.Copy()
+	cfg.ConnConfig.RuntimeParams["search_path"] = pgx.Identifier{home}.Sanitize()
+	cfg.MaxConns = 3
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	return pool, wrapErr("migrate", err)
+}
+
+func applyOurs(ctx context.Context, pool *pgxpool.Pool) ([]Migration, error) {
+	if _, err := pool.Exec(ctx, ddlCreateSchema); err != nil {
+		return nil, err
+	}
+	std := stdlib.OpenDBFromPool(pool)
+	done, err := runGoose(ctx, std)
+	return done, errors.Join(err, std.Close())
+}
+
+func runGoose(ctx context.Context, std *sql.DB) ([]Migration, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, std, files,
+		goose.WithTableName(Schema+".goose_db_version"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, err
+	}
+	results, err := provider.Up(ctx)
+	var done []Migration
+	for _, r := range results {
+		if r.Error == nil {
+			done = append(done, Migration{Version: r.Source.Version, Name: migrationName(r.Source.Path), Applied: true, At: time.Now()})
+		}
+	}
+	return done, err
+}
+
+func riverMigrator(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
+	return rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: Schema, Logger: slog.New(slog.DiscardHandler)})
+}
+
+func applyRiver(ctx context.Context, pool *pgxpool.Pool) ([]int, error) {
+	m, err := riverMigrator(pool)
+	if err != nil {
+		return nil, err
+	}
+	res, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	if err != nil {
+		return nil, err
+	}
+	var done []int
+	for _, v := range res.Versions {
+		done = append(done, v.Version)
+	}
+	return done, nil
+}
+
+// embedded lists the migrations that this version brings, in order.
+func embedded() ([]Migration, error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var ms []Migration
+	for _, n := range names {
+		number, _, _ := strings.Cut(path.Base(n), "_")
+		v, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("migration %s: %w", n, err)
+		}
+		ms = append(ms, Migration{Version: v, Name: migrationName(n)})
+	}
+	return ms, nil
+}
+
+func migrationName(file string) string {
+	_, name, _ := strings.Cut(strings.TrimSuffix(path.Base(file), ".sql"), "_")
+	return name
+}
+
+// querier is a connection, a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// status lists our migrations with those that the database has.
+func status(ctx context.Context, q querier) ([]Migration, error) {
+	ms, err := embedded()
+	if err != nil {
+		return nil, err
+	}
+	var there bool
+	if err := q.QueryRow(ctx, sqlHasTable, Schema+".goose_db_version").Scan(&there); err != nil {
+		return nil, wrapErr("schema version", err)
+	}
+	if !there {
+		return ms, nil
+	}
+	rows, err := q.Query(ctx, sqlSchemaVersions)
+	if err != nil {
+		return nil, wrapErr("schema version", err)
+	}
+	applied, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m Migration, err error) {
+		m.Applied = true
+		return m, row.Scan(&m.Version, &m.At)
+	})
+	if err != nil {
+		return nil, wrapErr("schema version", err)
+	}
+	for _, a := range applied {
+		if i := indexOfVersion(ms, a.Version); i >= 0 {
+			ms[i].Applied, ms[i].At = true, a.At
+		} else {
+			a.Name = "of a newer version"
+			ms = append(ms, a)
+		}
+	}
+	return ms, nil
+}
+
+func indexOfVersion(ms []Migration, v int64) int {
+	for i, m := range ms {
+		if m.Version == v {
+			return i
+		}
+	}
+	return -1
+}
+
+func (db *DB) pending(ctx context.Context, q querier) ([]Migration, error) {
+	ms, err := status(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var pending []Migration
+	for _, m := range ms {
+		if !m.Applied {
+			pending = append(pending, m)
+		}
+	}
+	return pending, nil
+}
+
+// Status lists all migrations and whether the database has them; one that only
+// the database knows is of a newer version of Radial.
+func (db *DB) Status(ctx context.Context) ([]Migration, error) { return status(ctx, db.pool) }
+
+// CheckSchema is for a server that is told not to migrate: nil when the
+// database has all that this version needs (it may have more), else an
+// aaa.ErrInvalid that says what to do.
+func (db *DB) CheckSchema(ctx context.Context) error {
+	pending, err := db.pending(ctx, db.pool)
+	if err != nil {
+		return err
+	}
+	if len(pending) > 0 {
+		return fmt.Errorf("schema: %w: the database lacks migration %d (%s): run radial migrate up",
+			aaa.ErrInvalid, pending[0].Version, pending[0].Name)
+	}
+	m, err := riverMigrator(db.pool)
+	if err != nil {
+		return wrapErr("schema: river", err)
+	}
+	res, err := m.Validate(ctx, nil)
+	if err != nil {
+		return wrapErr("schema: river", err)
+	}
+	if !res.OK {
+		return fmt.Errorf("schema: %w: %s: run radial migrate up", aaa.ErrInvalid, strings.Join(res.Messages, "; "))
+	}
+	return nil
+}
+
+// isCode tells whether err is the server's error with that SQLSTATE.
+func isCode(err error, code string) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == code
+}
