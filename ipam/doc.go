@@ -1,2 +1,63 @@
-// Package ipam (see design).
+// Package ipam decides who gets which address. It holds no SQL and no sockets:
+// the rows of radial.addresses judge (package store), and what stands here is
+// the arithmetic of networks, the rules, and the allocator that proposes.
+//
+// The Allocator keeps for each pool a small window of addresses that were free
+// when it last looked: a hint. A login takes a few of them as candidates and
+// asks the rows to Claim one; concurrent logins share one transaction there. A
+// candidate that was taken meanwhile, by this server or another, costs another
+// try, never a double lease. A pool is full when the rows say so.
+//
+// # The caller of a lease
+//
+// A Caller is (username, normalised Calling-Station-Id, NAS, NAS-Port-Id or else
+// NAS-Port). Judge is this table, one test a row; "same" means all four:
+//
+//	row is       caller         session id         verdict
+//	-----------  -------------  -----------------  -------------------------------------------
+//	offered      same           any                Keep: the same lease, its offer begins anew
+//	offered      other          any                Pass
+//	offered,     user and MAC   any                Sticky
+//	  run out
+//	offered,     other          any                Pass (as a candidate it is free)
+//	  run out
+//	bound        same           same as the row's  Keep
+//	bound        same           absent, here or    Keep
+//	                            in the row
+//	bound        same, a MAC    another            TakeOver: the caller is back, its old session is dead
+//	             or port known
+//	bound        same, neither  another            Pass: a new lease
+//	             known
+//	bound        other          any                Pass
+//	free         user and MAC   any                Sticky: the last address again, at any NAS
+//	free         other          any                Pass (as a candidate it is free)
+//	reserved     any            any                Pass
+//
+// Keep goes before TakeOver, TakeOver before Sticky, Sticky before the
+// candidates. Stickiness chooses among free rows only.
+//
+// # The session of a lease
+//
+// Accounting binds, renews and releases by address. Settle is that table; a
+// newer session is one with a higher radacctid, and "ours" is said of a row whose
+// holder shares with the event the Acct-Session-Id and NAS, the user name (and no
+// other MAC), or the MAC and NAS.
+//
+//	event    row is                           verdict
+//	-------  -------------------------------  ------------------------------------------------
+//	Bind     free, or an offer run out        Bind: the session has it, whoever gave it
+//	Bind     offered, ours                    Bind
+//	Bind     offered, not ours                Conflict: not stolen
+//	Bind     bound, by this session           Renew
+//	Bind     bound, ours, by an older one     Replace: the older session is over
+//	Bind     bound, ours, by a newer one      Leave: a late packet
+//	Bind     bound, not ours                  Conflict
+//	Renew    free, offered                    as Bind: its Start was lost
+//	Renew    bound, by this session           Renew
+//	Renew    bound, by another, ours          Leave
+//	Renew    bound, not ours                  Conflict
+//	Release  bound, by this session           Release; back to an offer where a login has taken it over
+//	Release  offered, same session id, ours   Release: its Start was lost
+//	Release  anything else                    Leave
+//	any      reserved                         Leave
 package ipam

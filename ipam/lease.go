@@ -64,13 +64,14 @@ type PoolInfo struct {
 	VRF       int32
 	OfferTime time.Duration // life of an offer that no Start follows
 	LeaseTime time.Duration // life of a binding without interims, see design §8 on clocks
+	Networks  []netip.Prefix
 }
 
 // Try is one Want with the candidates that the allocator's hint proposes.
 type Try struct {
 	Want       Want
 	Pool       PoolInfo
-	Candidates []netip.Addr // in order of preference; the row decides
+	Candidates []netip.Addr // in order of preference; may be none: the caller's own lease or last address alone
 }
 
 // Claimed is the outcome of a Try; an invalid Address means that no candidate
