@@ -140,7 +140,7 @@ CREATE TABLE radial.addresses (
     PRIMARY KEY (vrf_id, address)
 ) WITH (fillfactor = 60);
 CREATE INDEX addresses_pool_free_idx ON radial.addresses (pool_id, address) WHERE state = 'free';
-CREATE INDEX addresses_holder_idx ON radial.addresses (username) WHERE username IS NOT NULL;
+CREATE INDEX addresses_holder_idx ON radial.addresses (username, mac) WHERE username IS NOT NULL;
 CREATE INDEX addresses_offer_idx ON radial.addresses (until) WHERE state = 'offered';
 CREATE INDEX addresses_session_idx ON radial.addresses (radacctid) WHERE radacctid IS NOT NULL;
 
