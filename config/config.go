@@ -1,8 +1,10 @@
 package config
 
 import (
+	"time"
+
 	"radial/api"
-	"radial/nas"
+	"radial/store"
 )
 
 // Config is all that an operator can set.
@@ -11,7 +13,8 @@ type Config struct {
 	DataDir string
 	Log     Log
 
-	Database Database
+	Database store.Options
+	Migrate  bool // database.migrate: whether serve applies migrations
 	API      api.Options
 }
 
@@ -21,21 +24,13 @@ type Log struct {
 	Format string // auto (console on a terminal, else json), console, json
 }
 
-// Database is where the tables are.
-type Database struct {
-	URL       nas.Secret
-	DirectURL nas.Secret
-	Pooler    string
-	MaxConns  int32
-	Migrate   bool
-}
-
 // Default is the configuration with nothing set.
 func Default() *Config {
 	return &Config{
 		DataDir:  "/var/lib/radial",
 		Log:      Log{Level: "info", Format: "auto"},
-		Database: Database{Pooler: "none", MaxConns: 16, Migrate: true},
+		Database: store.Options{Pooler: store.PoolerNone, MaxConns: 16, ConnectTimeout: 5 * time.Second, Escaping: "auto"},
+		Migrate:  true,
 		API:      api.DefaultOptions(),
 	}
 }

@@ -86,6 +86,18 @@ func duration(key string, p *time.Duration, lo, hi time.Duration, doc string) se
 		}), get: func() string { return p.String() }}
 }
 
+// zone is the name of a time zone, or empty.
+func zone(key string, p *string, doc string) setting {
+	return setting{key: key, doc: doc, want: "an IANA name such as Europe/Prague, or nothing",
+		set: one(func(s string) error {
+			if _, err := time.LoadLocation(s); err != nil {
+				return err
+			}
+			*p = s
+			return nil
+		}), get: func() string { return *p }}
+}
+
 // choice takes one of the given words.
 func choice[T ~string](key string, p *T, words []T, doc string) setting {
 	names := make([]string, len(words))

@@ -21,6 +21,7 @@ type app struct {
 	stdout, stderr io.Writer
 	format         string // "table" or "json": the global flag -o
 	now            func() time.Time
+	settings       settingFlags
 }
 
 // newApp returns an app on the process's own streams.
