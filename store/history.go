@@ -1,0 +1,77 @@
+package store
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/ipam"
+)
+
+// historyRow is a row of address_history to be written: a change of holder.
+type historyRow struct {
+	at      time.Time
+	key     leaseKey
+	pool    int64
+	action  string // bound, released, expired, taken_over, reserved or unreserved
+	holding ipam.Holding
+	reason  string
+}
+
+// queueHistory adds the insert of all rows to a batch.
+func queueHistory(b *pgx.Batch, rows []historyRow) {
+	if len(rows) == 0 {
+		return
+	}
+	n := len(rows)
+	ats, vrfs, addrs, pools := make([]time.Time, n), make([]int32, n), make([]netip.Addr, n), make([]int64, n)
+	actions, users, macs, nass := make([]string, n), make([]string, n), make([]string, n), make([]*netip.Addr, n)
+	ports, sessions, ids, reasons := make([]string, n), make([]string, n), make([]int64, n), make([]string, n)
+	for i, h := range rows {
+		ats[i], vrfs[i], addrs[i], pools[i], actions[i] = h.at, h.key.vrf, h.key.address, h.pool, h.action
+		c := h.holding.Caller
+		users[i], macs[i], nass[i], ports[i] = c.User, c.MAC, orNull(c.NAS), c.Port
+		sessions[i], ids[i], reasons[i] = h.holding.SessionID, h.holding.RadacctID, h.reason
+	}
+	b.Queue(sqlHistoryInsert, ats, vrfs, addrs, pools, actions, users, macs, nass, ports, sessions, ids, reasons)
+}
+
+// queueRows adds the update of all changed rows to a batch.
+func queueRows(b *pgx.Batch, rows []*leaseRow) {
+	var vrfs []int32
+	var addrs []netip.Addr
+	var states, users, macs, ports, sessions []string
+	var nass []*netip.Addr
+	var ids []int64
+	var since []*time.Time
+	for _, r := range rows {
+		if !r.changed {
+			continue
+		}
+		vrfs, addrs, states = append(vrfs, r.vrf), append(addrs, r.address), append(states, r.State.String())
+		users, macs = append(users, r.Caller.User), append(macs, r.Caller.MAC)
+		nass, ports = append(nass, orNull(r.Caller.NAS)), append(ports, r.Caller.Port)
+		sessions, ids, since = append(sessions, r.SessionID), append(ids, r.RadacctID), append(since, r.since)
+	}
+	if len(vrfs) > 0 {
+		b.Queue(sqlSettleWrite, vrfs, addrs, states, users, macs, nass, ports, sessions, ids, since)
+	}
+}
+
+// orNull gives NULL for the zero address.
+func orNull(a netip.Addr) *netip.Addr {
+	if !a.IsValid() {
+		return nil
+	}
+	a = a.Unmap().WithZone("")
+	return &a
+}
+
+// storable is a caller whose texts PostgreSQL can hold: NUL and bytes that are
+// no UTF-8 are written as =HH. Callers are compared in this form.
+func storable(c ipam.Caller) ipam.Caller {
+	return ipam.Caller{User: storableText(c.User), MAC: storableText(c.MAC), NAS: c.NAS.Unmap().WithZone(""), Port: storableText(c.Port)}
+}
+
+func storableText(s string) string { return NewEscaper(EscapingRaw).Escape(s) }
