@@ -1,0 +1,178 @@
+package aaa
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+// generation is one session as it truly was: what an ideal ledger would hold.
+type generation struct {
+	start, end int64 // end 0: never stopped
+	events     []*Record
+	octets     int64
+	last       int64
+}
+
+// drawSession draws a life: a Start, interims whose counters grow, perhaps a Stop.
+func drawSession(t *rapid.T, from int64) generation {
+	g := generation{start: from + rapid.Int64Range(20, 100).Draw(t, "gap")}
+	ip := netip.AddrFrom4([4]byte{100, 64, 0, byte(rapid.IntRange(1, 3).Draw(t, "ip"))})
+	add := func(st Status, at, session, octets int64) {
+		g.events = append(g.events, with(event(st, at, session, octets), func(r *Record) { r.FramedIP = ip }))
+		g.last = at
+	}
+	add(StatusStart, g.start, -1, -1)
+	now := g.start
+	for range rapid.IntRange(0, 5).Draw(t, "interims") {
+		now += rapid.Int64Range(1, 300).Draw(t, "interval")
+		g.octets += rapid.Int64Range(0, 1<<33).Draw(t, "octets")
+		add(StatusInterim, now, now-g.start, g.octets)
+	}
+	if rapid.Bool().Draw(t, "stops") {
+		now += rapid.Int64Range(1, 300).Draw(t, "tail")
+		g.octets += rapid.Int64Range(0, 1<<33).Draw(t, "octets")
+		g.end = now
+		add(StatusStop, now, now-g.start, g.octets)
+	}
+	return g
+}
+
+func rowOpts(ignore ...string) cmp.Options {
+	return cmp.Options{cmpopts.IgnoreFields(Session{}, append(ignore, "First")...), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})}
+}
+
+// In order, the row is what an ideal ledger would hold.
+func TestNextIsIdeal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var gens []generation
+		var events []*Record
+		from := int64(1_700_000_000)
+		for range rapid.IntRange(1, 3).Draw(t, "sessions") {
+			g := drawSession(t, from)
+			gens = append(gens, g)
+			events = append(events, g.events...)
+			from = g.last
+		}
+		row, retired, _ := fold(events...)
+		rows := append(retired, *row)
+		// A session of a Start alone that is started again is one session with a new time.
+		for i := 0; i < len(gens)-1; {
+			if len(gens[i].events) == 1 {
+				gens = slices.Delete(gens, i, i+1)
+				continue
+			}
+			i++
+		}
+		if len(rows) != len(gens) {
+			t.Fatalf("%d rows of %d sessions", len(rows), len(gens))
+		}
+		for i, g := range gens {
+			r := rows[i]
+			end := g.end
+			if i < len(gens)-1 && end == 0 {
+				end = g.last
+			}
+			if !r.Start.Equal(sec(g.start)) || deref(r.Input) != g.octets || r.Open() != (end == 0) || end != 0 && !r.Stop.Equal(sec(end)) {
+				t.Fatalf("session %d: row %+v, truth %+v", i, r, g)
+			}
+			if want := g.last - g.start; deref(r.SessionTime) != want {
+				t.Fatalf("session %d: session time %d, want %d", i, deref(r.SessionTime), want)
+			}
+		}
+	})
+}
+
+// Any prefix applied again changes nothing.
+func TestNextReplay(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var events []*Record
+		from := int64(1_700_000_000)
+		for range rapid.IntRange(1, 3).Draw(t, "sessions") {
+			g := drawSession(t, from)
+			events, from = append(events, g.events...), g.last
+		}
+		done := rapid.IntRange(1, len(events)).Draw(t, "done")
+		row, retired, _ := fold(events[:done]...)
+		from2 := rapid.IntRange(0, done-1).Draw(t, "from")
+		to2 := rapid.IntRange(from2, done).Draw(t, "to")
+		again := row
+		for _, ev := range events[from2:to2] {
+			tr := Next(again, ev)
+			if tr.Retired != nil {
+				t.Fatalf("replay of %+v retired a row", ev)
+			}
+			again = &tr.Row
+		}
+		if d := cmp.Diff(*row, *again, rowOpts()); d != "" {
+			t.Fatalf("replay of events %d to %d of %d changed the row (retired before: %d):\n%s", from2, to2, done, len(retired), d)
+		}
+	})
+}
+
+// The events of one session in any order, some of them twice, make the same
+// row; only acctinterval, and the texts of a Stop that came first, tell.
+func TestNextOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := drawSession(t, 1_700_000_000)
+		want, _, _ := fold(g.events...)
+		mixed := rapid.Permutation(append(slices.Clone(g.events), g.events[rapid.IntRange(0, len(g.events)-1).Draw(t, "twice")])).Draw(t, "order")
+		got, retired, _ := fold(mixed...)
+		if len(retired) != 0 {
+			t.Fatalf("order made %d retired rows", len(retired))
+		}
+		ignore := []string{"Interval"}
+		if g.end != 0 {
+			ignore = append(ignore, "ConnectInfoStop") // NULL where the Stop came first
+		}
+		if d := cmp.Diff(*want, *got, rowOpts(ignore...)); d != "" {
+			t.Fatalf("order matters (-in order +mixed):\n%s", d)
+		}
+	})
+}
+
+// Whatever comes, counters never shrink, times go on, and what is closed stays
+// so until the id is reused.
+func TestNextMonotonic(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var row *Session
+		for range rapid.IntRange(1, 30).Draw(t, "events") {
+			ev := event(rapid.SampledFrom([]Status{StatusOther, StatusStart, StatusInterim, StatusStop, StatusOn, StatusOff}).Draw(t, "status"),
+				rapid.Int64Range(1_700_000_000, 1_700_000_400).Draw(t, "at"),
+				rapid.Int64Range(-1, 200).Draw(t, "session"), rapid.Int64Range(-1, 50).Draw(t, "octets"))
+			tr := Next(row, ev)
+			if row == nil {
+				if tr.Row.UniqueID != "" {
+					row = &tr.Row
+				}
+				continue
+			}
+			old, now := row, &tr.Row
+			if tr.Outcome == Reused {
+				old = tr.Retired
+				if old.Open() || old.UniqueID == testID || now.UniqueID != testID || old.Stop.After(ev.At) {
+					t.Fatalf("reuse by %+v: retired %+v, row %+v", ev, old, now)
+				}
+				now = old
+				old = row
+			}
+			if deref(now.Input) < deref(old.Input) || deref(now.Output) < deref(old.Output) || deref(now.SessionTime) < deref(old.SessionTime) {
+				t.Fatalf("counters shrank: %+v after %+v", now, old)
+			}
+			if now.Update.Before(old.Update) || now.Stop.Before(old.Stop) || !old.Open() && now.Open() {
+				t.Fatalf("went back: %+v after %+v", now, old)
+			}
+			if tr.Outcome == Duplicate || tr.Outcome == Stale || tr.Outcome == Ignored {
+				if d := cmp.Diff(*row, tr.Row, rowOpts()); d != "" {
+					t.Fatalf("outcome %v changed the row:\n%s", tr.Outcome, d)
+				}
+			}
+			row = &tr.Row
+		}
+	})
+}
+
