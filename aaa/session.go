@@ -92,7 +92,8 @@ type Transition struct {
 //
 //   - an older event never overwrites what a newer one said, and counters and
 //     session time never shrink;
-//   - a Stop that is not newer than the row's end is a duplicate;
+//   - a Stop that is not newer than the row's end is a duplicate (where
+//     something else closed the row, its counters still count);
 //   - an address that a packet lacks is kept;
 //   - a Start (or an event whose session time says so) that begins after the
 //     row's end is a new session: it gets the id, the old row a RetiredID.
@@ -223,7 +224,7 @@ func stop(row *Session, ev *Record) Transition {
 		return Transition{Row: s, Outcome: Closed}
 	}
 	if !ev.At.After(row.Stop) {
-		return Transition{Row: s, Outcome: Duplicate}
+		return lateStop(row, ev)
 	}
 	if ev.beginsAfter(row) {
 		return reuse(row, ev)
@@ -240,6 +241,22 @@ func stop(row *Session, ev *Record) Transition {
 	}
 	if row.ConnectInfoStop != nil || ev.ConnectInfo != "" {
 		s.ConnectInfoStop = &ev.ConnectInfo
+	}
+	return Transition{Row: s, Outcome: Corrected}
+}
+
+// lateStop is a Stop that is not newer than the row's end: a duplicate. But a
+// row that was closed without a Stop (Accounting-On, a replaced session) still
+// learns what the session came to in the end; connectinfo_stop tells it.
+func lateStop(row *Session, ev *Record) Transition {
+	s := *row
+	if row.ConnectInfoStop != nil || ev.olderSession(row) {
+		return Transition{Row: s, Outcome: Duplicate}
+	}
+	grown := grow(&s.Input, ev.Input)
+	grown = grow(&s.Output, ev.Output) || grown
+	if !grown {
+		return Transition{Row: s, Outcome: Duplicate}
 	}
 	return Transition{Row: s, Outcome: Corrected}
 }

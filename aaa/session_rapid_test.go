@@ -175,4 +175,3 @@ func TestNextMonotonic(t *testing.T) {
 		}
 	})
 }
-

@@ -164,6 +164,10 @@ func TestNext(t *testing.T) {
 			edit(closed, func(s *Session) {
 				s.Input, s.Output, s.ConnectInfoStop, s.TerminateCause = num(0), num(0), nil, str("Admin-Reboot")
 			}), nil, Closed},
+		{"stop after nas on, of before", []*Record{start(100), event(StatusInterim, 160, 60, 5), event(StatusOn, 200, -1, -1), stop(190, 90, 9)},
+			edit(closed, func(s *Session) {
+				s.Interval, s.Input, s.Output, s.ConnectInfoStop, s.TerminateCause = num(60), num(9), num(18), nil, str(CauseNASReboot)
+			}), nil, Corrected},
 		{"nas on, started later", []*Record{start(100), event(StatusOn, 99, -1, -1)}, open, nil, Ignored},
 		{"nas on, lived on", []*Record{start(100), event(StatusInterim, 400, 300, 5), event(StatusOn, 200, -1, -1)},
 			edit(open, func(s *Session) {
