@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -210,6 +212,29 @@ func applyRiver(ctx context.Context, pool *pgxpool.Pool) ([]int, error) {
 		done = append(done, v.Version)
 	}
 	return done, nil
+}
+
+// SchemaDigest identifies the schema that Migrate makes: another one for other
+// migrations of ours or of River's.
+func SchemaDigest() (string, error) {
+	h := sha256.New()
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return "", err
+	}
+	for _, n := range names {
+		text, err := migrations.ReadFile(n)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %d\n%s", n, len(text), text)
+	}
+	m, err := riverMigrator(nil)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(h, "river %d", len(m.AllVersions()))
+	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
 // embedded lists the migrations that this version brings, in order.
