@@ -1,0 +1,319 @@
+package aaa
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Account is all that the database holds of a subscriber at one moment: our
+// row, if there is one, and his rows of FreeRADIUS's tables, whoever wrote
+// them.
+type Account struct {
+	Name       string
+	Subscriber *Subscriber // nil: known to FreeRADIUS's tables alone, or to none
+	Rows       []StoredRow // radcheck, radreply and radusergroup, each in its order
+	Lost       []LostRow
+	// Packages are the groups among Rows that are packages of ours.
+	Packages []string
+}
+
+// Exists tells whether anything that lets him log in is there: a mere group
+// membership is not.
+func (a *Account) Exists() bool {
+	return a.Subscriber != nil || slices.ContainsFunc(a.Rows, func(r StoredRow) bool { return r.Table != TableUserGroup })
+}
+
+// AccountDelta is what a change writes.
+type AccountDelta struct {
+	Save   *Subscriber // the row to write, or nil
+	Remove bool        // the row goes
+	Rows   RowDelta
+	Audit  Audit // nil: nothing changes, so nothing is written
+}
+
+// SubscriberChange is what an operator says of a subscriber. Nil fields are
+// left as they are.
+type SubscriberChange struct {
+	Password     *Item // a password attribute for radcheck, see PasswordItem
+	PasswordType string
+	Package      *string // "" takes it away
+	Status       *SubscriberStatus
+	ServiceType  *ServiceType
+	StaticIP     *netip.Addr // the zero Addr takes it away
+	Expires      *time.Time  // the zero Time takes it away
+	Email        *string
+	Comment      *string
+	AddGroups    []GroupItem
+	DelGroups    []string
+	AddChecks    []Item
+	DelChecks    []string // attributes
+	AddReplies   []Item
+	DelReplies   []string // attributes
+}
+
+// PasswordItem makes the radcheck row of a password: kind is one of
+// HashPassword's.
+func PasswordItem(kind, password string) (*Item, error) {
+	if password == "" {
+		return nil, fmt.Errorf("password is empty: it would never match: %w", ErrInvalid)
+	}
+	attribute, value, err := HashPassword(kind, password)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return &Item{Attribute: attribute, Op: ":=", Value: QuoteValue(value)}, nil
+}
+
+// AddSubscriber makes a new subscriber. pkg is the package that c names, or
+// nil; its validity sets the expiry unless c does.
+func (p *Provisioner) AddSubscriber(c SubscriberChange, pkg *Package) func(Account) (AccountDelta, error) {
+	return func(acc Account) (AccountDelta, error) {
+		switch {
+		case acc.Subscriber != nil:
+			return AccountDelta{}, fmt.Errorf("user %q exists already; change it with user set: %w", acc.Name, ErrConflict)
+		case acc.Exists():
+			return AccountDelta{}, fmt.Errorf("user %q stands in FreeRADIUS's tables already; change it with user set: %w", acc.Name, ErrConflict)
+		}
+		if c.Expires == nil && pkg != nil && pkg.ValidityDays > 0 {
+			end := p.Now().Add(time.Duration(pkg.ValidityDays) * 24 * time.Hour).Truncate(time.Second)
+			c.Expires = &end
+		}
+		if err := p.takePassword(&c); err != nil {
+			return AccountDelta{}, err
+		}
+		if c.Password == nil && !slices.ContainsFunc(c.AddChecks, func(it Item) bool { return strings.EqualFold(it.Attribute, "Auth-Type") }) {
+			return AccountDelta{}, fmt.Errorf("user %q: no password: nobody could log in: %w", acc.Name, ErrInvalid)
+		}
+		return p.change(acc, c, pkg)
+	}
+}
+
+// SetSubscriber changes what c names and nothing else. What it names is
+// written over, whoever wrote it.
+func (p *Provisioner) SetSubscriber(c SubscriberChange, pkg *Package) func(Account) (AccountDelta, error) {
+	return func(acc Account) (AccountDelta, error) {
+		if !acc.Exists() {
+			return AccountDelta{}, fmt.Errorf("user %q: %w", acc.Name, ErrNotFound)
+		}
+		if err := p.takePassword(&c); err != nil {
+			return AccountDelta{}, err
+		}
+		return p.change(acc, c, pkg)
+	}
+}
+
+// DeleteSubscriber removes a subscriber and every row that FreeRADIUS's tables
+// have of him: a row that stayed could still let him in.
+func (p *Provisioner) DeleteSubscriber(acc Account) (AccountDelta, error) {
+	if acc.Subscriber == nil && len(acc.Rows) == 0 {
+		return AccountDelta{}, fmt.Errorf("user %q: %w", acc.Name, ErrNotFound)
+	}
+	d := AccountDelta{Remove: acc.Subscriber != nil, Rows: RowDelta{Delete: acc.Rows, Forget: acc.Lost}, Audit: Audit{}}
+	d.Audit.noteRows(&d.Rows)
+	return d, nil
+}
+
+// SyncSubscriber repairs the projection: it adds what was never projected and
+// removes rows of ours that nothing asks for any more. Drift is reported, and
+// with force taken back.
+func (p *Provisioner) SyncSubscriber(force bool) func(Account) (AccountDelta, error) {
+	return func(acc Account) (AccountDelta, error) {
+		if !acc.Exists() {
+			return AccountDelta{}, fmt.Errorf("user %q: %w", acc.Name, ErrNotFound)
+		}
+		if acc.Subscriber == nil {
+			return AccountDelta{}, nil
+		}
+		var d AccountDelta
+		d.Rows = reconcile(p.project(acc.Subscriber, passwordsOf(acc.Rows)), acc.Rows, acc.Lost, overwrite{force: force})
+		if !d.Rows.Empty() {
+			d.Audit = Audit{"inserted": len(d.Rows.Insert), "updated": len(d.Rows.Update), "deleted": len(d.Rows.Delete)}
+			d.Audit.noteRows(&d.Rows)
+		}
+		return d, nil
+	}
+}
+
+func (p *Provisioner) project(s *Subscriber, passwords []Item) []ProjectedRow {
+	return ProjectSubscriber(s, passwords, p.Now(), p.Zone)
+}
+
+// passwordsOf returns the passwords that we projected, as they stand: radcheck
+// alone has them, so that a changed one is right as it is.
+func passwordsOf(rows []StoredRow) []Item {
+	var items []Item
+	for _, r := range rows {
+		if r.Table == TableCheck && r.Digest != "" && IsPasswordAttribute(r.Attribute) {
+			items = append(items, r.Item)
+		}
+	}
+	return items
+}
+
+// takePassword moves a password that was given as a check item to where it
+// belongs, and holds all items to the dictionary.
+func (p *Provisioner) takePassword(c *SubscriberChange) error {
+	checks := c.AddChecks[:0:0]
+	for _, it := range p.normalItems(c.AddChecks) {
+		if err := p.checkItem(TableCheck, it); err != nil {
+			return err
+		}
+		if !IsPasswordAttribute(it.Attribute) {
+			checks = append(checks, it)
+			continue
+		}
+		if c.Password != nil || it.Op != ":=" {
+			return fmt.Errorf("check %s: one password with := can be given: %w", it.Attribute, ErrInvalid)
+		}
+		c.Password, c.PasswordType = &it, "other"
+	}
+	c.AddChecks = checks
+	for _, it := range c.AddReplies {
+		if err := p.replyItem(TableReply, it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change is what add and set have in common.
+func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (AccountDelta, error) {
+	before := acc.Subscriber
+	if before == nil {
+		before = &Subscriber{Name: acc.Name, Status: SubscriberActive, ServiceType: ServicePPPoE, PasswordType: "other"}
+	}
+	after, err := c.apply(*before)
+	if err != nil {
+		return AccountDelta{}, err
+	}
+	if err := validSubscriber(&after); err != nil {
+		return AccountDelta{}, err
+	}
+	if c.Package != nil && *c.Package != "" && *c.Package != before.Package && pkg != nil && pkg.Status != PackageActive {
+		return AccountDelta{}, fmt.Errorf("package %q is inactive: it is not given to anyone new: %w", pkg.Name, ErrConflict)
+	}
+	passwords := passwordsOf(acc.Rows)
+	if c.Password != nil {
+		passwords = []Item{*c.Password}
+	}
+	d := AccountDelta{Rows: reconcile(p.project(&after, passwords), acc.Rows, acc.Lost, overwrite{claims: c.claims(acc, before, &after)})}
+	if acc.Subscriber == nil {
+		d.Audit, err = diff(nil, maskedSubscriber(after))
+	} else {
+		d.Audit, err = diff(maskedSubscriber(*before), maskedSubscriber(after))
+	}
+	if err != nil {
+		return AccountDelta{}, err
+	}
+	if c.Password != nil {
+		d.Audit["password"] = "set"
+	}
+	d.Audit.noteRows(&d.Rows)
+	if len(d.Audit) == 0 && d.Rows.Empty() {
+		d.Audit = nil
+		return d, nil
+	}
+	d.Save = &after
+	return d, nil
+}
+
+// apply gives s the fields that c names.
+func (c *SubscriberChange) apply(s Subscriber) (Subscriber, error) {
+	assign(&s.Package, c.Package)
+	assign(&s.Status, c.Status)
+	assign(&s.ServiceType, c.ServiceType)
+	assign(&s.StaticIP, c.StaticIP)
+	assign(&s.Email, c.Email)
+	assign(&s.Comment, c.Comment)
+	if c.Password != nil {
+		s.PasswordType = c.PasswordType
+	}
+	if c.Expires != nil {
+		s.Expires = nil
+		if !c.Expires.IsZero() {
+			s.Expires = c.Expires
+		}
+	}
+	groups := s.Groups[:0:0]
+	named := func(name string) bool {
+		return slices.Contains(c.DelGroups, name) || slices.ContainsFunc(c.AddGroups, func(g GroupItem) bool { return g.Group == name })
+	}
+	for _, g := range s.Groups {
+		if !named(g.Group) {
+			groups = append(groups, g)
+		}
+	}
+	s.Groups = append(groups, c.AddGroups...)
+	var err error
+	if s.Checks, err = mergeItems(s.Checks, c.AddChecks, c.DelChecks, false); err != nil {
+		return s, err
+	}
+	s.Replies, err = mergeItems(s.Replies, c.AddReplies, c.DelReplies, true)
+	return s, err
+}
+
+// assign gives *field the value, if there is one.
+func assign[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// claims are the keys that a change names.
+func (c *SubscriberChange) claims(acc Account, before, after *Subscriber) map[rowKey]bool {
+	claims := map[rowKey]bool{}
+	if c.Password != nil {
+		for name := range passwordAttributes {
+			claims[rowKey{TableCheck, name}] = true
+		}
+	}
+	if c.Package != nil {
+		// Whoever put him into a package of ours: he has one, the named one.
+		for _, g := range append([]string{before.Package, after.Package}, acc.Packages...) {
+			if !slices.ContainsFunc(after.Groups, func(o GroupItem) bool { return o.Group == g }) {
+				claims[rowKey{TableUserGroup, g}] = true
+			}
+		}
+	}
+	if c.Status != nil {
+		claims[rowKey{TableCheck, "auth-type"}] = true
+		if *c.Status != SubscriberActive {
+			claims[rowKey{TableReply, "fall-through"}] = true
+		}
+	}
+	if c.StaticIP != nil {
+		claims[rowKey{TableReply, "framed-ip-address"}] = true
+		claims[rowKey{TableReply, "framed-ipv6-address"}] = true
+	}
+	if c.Expires != nil {
+		claims[rowKey{TableCheck, "expiration"}] = true
+	}
+	for _, g := range c.AddGroups {
+		claims[rowKey{TableUserGroup, g.Group}] = true
+	}
+	for _, g := range c.DelGroups {
+		claims[rowKey{TableUserGroup, g}] = true
+	}
+	claimItems(claims, TableCheck, c.AddChecks, c.DelChecks, false)
+	claimItems(claims, TableReply, c.AddReplies, c.DelReplies, true)
+	return claims
+}
+
+// maskedSubscriber hides secrets among the items.
+func maskedSubscriber(s Subscriber) *Subscriber {
+	s.Checks, s.Replies = maskedItems(s.Checks), maskedItems(s.Replies)
+	return &s
+}
+
+func maskedItems(items []Item) []Item {
+	out := slices.Clone(items)
+	for i := range out {
+		if IsPasswordAttribute(out[i].Attribute) {
+			out[i].Value = "***"
+		}
+	}
+	return out
+}

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+)
+
+// Change says who changes something, and what the audit is to call it.
+type Change struct {
+	Actor  string // cli:root, api:token-name, job:name
+	Action string // noun.verb: user.add, package.set, nas.del, …
+	DryRun bool   // everything is computed and tried, and nothing is kept
+}
+
+// sqlLockKey takes a lock that lasts as long as the transaction: two changes
+// of the same thing come one after the other, also where no row is there yet.
+const sqlLockKey = `SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))`
+
+var (
+	errDryRun = errors.New("dry run")
+	// errRaced says that a row was changed under our hands by somebody who
+	// does not take our locks, such as psql.
+	errRaced = fmt.Errorf("somebody changed a row at the same moment; try again: %w", aaa.ErrConflict)
+)
+
+// change runs one change as one transaction (design "One transaction for a
+// change"): under the lock of the thing named by key, f reads what stands
+// there, decides by a pure function, and writes; the audit row goes with it.
+// A nil audit means that nothing changes. Jobs are to be enqueued here, too.
+func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx) (aaa.Audit, error)) error {
+	noun, _, _ := strings.Cut(c.Action, ".")
+	var err error
+	for range 3 {
+		err = db.inTx(ctx, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, sqlLockKey, noun+":"+key); err != nil {
+				return wrapErr(c.Action+" "+key, err)
+			}
+			audit, err := f(tx)
+			if err != nil {
+				return err
+			}
+			if audit != nil {
+				if err := writeAudit(ctx, tx, c, key, audit); err != nil {
+					return err
+				}
+			}
+			if c.DryRun {
+				return errDryRun
+			}
+			return nil
+		})
+		if !errors.Is(err, errRaced) {
+			break
+		}
+	}
+	if errors.Is(err, errDryRun) {
+		return nil
+	}
+	return wrapPlain(c.Action+" "+key, err)
+}
+
+// wrapPlain adds the operation to errors that carry no sentinel yet; the
+// others say already what they are about.
+func wrapPlain(op string, err error) error {
+	for _, sentinel := range []error{aaa.ErrNotFound, aaa.ErrConflict, aaa.ErrInvalid, aaa.ErrUnavailable} {
+		if errors.Is(err, sentinel) {
+			return err
+		}
+	}
+	return wrapErr(op, err)
+}

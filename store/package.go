@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+)
+
+const (
+	packageColumns = `
+id, name, description, coalesce(rate_down, 0), coalesce(rate_up, 0), coalesce(pool, ''),
+coalesce(session_timeout, 0)::bigint, coalesce(idle_timeout, 0)::bigint, coalesce(interim_interval, 0)::bigint, simultaneous_use::bigint,
+coalesce(price::text, ''), billing_cycle, coalesce(validity_days, 0)::bigint, status, checks, replies, created_at, updated_at
+FROM radial.packages`
+
+	sqlPackageGet  = `SELECT` + packageColumns + ` WHERE name = $1::text`
+	sqlPackageList = `SELECT` + packageColumns + ` ORDER BY name COLLATE "C"`
+	sqlPackageSave = `
+INSERT INTO radial.packages (name, description, rate_down, rate_up, pool, session_timeout, idle_timeout, interim_interval, simultaneous_use,
+    price, billing_cycle, validity_days, status, checks, replies)
+VALUES ($1::text, $2::text, nullif($3::bigint, 0), nullif($4::bigint, 0), nullif($5::text, ''), nullif($6::int, 0), nullif($7::int, 0),
+    nullif($8::int, 0), $9::int, nullif($10::text, '')::numeric, $11::text, nullif($12::int, 0), $13::text, $14::jsonb, $15::jsonb)
+ON CONFLICT (name) DO UPDATE SET description = excluded.description, rate_down = excluded.rate_down, rate_up = excluded.rate_up,
+    pool = excluded.pool, session_timeout = excluded.session_timeout, idle_timeout = excluded.idle_timeout,
+    interim_interval = excluded.interim_interval, simultaneous_use = excluded.simultaneous_use, price = excluded.price,
+    billing_cycle = excluded.billing_cycle, validity_days = excluded.validity_days, status = excluded.status,
+    checks = excluded.checks, replies = excluded.replies, updated_at = now()`
+	sqlPackageDelete      = `DELETE FROM radial.packages WHERE name = $1::text`
+	sqlPackageSubscribers = `
+SELECT count(*)::int FROM radial.subscribers s JOIN radial.packages p ON p.id = s.package_id WHERE p.name = $1::text`
+	sqlPackageMembers = `
+SELECT count(*)::int FROM radusergroup g
+WHERE g.groupname = $1::text AND NOT EXISTS
+    (SELECT FROM radial.projection p WHERE p.tbl = 'radusergroup' AND p.row_id = g.id AND p.owner LIKE 'user:%')`
+)
+
+// ChangePackage runs one change of a package, as ChangeSubscriber does one of
+// a subscriber.
+func (db *DB) ChangePackage(ctx context.Context, c Change, name string, f func(aaa.PackageState) (aaa.PackageDelta, error)) (aaa.PackageDelta, error) {
+	var d aaa.PackageDelta
+	err := db.change(ctx, c, name, func(tx pgx.Tx) (aaa.Audit, error) {
+		state, err := packageState(ctx, tx, name)
+		if err != nil {
+			return nil, err
+		}
+		if d, err = f(state); err != nil || d.Audit == nil {
+			return nil, err
+		}
+		switch {
+		case d.Remove:
+			_, err = tx.Exec(ctx, sqlPackageDelete, name)
+		case d.Save != nil:
+			p := d.Save
+			_, err = tx.Exec(ctx, sqlPackageSave, p.Name, p.Description, p.RateDown, p.RateUp, p.Pool, p.SessionTimeout, p.IdleTimeout,
+				p.InterimInterval, p.SimultaneousUse, p.Price, string(p.BillingCycle), p.ValidityDays, string(p.Status),
+				orEmpty(p.Checks), orEmpty(p.Replies))
+		}
+		if err != nil {
+			return nil, wrapErr("package "+name, err)
+		}
+		return d.Audit, applyRows(ctx, tx, groupRows(name), &d.Rows)
+	})
+	if err != nil {
+		return aaa.PackageDelta{}, err
+	}
+	return d, nil
+}
+
+// PackageState returns all that the database holds of a package and of the
+// group of its name; one that is nowhere is no error.
+func (db *DB) PackageState(ctx context.Context, name string) (aaa.PackageState, error) {
+	return packageState(ctx, db.pool, name)
+}
+
+func packageState(ctx context.Context, q querier, name string) (aaa.PackageState, error) {
+	s := aaa.PackageState{Name: name}
+	op := "package " + name
+	rows, err := q.Query(ctx, sqlPackageGet, name)
+	if err != nil {
+		return s, wrapErr(op, err)
+	}
+	all, err := pgx.CollectRows(rows, scanPackage)
+	if err != nil {
+		return s, wrapErr(op, err)
+	}
+	if len(all) > 0 {
+		s.Package = &all[0]
+	}
+	if s.Rows, s.Lost, err = rowsOf(ctx, q, groupRows(name), aaa.TableGroupCheck, aaa.TableGroupReply); err != nil {
+		return s, err
+	}
+	if err := q.QueryRow(ctx, sqlPackageSubscribers, name).Scan(&s.Subscribers); err != nil {
+		return s, wrapErr(op, err)
+	}
+	return s, wrapErr(op, q.QueryRow(ctx, sqlPackageMembers, name).Scan(&s.Members))
+}
+
+// Package returns the package of a name, or aaa.ErrNotFound.
+func (db *DB) Package(ctx context.Context, name string) (aaa.Package, error) {
+	rows, err := db.pool.Query(ctx, sqlPackageGet, name)
+	if err != nil {
+		return aaa.Package{}, wrapErr("package "+name, err)
+	}
+	all, err := pgx.CollectRows(rows, scanPackage)
+	if err != nil {
+		return aaa.Package{}, wrapErr("package "+name, err)
+	}
+	if len(all) == 0 {
+		return aaa.Package{}, fmt.Errorf("package %q: %w", name, aaa.ErrNotFound)
+	}
+	return all[0], nil
+}
+
+// Packages lists all packages by name.
+func (db *DB) Packages(ctx context.Context) ([]aaa.Package, error) {
+	rows, err := db.pool.Query(ctx, sqlPackageList)
+	if err != nil {
+		return nil, wrapErr("packages", err)
+	}
+	all, err := pgx.CollectRows(rows, scanPackage)
+	return all, wrapErr("packages", err)
+}
+
+func scanPackage(row pgx.CollectableRow) (aaa.Package, error) {
+	var p aaa.Package
+	err := row.Scan(&p.ID, &p.Name, &p.Description, &p.RateDown, &p.RateUp, &p.Pool, &p.SessionTimeout, &p.IdleTimeout, &p.InterimInterval,
+		&p.SimultaneousUse, &p.Price, &p.BillingCycle, &p.ValidityDays, &p.Status, &p.Checks, &p.Replies, &p.Created, &p.Updated)
+	return p, err
+}
+
+// containsFold tells whether part stands in text, in any case.
+func containsFold(text, part string) bool {
+	return part == "" || strings.Contains(strings.ToLower(text), strings.ToLower(part))
+}

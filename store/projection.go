@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"radial/aaa"
+)
+
+// The rows of a name in FreeRADIUS's tables, each with the digest of what we
+// wrote there, if we did. $1 is the name as stored, $2 the owner. Columns that
+// other versions leave NULL or padded are forgiven.
+const (
+	sqlRowsCheck = `
+SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
+FROM radcheck c LEFT JOIN radial.projection p ON p.tbl = 'radcheck' AND p.row_id = c.id AND p.owner = $2::text
+WHERE c.username = $1::text ORDER BY c.id`
+	sqlRowsReply = `
+SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
+FROM radreply c LEFT JOIN radial.projection p ON p.tbl = 'radreply' AND p.row_id = c.id AND p.owner = $2::text
+WHERE c.username = $1::text ORDER BY c.id`
+	sqlRowsUserGroup = `
+SELECT c.id::bigint, '', '', '', c.groupname::text, c.priority, coalesce(p.digest, '')
+FROM radusergroup c LEFT JOIN radial.projection p ON p.tbl = 'radusergroup' AND p.row_id = c.id AND p.owner = $2::text
+WHERE c.username = $1::text ORDER BY c.priority, c.id`
+	sqlRowsGroupCheck = `
+SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
+FROM radgroupcheck c LEFT JOIN radial.projection p ON p.tbl = 'radgroupcheck' AND p.row_id = c.id AND p.owner = $2::text
+WHERE c.groupname = $1::text ORDER BY c.id`
+	sqlRowsGroupReply = `
+SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
+FROM radgroupreply c LEFT JOIN radial.projection p ON p.tbl = 'radgroupreply' AND p.row_id = c.id AND p.owner = $2::text
+WHERE c.groupname = $1::text ORDER BY c.id`
+	sqlProjectionOf = `SELECT tbl, row_id, digest FROM radial.projection WHERE owner = $1::text ORDER BY tbl, row_id`
+)
+
+// Writing. $1 is the name as stored, $2 to $4 the content; an insert takes the
+// owner and the digest along.
+const (
+	sqlAddCheck = `
+WITH r AS (INSERT INTO radcheck (username, attribute, op, value) VALUES ($1::text, $2::text, $3::text, $4::text) RETURNING id)
+INSERT INTO radial.projection (tbl, row_id, owner, digest) SELECT 'radcheck', id, $5::text, $6::text FROM r`
+	sqlAddReply = `
+WITH r AS (INSERT INTO radreply (username, attribute, op, value) VALUES ($1::text, $2::text, $3::text, $4::text) RETURNING id)
+INSERT INTO radial.projection (tbl, row_id, owner, digest) SELECT 'radreply', id, $5::text, $6::text FROM r`
+	sqlAddGroupCheck = `
+WITH r AS (INSERT INTO radgroupcheck (groupname, attribute, op, value) VALUES ($1::text, $2::text, $3::text, $4::text) RETURNING id)
+INSERT INTO radial.projection (tbl, row_id, owner, digest) SELECT 'radgroupcheck', id, $5::text, $6::text FROM r`
+	sqlAddGroupReply = `
+WITH r AS (INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ($1::text, $2::text, $3::text, $4::text) RETURNING id)
+INSERT INTO radial.projection (tbl, row_id, owner, digest) SELECT 'radgroupreply', id, $5::text, $6::text FROM r`
+	sqlAddUserGroup = `
+WITH r AS (INSERT INTO radusergroup (username, groupname, priority) VALUES ($1::text, $2::text, $3::int) RETURNING id)
+INSERT INTO radial.projection (tbl, row_id, owner, digest) SELECT 'radusergroup', id, $4::text, $5::text FROM r`
+
+	// A row is written over or removed only while it is what we read: $5 to $7.
+	sqlSetCheck = `
+UPDATE radcheck SET attribute = $2::text, op = $3::text, value = $4::text
+WHERE id = $1::bigint AND attribute = $5::text AND coalesce(rtrim(op), '') = $6::text AND coalesce(value, '') = $7::text`
+	sqlSetReply = `
+UPDATE radreply SET attribute = $2::text, op = $3::text, value = $4::text
+WHERE id = $1::bigint AND attribute = $5::text AND coalesce(rtrim(op), '') = $6::text AND coalesce(value, '') = $7::text`
+	sqlSetGroupCheck = `
+UPDATE radgroupcheck SET attribute = $2::text, op = $3::text, value = $4::text
+WHERE id = $1::bigint AND attribute = $5::text AND coalesce(rtrim(op), '') = $6::text AND coalesce(value, '') = $7::text`
+	sqlSetGroupReply = `
+UPDATE radgroupreply SET attribute = $2::text, op = $3::text, value = $4::text
+WHERE id = $1::bigint AND attribute = $5::text AND coalesce(rtrim(op), '') = $6::text AND coalesce(value, '') = $7::text`
+	sqlSetUserGroup = `
+UPDATE radusergroup SET groupname = $2::text, priority = $3::int WHERE id = $1::bigint AND groupname = $4::text AND priority = $5::int`
+
+	sqlDelCheck = `
+DELETE FROM radcheck WHERE id = $1::bigint AND attribute = $2::text AND coalesce(rtrim(op), '') = $3::text AND coalesce(value, '') = $4::text`
+	sqlDelReply = `
+DELETE FROM radreply WHERE id = $1::bigint AND attribute = $2::text AND coalesce(rtrim(op), '') = $3::text AND coalesce(value, '') = $4::text`
+	sqlDelGroupCheck = `
+DELETE FROM radgroupcheck WHERE id = $1::bigint AND attribute = $2::text AND coalesce(rtrim(op), '') = $3::text AND coalesce(value, '') = $4::text`
+	sqlDelGroupReply = `
+DELETE FROM radgroupreply WHERE id = $1::bigint AND attribute = $2::text AND coalesce(rtrim(op), '') = $3::text AND coalesce(value, '') = $4::text`
+	sqlDelUserGroup = `
+DELETE FROM radusergroup WHERE id = $1::bigint AND groupname = $2::text AND priority = $3::int`
+
+	sqlProjectionSet = `
+INSERT INTO radial.projection (tbl, row_id, owner, digest) VALUES ($1::text, $2::bigint, $3::text, $4::text)
+ON CONFLICT (tbl, row_id) DO UPDATE SET owner = excluded.owner, digest = excluded.digest`
+	sqlProjectionDel = `DELETE FROM radial.projection WHERE tbl = $1::text AND row_id = $2::bigint`
+)
+
+// tableSQL are the statements of one table.
+type tableSQL struct{ rows, add, set, del string }
+
+var projectionSQL = map[aaa.Table]tableSQL{
+	aaa.TableCheck:      {sqlRowsCheck, sqlAddCheck, sqlSetCheck, sqlDelCheck},
+	aaa.TableReply:      {sqlRowsReply, sqlAddReply, sqlSetReply, sqlDelReply},
+	aaa.TableUserGroup:  {sqlRowsUserGroup, sqlAddUserGroup, sqlSetUserGroup, sqlDelUserGroup},
+	aaa.TableGroupCheck: {sqlRowsGroupCheck, sqlAddGroupCheck, sqlSetGroupCheck, sqlDelGroupCheck},
+	aaa.TableGroupReply: {sqlRowsGroupReply, sqlAddGroupReply, sqlSetGroupReply, sqlDelGroupReply},
+}
+
+// owned is whose rows are read or written: the name as it stands in
+// FreeRADIUS's tables and raw, and the owner in radial.projection.
+type owned struct{ name, stored, owner string }
+
+// userRows names a subscriber's rows; names are escaped as FreeRADIUS would
+// look them up.
+func userRows(esc Escaper, name string) owned {
+	return owned{name, esc.EscapeUser(name), "user:" + name}
+}
+
+// groupRows names a package's rows: such names need no escaping (aaa holds
+// them to that).
+func groupRows(name string) owned { return owned{name, name, "package:" + name} }
+
+// rowsOf reads the rows of the tables, and what we wrote that is gone.
+func rowsOf(ctx context.Context, q querier, o owned, tables ...aaa.Table) ([]aaa.StoredRow, []aaa.LostRow, error) {
+	var all []aaa.StoredRow
+	type place struct {
+		table aaa.Table
+		id    int64
+	}
+	there := map[place]bool{}
+	for _, t := range tables {
+		rows, err := q.Query(ctx, projectionSQL[t].rows, o.stored, o.owner)
+		if err != nil {
+			return nil, nil, wrapErr("rows of "+o.name, err)
+		}
+		r := aaa.StoredRow{ProjectedRow: aaa.ProjectedRow{Table: t, Name: o.name}}
+		_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Attribute, &r.Op, &r.Value, &r.Group, &r.Priority, &r.Digest}, func() error {
+			all = append(all, r)
+			there[place{t, r.ID}] = true
+			return nil
+		})
+		if err != nil {
+			return nil, nil, wrapErr("rows of "+o.name, err)
+		}
+	}
+	rows, err := q.Query(ctx, sqlProjectionOf, o.owner)
+	if err != nil {
+		return nil, nil, wrapErr("projection of "+o.name, err)
+	}
+	var lost []aaa.LostRow
+	var l aaa.LostRow
+	_, err = pgx.ForEachRow(rows, []any{&l.Table, &l.ID, &l.Digest}, func() error {
+		if !there[place{l.Table, l.ID}] {
+			lost = append(lost, l)
+		}
+		return nil
+	})
+	return all, lost, wrapErr("projection of "+o.name, err)
+}
+
+// applyRows writes a delta. errRaced says that a row is not any more what it
+// was when the delta was decided.
+func applyRows(ctx context.Context, tx pgx.Tx, o owned, d *aaa.RowDelta) error {
+	var b pgx.Batch
+	one := func(q *pgx.QueuedQuery, r aaa.ProjectedRow) {
+		q.Exec(func(tag pgconn.CommandTag) error {
+			if tag.RowsAffected() != 1 {
+				return fmt.Errorf("%s of %s: %w", r.Table, r.Name, errRaced)
+			}
+			return nil
+		})
+	}
+	for _, r := range d.Delete {
+		one(b.Queue(projectionSQL[r.Table].del, append([]any{r.ID}, content(r.ProjectedRow)...)...), r.ProjectedRow)
+		b.Queue(sqlProjectionDel, string(r.Table), r.ID)
+	}
+	for _, u := range d.Update {
+		args := append([]any{u.From.ID}, append(content(u.To), content(u.From.ProjectedRow)...)...)
+		one(b.Queue(projectionSQL[u.To.Table].set, args...), u.To)
+		b.Queue(sqlProjectionSet, string(u.To.Table), u.From.ID, o.owner, u.To.Digest())
+	}
+	for _, l := range d.Forget {
+		b.Queue(sqlProjectionDel, string(l.Table), l.ID)
+	}
+	for _, r := range d.Insert {
+		args := append([]any{o.stored}, append(content(r), o.owner, r.Digest())...)
+		one(b.Queue(projectionSQL[r.Table].add, args...), r)
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	return wrapPlain("write rows of "+o.name, tx.SendBatch(ctx, &b).Close())
+}
+
+// content is what of a row stands in its columns beside the name.
+func content(r aaa.ProjectedRow) []any {
+	if r.Table == aaa.TableUserGroup {
+		return []any{r.Group, r.Priority}
+	}
+	return []any{r.Attribute, r.Op, r.Value}
+}

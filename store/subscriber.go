@@ -1,0 +1,279 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sort"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+)
+
+const (
+	subscriberColumns = `
+s.id, s.username, coalesce(p.name, ''), s.status, s.service_type, s.password_type, s.static_ip, s.expires_at,
+coalesce(s.email, ''), s.comment, s.groups, s.checks, s.replies, s.created_at, s.updated_at
+FROM radial.subscribers s LEFT JOIN radial.packages p ON p.id = s.package_id`
+
+	sqlSubscriberGet  = `SELECT` + subscriberColumns + ` WHERE s.username = $1::text`
+	sqlSubscriberList = `SELECT` + subscriberColumns + `
+WHERE ($1::text = '' OR s.username COLLATE "C" > $1)
+  AND ($2::text = '' OR s.status = $2) AND ($3::text = '' OR s.service_type = $3) AND ($4::text = '' OR p.name = $4)
+  AND ($5::text = '' OR strpos(lower(s.username), lower($5)) > 0 OR strpos(lower(s.email), lower($5)) > 0
+       OR strpos(lower(s.comment), lower($5)) > 0)
+ORDER BY s.username COLLATE "C" LIMIT $6::int`
+
+	sqlSubscriberSave = `
+INSERT INTO radial.subscribers (username, package_id, status, service_type, password_type, static_ip, expires_at, email, comment, groups, checks, replies)
+VALUES ($1::text, (SELECT id FROM radial.packages WHERE name = $2::text), $3::text, $4::text, $5::text, $6::inet, $7::timestamptz,
+        nullif($8::text, ''), $9::text, $10::jsonb, $11::jsonb, $12::jsonb)
+ON CONFLICT (username) DO UPDATE SET package_id = excluded.package_id, status = excluded.status, service_type = excluded.service_type,
+    password_type = excluded.password_type, static_ip = excluded.static_ip, expires_at = excluded.expires_at, email = excluded.email,
+    comment = excluded.comment, groups = excluded.groups, checks = excluded.checks, replies = excluded.replies, updated_at = now()
+RETURNING package_id IS NOT NULL`
+	sqlSubscriberDelete = `DELETE FROM radial.subscribers WHERE username = $1::text`
+
+	sqlPackagesAmong = `SELECT name FROM radial.packages WHERE name = ANY ($1::text[])`
+
+	// Names with a row in radcheck that we did not write, and those of them that
+	// are subscribers all the same.
+	sqlForeignNames = `
+SELECT DISTINCT c.username::text FROM radcheck c
+WHERE NOT EXISTS (SELECT FROM radial.projection p WHERE p.tbl = 'radcheck' AND p.row_id = c.id AND p.owner LIKE 'user:%')`
+	sqlSubscribersAmong = `SELECT username FROM radial.subscribers WHERE username = ANY ($1::text[])`
+
+	// Who has a static address already: a subscriber, or a reply row of others.
+	sqlStaticIPHolder = `
+SELECT username FROM radial.subscribers WHERE static_ip = $1::inet AND username <> $2::text
+UNION ALL
+SELECT username::text FROM radreply WHERE attribute = $3::text AND value = host($1::inet) AND username <> $4::text
+LIMIT 1`
+)
+
+// ChangeSubscriber runs one change of a subscriber: f gets what stands there
+// and says what is to be written. A delta without an audit writes nothing.
+func (db *DB) ChangeSubscriber(ctx context.Context, c Change, name string, f func(aaa.Account) (aaa.AccountDelta, error)) (aaa.AccountDelta, error) {
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return aaa.AccountDelta{}, err
+	}
+	var d aaa.AccountDelta
+	err = db.change(ctx, c, name, func(tx pgx.Tx) (aaa.Audit, error) {
+		acc, err := account(ctx, tx, esc, name)
+		if err != nil {
+			return nil, err
+		}
+		if d, err = f(acc); err != nil || d.Audit == nil {
+			return nil, err
+		}
+		if err := writeSubscriber(ctx, tx, esc, acc, &d); err != nil {
+			return nil, err
+		}
+		return d.Audit, applyRows(ctx, tx, userRows(esc, name), &d.Rows)
+	})
+	if err != nil {
+		return aaa.AccountDelta{}, err
+	}
+	return d, nil
+}
+
+// Account returns all that the database holds of a subscriber; one that is
+// nowhere is no error, see Account.Exists.
+func (db *DB) Account(ctx context.Context, name string) (aaa.Account, error) {
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return aaa.Account{}, err
+	}
+	return account(ctx, db.pool, esc, name)
+}
+
+func account(ctx context.Context, q querier, esc Escaper, name string) (aaa.Account, error) {
+	acc := aaa.Account{Name: name}
+	op := "user " + name
+	rows, err := q.Query(ctx, sqlSubscriberGet, name)
+	if err != nil {
+		return acc, wrapErr(op, err)
+	}
+	subs, err := pgx.CollectRows(rows, scanSubscriber)
+	if err != nil {
+		return acc, wrapErr(op, err)
+	}
+	if len(subs) > 0 {
+		acc.Subscriber = &subs[0]
+	}
+	acc.Rows, acc.Lost, err = rowsOf(ctx, q, userRows(esc, name), aaa.TableCheck, aaa.TableReply, aaa.TableUserGroup)
+	if err != nil {
+		return acc, err
+	}
+	var groups []string
+	for _, r := range acc.Rows {
+		if r.Table == aaa.TableUserGroup {
+			groups = append(groups, r.Group)
+		}
+	}
+	if len(groups) == 0 {
+		return acc, nil
+	}
+	if rows, err = q.Query(ctx, sqlPackagesAmong, groups); err != nil {
+		return acc, wrapErr(op, err)
+	}
+	acc.Packages, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return acc, wrapErr(op, err)
+}
+
+func scanSubscriber(row pgx.CollectableRow) (aaa.Subscriber, error) {
+	var s aaa.Subscriber
+	var ip *netip.Addr
+	err := row.Scan(&s.ID, &s.Name, &s.Package, &s.Status, &s.ServiceType, &s.PasswordType, &ip, &s.Expires,
+		&s.Email, &s.Comment, &s.Groups, &s.Checks, &s.Replies, &s.Created, &s.Updated)
+	if ip != nil {
+		s.StaticIP = *ip
+	}
+	return s, err
+}
+
+// writeSubscriber writes or removes the row itself.
+func writeSubscriber(ctx context.Context, tx pgx.Tx, esc Escaper, acc aaa.Account, d *aaa.AccountDelta) error {
+	op := "user " + acc.Name
+	if d.Remove {
+		_, err := tx.Exec(ctx, sqlSubscriberDelete, acc.Name)
+		return wrapErr(op, err)
+	}
+	s := d.Save
+	if s == nil {
+		return nil
+	}
+	if s.StaticIP.IsValid() && (acc.Subscriber == nil || acc.Subscriber.StaticIP != s.StaticIP) {
+		if err := freeStaticIP(ctx, tx, esc, s); err != nil {
+			return err
+		}
+	}
+	var ip *netip.Addr
+	if s.StaticIP.IsValid() {
+		ip = &s.StaticIP
+	}
+	var hasPackage bool
+	err := tx.QueryRow(ctx, sqlSubscriberSave, s.Name, s.Package, string(s.Status), string(s.ServiceType), s.PasswordType, ip, s.Expires,
+		s.Email, s.Comment, orEmpty(s.Groups), orEmpty(s.Checks), orEmpty(s.Replies)).Scan(&hasPackage)
+	if err != nil {
+		return wrapErr(op, err)
+	}
+	if s.Package != "" && !hasPackage {
+		return fmt.Errorf("package %q: %w", s.Package, aaa.ErrNotFound)
+	}
+	return nil
+}
+
+// orEmpty keeps a JSON column an array.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// freeStaticIP refuses an address that somebody else has as his own.
+func freeStaticIP(ctx context.Context, tx pgx.Tx, esc Escaper, s *aaa.Subscriber) error {
+	op := "static address " + s.StaticIP.String()
+	if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+s.StaticIP.String()); err != nil {
+		return wrapErr(op, err)
+	}
+	attribute := "Framed-IP-Address"
+	if s.StaticIP.Is6() {
+		attribute = "Framed-IPv6-Address"
+	}
+	rows, err := tx.Query(ctx, sqlStaticIPHolder, s.StaticIP, s.Name, attribute, esc.EscapeUser(s.Name))
+	if err != nil {
+		return wrapErr(op, err)
+	}
+	holders, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return wrapErr(op, err)
+	}
+	if len(holders) > 0 {
+		return fmt.Errorf("address %s is user %q's already: %w", s.StaticIP, holders[0], aaa.ErrConflict)
+	}
+	return nil
+}
+
+// SubscriberFilter chooses and pages subscribers. Empty fields choose all.
+type SubscriberFilter struct {
+	Status  aaa.SubscriberStatus
+	Service aaa.ServiceType
+	Package string
+	Search  string // part of name, e-mail or comment, in any case
+	After   string // names after this one
+	Limit   int
+}
+
+// matchesForeign tells whether names that radcheck alone knows can pass: they
+// have no status, service or package.
+func (f *SubscriberFilter) matchesForeign() bool { return f.Status == "" && f.Service == "" && f.Package == "" }
+
+// Subscribers lists subscribers by name, in byte order. Those whom radcheck
+// alone knows are among them, with ID 0 and nothing but a name; more tells
+// that the list was cut at the limit.
+func (db *DB) Subscribers(ctx context.Context, f SubscriberFilter) (subs []aaa.Subscriber, more bool, err error) {
+	rows, err := db.pool.Query(ctx, sqlSubscriberList, f.After, string(f.Status), string(f.Service), f.Package, f.Search, f.Limit+1)
+	if err != nil {
+		return nil, false, wrapErr("users", err)
+	}
+	if subs, err = pgx.CollectRows(rows, scanSubscriber); err != nil {
+		return nil, false, wrapErr("users", err)
+	}
+	if f.matchesForeign() {
+		names, err := db.foreignNames(ctx, f)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, name := range names {
+			subs = append(subs, aaa.Subscriber{Name: name})
+		}
+		sort.Slice(subs, func(i, j int) bool { return subs[i].Name < subs[j].Name })
+	}
+	if more = len(subs) > f.Limit; more {
+		subs = subs[:f.Limit]
+	}
+	return subs, more, nil
+}
+
+// foreignNames are the users that stand in radcheck and are no subscribers.
+func (db *DB) foreignNames(ctx context.Context, f SubscriberFilter) ([]string, error) {
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := db.pool.Query(ctx, sqlForeignNames)
+	if err != nil {
+		return nil, wrapErr("users", err)
+	}
+	var names []string
+	var stored string
+	_, err = pgx.ForEachRow(rows, []any{&stored}, func() error {
+		if name := esc.UnescapeUser(stored); name > f.After && containsFold(name, f.Search) {
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil || len(names) == 0 {
+		return nil, wrapErr("users", err)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if rows, err = db.pool.Query(ctx, sqlSubscribersAmong, names); err != nil {
+		return nil, wrapErr("users", err)
+	}
+	ours, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, wrapErr("users", err)
+	}
+	known := make(map[string]bool, len(ours))
+	for _, name := range ours {
+		known[name] = true
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return known[name] })
+	return names[:min(len(names), f.Limit+1)], nil
+}
