@@ -211,7 +211,9 @@ type SubscriberFilter struct {
 
 // matchesForeign tells whether names that radcheck alone knows can pass: they
 // have no status, service or package.
-func (f *SubscriberFilter) matchesForeign() bool { return f.Status == "" && f.Service == "" && f.Package == "" }
+func (f *SubscriberFilter) matchesForeign() bool {
+	return f.Status == "" && f.Service == "" && f.Package == ""
+}
 
 // Subscribers lists subscribers by name, in byte order. Those whom radcheck
 // alone knows are among them, with ID 0 and nothing but a name; more tells
