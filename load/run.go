@@ -81,6 +81,9 @@ type Progress struct{ run *run }
 // Acknowledged is the number of Accounting-Responses so far.
 func (p Progress) Acknowledged() uint64 { return p.run.live.Load() }
 
+// Finish ends the run early: what is outstanding is still waited for.
+func (p Progress) Finish() { p.run.end.Store(time.Now().UnixNano()) }
+
 // Run sends until the duration or count is reached and every outstanding
 // request is answered or given up. watch, if not nil, is called once with a
 // way to look at the run while it goes on.
