@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -73,10 +72,14 @@ func start(ctx context.Context, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts.Dir = dir
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, err
 	}
+	// one spelling for all, since it is part of the server's command line
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, err
+	}
+	opts.Dir = dir
 	if err := checkOurs(dir); err != nil {
 		return nil, err
 	}
@@ -142,7 +145,7 @@ func (c *Cluster) run(ctx context.Context) error {
 	if c.socket, err = c.socketDir(); err != nil {
 		return err
 	}
-	if err := c.clearStale(); err != nil {
+	if err := c.clearStale(ctx); err != nil {
 		return err
 	}
 	if err := c.configure(); err != nil {
@@ -222,53 +225,6 @@ func shortRoot() string {
 }
 
 func socketName() string { return "/.s.PGSQL." + strconv.Itoa(port) }
-
-// running reads postmaster.pid: the socket's folder, if that process lives and
-// is PostgreSQL.
-func (c *Cluster) running() (socket string, ok bool) {
-	pid, lines := c.pidFile()
-	if pid == 0 || len(lines) < 5 || !isPostgres(pid) {
-		return "", false
-	}
-	return strings.TrimSpace(lines[4]), true
-}
-
-func (c *Cluster) pidFile() (pid int, lines []string) {
-	b, err := os.ReadFile(c.path(dataDir + "/postmaster.pid"))
-	if err != nil {
-		return 0, nil
-	}
-	lines = strings.Split(string(b), "\n")
-	pid, err = strconv.Atoi(strings.TrimSpace(lines[0]))
-	if err != nil {
-		return 0, nil
-	}
-	return pid, lines
-}
-
-// isPostgres tells whether the process is there and is a PostgreSQL, not
-// something else that got the number of one that died.
-func isPostgres(pid int) bool {
-	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
-		return false
-	}
-	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist) // no /proc: believe the file
-	}
-	return strings.HasPrefix(string(comm), "postgres")
-}
-
-// clearStale removes a postmaster.pid whose number now is some other program's:
-// PostgreSQL itself would take that program for its own and not start. One
-// whose process is gone it clears itself.
-func (c *Cluster) clearStale() error {
-	pid, _ := c.pidFile()
-	if pid == 0 || isPostgres(pid) || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-		return nil
-	}
-	return os.Remove(c.path(dataDir + "/postmaster.pid"))
-}
 
 // URL returns the DSN of a database in the cluster, for the cluster's owner
 // and root. With "" it is Radial's own.
