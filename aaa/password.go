@@ -40,7 +40,6 @@ var passwordKinds = []passwordKind{
 	{"SSHA-Password", checkSalted(sha1.New, 0)},
 	{"SSHA1-Password", checkSalted(sha1.New, 0)},
 	{"SHA2-Password", checkSHA2},
-	{"SHA3-Password", checkSHA3},
 	{"SSHA2-224-Password", checkSalted(sha256.New224, 1)},
 	{"SSHA2-256-Password", checkSalted(sha256.New, 1)},
 	{"SSHA2-384-Password", checkSalted(sha512.New384, 1)},
@@ -113,25 +112,20 @@ func checkSalted(newHash func() hash.Hash, saltMin int) func(stored, typed []byt
 
 // checkSHA2 tells the variant by the digest's length.
 func checkSHA2(stored, typed []byte) (bool, error) {
-	return checkByLength(stored, typed, map[int]func() hash.Hash{
-		28: sha256.New224, 32: sha256.New, 48: sha512.New384, 64: sha512.New,
-	})
-}
-
-func checkSHA3(stored, typed []byte) (bool, error) {
-	return checkByLength(stored, typed, map[int]func() hash.Hash{
-		28: newSHA3of224, 32: newSHA3of256, 48: newSHA3of384, 64: newSHA3of512,
-	})
-}
-
-func checkByLength(stored, typed []byte, variants map[int]func() hash.Hash) (bool, error) {
-	const least = 28
-	want := unwrap(unwrap(stored, least), least)
-	newHash, ok := variants[len(want)]
-	if !ok {
+	want := unwrap(unwrap(stored, sha256.Size224), sha256.Size224)
+	var h hash.Hash
+	switch len(want) {
+	case sha256.Size224:
+		h = sha256.New224()
+	case sha256.Size:
+		h = sha256.New()
+	case sha512.Size384:
+		h = sha512.New384()
+	case sha512.Size:
+		h = sha512.New()
+	default:
 		return false, wrongLength(want, "28, 32, 48 or 64")
 	}
-	h := newHash()
 	h.Write(typed)
 	return equal(h.Sum(nil), want), nil
 }

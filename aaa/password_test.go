@@ -48,8 +48,6 @@ func TestStoredPasswords(t *testing.T) {
 		{"SSHA2-256-Password", "base64", "z2tKKNNIs+gihV0Uv1wu5MkP1FnXQbwPsIb+WRq7o1IBAgMEBQYHCA=="},
 		{"SSHA2-384-Password", "base64", "60RG/f7eod6SKfYEogF8J9ElzQ6tQU4SrEwsFB3NRTmtX2eHmspclpVReLR9HlFIAQIDBAUGBwg="},
 		{"SSHA2-512-Password", "base64", "QFY8VjLFfQ8XPOVhsBwzxsAtyy/WS1MNAn02CwtXIT7puup+rxdmm6fWPp0CV4ekhWOxBTccCn/NggwOxs78EQECAwQFBgcI"},
-		{"SHA3-Password", "256 hex", "bb393766d14b1b68e500b476dec97b05c8aaeeacc2398fce10beb990f824f730"},
-		{"SHA3-Password", "512 base64", "x+eRnvJFa3916aQDGbHzpEhsdpWDsGMZwlFObaDSD2ST7Gg2z0DECxxRWZPZFySqSHkDfZ1CiDcaIxZEqeA/gQ=="},
 		{"SSHA3-224-Password", "base64", "A4ZVFpH4AxkpCBH3IsxSRVyfDWyemIbMWcKqUgECAwQFBgcI"},
 		{"SSHA3-256-Password", "base64", "883YY0y/IWjPbxETaORrRRxin1k788+HpC1XGwC4BKoBAgMEBQYHCA=="},
 		{"SSHA3-384-Password", "base64", "QLrVpydkZCyfRLCX8BgT5f26Qcc3RmIS10lib4yIaYewEzFAJSTYgdR/lul27V4FAQIDBAUGBwg="},
