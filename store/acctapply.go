@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+)
+
+const (
+	// Rows of a batch's sessions, locked in order of acctuniqueid: $1.
+	sqlAcctLock = `
+SELECT radacctid, acctuniqueid, acctstarttime, acctupdatetime, acctstoptime, acctinterval, acctsessiontime,
+       acctinputoctets, acctoutputoctets, connectinfo_start, connectinfo_stop, acctterminatecause,
+       framedipaddress, framedipv6address, framedipv6prefix, framedinterfaceid, delegatedipv6prefix
+FROM radacct WHERE acctuniqueid = ANY ($1::text[]) ORDER BY acctuniqueid FOR UPDATE`
+
+	// An interim: columns that no index has, so that the update is HOT.
+	sqlAcctCounters = `
+UPDATE radacct r
+SET acctupdatetime = e.updated, acctinterval = e.spell, acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output
+FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+         AS e (id, updated, spell, lived, input, output)
+WHERE r.radacctid = e.id`
+
+	// Whatever an event may change.
+	sqlAcctUpdate = `
+UPDATE radacct r
+SET acctuniqueid = e.uniqueid, acctstarttime = e.started, acctupdatetime = e.updated, acctstoptime = e.stopped, acctinterval = e.spell,
+    acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output, connectinfo_start = e.info_start,
+    connectinfo_stop = e.info_stop, acctterminatecause = e.cause, framedipaddress = e.ip, framedipv6address = e.ipv6,
+    framedipv6prefix = e.prefix, framedinterfaceid = e.interface, delegatedipv6prefix = e.delegated
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::inet[], $14::inet[], $15::inet[], $16::text[], $17::inet[])
+         AS e (id, uniqueid, started, updated, stopped, spell, lived, input, output, info_start, info_stop, cause, ip, ipv6, prefix, interface, delegated)
+WHERE r.radacctid = e.id`
+
+	// New rows. One that is there already (another server, or FreeRADIUS, was
+	// quicker) is not returned.
+	sqlAcctInsert = `
+INSERT INTO radacct (acctuniqueid, acctstarttime, acctupdatetime, acctstoptime, acctinterval, acctsessiontime, acctinputoctets, acctoutputoctets,
+    connectinfo_start, connectinfo_stop, acctterminatecause, framedipaddress, framedipv6address, framedipv6prefix, framedinterfaceid,
+    delegatedipv6prefix, acctsessionid, username, realm, nasipaddress, nasportid, nasporttype, acctauthentic, calledstationid,
+    callingstationid, servicetype, framedprotocol, class)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::text[], $10::text[], $11::text[], $12::inet[], $13::inet[], $14::inet[], $15::text[],
+    $16::inet[], $17::text[], $18::text[], $19::text[], $20::inet[], $21::text[], $22::text[], $23::text[], $24::text[],
+    $25::text[], $26::text[], $27::text[], $28::text[])
+ON CONFLICT (acctuniqueid) DO NOTHING
+RETURNING radacctid, acctuniqueid::text`
+)
+
+// apply folds a batch into radacct and settles its leases, in one transaction.
+func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
+	texts, err := l.texts(ctx)
+	if err != nil {
+		return err
+	}
+	w := writer{conventions: texts, metrics: l.metrics}
+	ids := make([]string, len(batch))
+	for i, e := range batch {
+		if e.rec.UniqueID == "" { // once, also when the batch runs again
+			w.write(&e.rec, e.raw)
+		}
+		ids[i] = e.rec.UniqueID
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	return pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
+		found, err := tx.Query(ctx, sqlAcctLock, ids)
+		if err != nil {
+			return err
+		}
+		rows, err := pgx.CollectRows(found, scanSession)
+		if err != nil {
+			return err
+		}
+		f := foldBatch(rows, batch)
+		if err := writeSessions(ctx, tx, f); err != nil {
+			return err
+		}
+		return l.settle(ctx, tx, l.now(), f.leases())
+	})
+}
+
+// writeSessions writes each changed row once. Retired rows give up their
+// acctuniqueid before the new ones take it.
+func writeSessions(ctx context.Context, tx pgx.Tx, f *fold) error {
+	inserts, counters, updates := f.changed()
+	b := &pgx.Batch{}
+	if len(updates) > 0 {
+		args := append([]any{column(updates, func(r *acctRow) int64 { return r.ID })}, sessionColumns(updates)...)
+		b.Queue(sqlAcctUpdate, args...)
+	}
+	if len(counters) > 0 {
+		b.Queue(sqlAcctCounters,
+			column(counters, func(r *acctRow) int64 { return r.ID }),
+			column(counters, func(r *acctRow) *time.Time { return nullTime(r.Update) }),
+			column(counters, func(r *acctRow) *int64 { return r.Interval }),
+			column(counters, func(r *acctRow) *int64 { return r.SessionTime }),
+			column(counters, func(r *acctRow) *int64 { return r.Input }),
+			column(counters, func(r *acctRow) *int64 { return r.Output }))
+	}
+	var inserted int
+	if len(inserts) > 0 {
+		byID := make(map[string]*acctRow, len(inserts))
+		for _, r := range inserts {
+			byID[r.UniqueID] = r
+		}
+		b.Queue(sqlAcctInsert, append(sessionColumns(inserts), recordColumns(inserts)...)...).Query(func(rows pgx.Rows) error {
+			var id int64
+			var unique string
+			_, err := pgx.ForEachRow(rows, []any{&id, &unique}, func() error {
+				byID[unique].ID = id
+				inserted++
+				return nil
+			})
+			return err
+		})
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	if inserted < len(inserts) {
+		return errInsertLost
+	}
+	return nil
+}
+
+// sessionColumns are the columns that events change, from acctuniqueid on.
+func sessionColumns(rows []*acctRow) []any {
+	return []any{
+		column(rows, func(r *acctRow) string { return r.UniqueID }),
+		column(rows, func(r *acctRow) *time.Time { return nullTime(r.Start) }),
+		column(rows, func(r *acctRow) *time.Time { return nullTime(r.Update) }),
+		column(rows, func(r *acctRow) *time.Time { return nullTime(r.Stop) }),
+		column(rows, func(r *acctRow) *int64 { return r.Interval }),
+		column(rows, func(r *acctRow) *int64 { return r.SessionTime }),
+		column(rows, func(r *acctRow) *int64 { return r.Input }),
+		column(rows, func(r *acctRow) *int64 { return r.Output }),
+		column(rows, func(r *acctRow) *string { return r.ConnectInfoStart }),
+		column(rows, func(r *acctRow) *string { return r.ConnectInfoStop }),
+		column(rows, func(r *acctRow) *string { return r.TerminateCause }),
+		column(rows, func(r *acctRow) *netip.Addr { return orNull(r.FramedIP) }),
+		column(rows, func(r *acctRow) *netip.Addr { return orNull(r.FramedIPv6) }),
+		column(rows, func(r *acctRow) *netip.Prefix { return nullPrefix(r.FramedIPv6Pfx) }),
+		column(rows, func(r *acctRow) *string { return r.InterfaceID }),
+		column(rows, func(r *acctRow) *netip.Prefix { return nullPrefix(r.DelegatedPrefix) }),
+	}
+}
+
+// recordColumns are the columns of new rows that no later event changes.
+func recordColumns(rows []*acctRow) []any {
+	return []any{
+		column(rows, func(r *acctRow) string { return r.First.SessionID }),
+		column(rows, func(r *acctRow) string { return r.First.User }),
+		column(rows, func(r *acctRow) *string { return r.First.Realm }),
+		column(rows, func(r *acctRow) netip.Addr { return r.First.NAS }),
+		column(rows, func(r *acctRow) *string { return r.First.PortID }),
+		column(rows, func(r *acctRow) string { return r.First.PortType }),
+		column(rows, func(r *acctRow) string { return r.First.Authentic }),
+		column(rows, func(r *acctRow) string { return r.First.CalledStation }),
+		column(rows, func(r *acctRow) string { return r.First.CallingStation }),
+		column(rows, func(r *acctRow) string { return r.First.ServiceType }),
+		column(rows, func(r *acctRow) string { return r.First.FramedProtocol }),
+		column(rows, func(r *acctRow) *string { return r.First.Class }),
+	}
+}
+
+// column collects one value of each row, as unnest wants them.
+func column[R, T any](rows []R, value func(R) T) []T {
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		out[i] = value(r)
+	}
+	return out
+}
+
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func nullPrefix(p netip.Prefix) *netip.Prefix {
+	if !p.IsValid() {
+		return nil
+	}
+	return &p
+}
+
+// scanSession reads a row of sqlAcctLock. Its texts stay as they are kept.
+func scanSession(rows pgx.CollectableRow) (*acctRow, error) {
+	var r acctRow
+	var start, update, stop *time.Time
+	var ip, ipv6, prefix, delegated *netip.Prefix
+	err := rows.Scan(&r.ID, &r.UniqueID, &start, &update, &stop, &r.Interval, &r.SessionTime, &r.Input, &r.Output,
+		&r.ConnectInfoStart, &r.ConnectInfoStop, &r.TerminateCause, &ip, &ipv6, &prefix, &r.InterfaceID, &delegated)
+	if err != nil {
+		return nil, err
+	}
+	r.Start, r.Update, r.Stop = timeOf(start), timeOf(update), timeOf(stop)
+	r.FramedIP, r.FramedIPv6 = addrOf(ip), addrOf(ipv6)
+	r.FramedIPv6Pfx, r.DelegatedPrefix = prefixOf(prefix), prefixOf(delegated)
+	r.before = r.Session
+	return &r, nil
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func addrOf(p *netip.Prefix) netip.Addr { return prefixOf(p).Addr() }
+
+func prefixOf(p *netip.Prefix) netip.Prefix {
+	if p == nil {
+		return netip.Prefix{}
+	}
+	return *p
+}
+
+var _ aaa.Ledger = (*Ledger)(nil)

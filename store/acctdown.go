@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+	"radial/ipam"
+)
+
+// sqlAcctDown is aaa.Next for Accounting-On and Off, for all rows of a NAS at
+// once: open, begun by then, and not seen alive long afterwards. $1 NAS, $2 event
+// time, $3 the same and aaa.NASDownGrace, $4 cause.
+const sqlAcctDown = `
+WITH down AS (
+    SELECT radacctid FROM radacct
+    WHERE nasipaddress = $1::inet AND acctstoptime IS NULL AND acctstarttime <= $2::timestamptz
+      AND (acctupdatetime IS NULL OR acctupdatetime <= $3::timestamptz)
+    ORDER BY acctuniqueid FOR UPDATE
+)
+UPDATE radacct r
+SET acctstoptime = greatest($2::timestamptz, r.acctupdatetime), acctupdatetime = greatest($2::timestamptz, r.acctupdatetime),
+    acctsessiontime = greatest(r.acctsessiontime, extract(epoch FROM greatest($2::timestamptz, r.acctupdatetime) - r.acctstarttime)::bigint),
+    acctterminatecause = $4::text
+FROM down WHERE r.radacctid = down.radacctid
+RETURNING r.radacctid, r.framedipaddress, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''), coalesce(r.nasportid, '')`
+
+// down closes the sessions of a NAS that has just started or is about to stop.
+func (l *Ledger) down(ctx context.Context, r *aaa.Record) error {
+	what := "accounting: reboot of NAS " + r.NAS.String()
+	if err := l.gates.block(ctx, r.NAS); err != nil {
+		return fmt.Errorf("%s: wait for its sessions: %w", what, err)
+	}
+	defer l.gates.unblock(r.NAS)
+	select {
+	case l.downs <- struct{}{}:
+		defer func() { <-l.downs }()
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+	e := &entry{raw: r}
+	lasting := context.WithoutCancel(ctx)
+	err := l.retrying(lasting, func(ctx context.Context) error { return l.applyDown(ctx, e) })
+	if err != nil && refused(err) {
+		err = l.quarantine(lasting, r, err)
+	}
+	l.metrics.record(r.Status, e.outcome, err)
+	return wrapErr(what, err)
+}
+
+func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
+	texts, err := l.texts(ctx)
+	if err != nil {
+		return err
+	}
+	writer{conventions: texts, metrics: l.metrics}.write(&e.rec, e.raw)
+	return pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sqlAcctDown, e.rec.NAS, e.rec.At, e.rec.At.Add(aaa.NASDownGrace), aaa.DownCause(&e.rec))
+		if err != nil {
+			return err
+		}
+		var id int64
+		var ip *netip.Prefix
+		var session, user, calling, port string
+		var events []leaseEvent
+		_, err = pgx.ForEachRow(rows, []any{&id, &ip, &session, &user, &calling, &port}, func() error {
+			ev := leaseOf(leaseRelease, e.raw, id, addrOf(ip))
+			ev.sessionID = texts.escape.Unescape(session)
+			ev.caller.User, ev.caller.Port = texts.escape.UnescapeUser(user), texts.escape.UnescapeTwice(port)
+			ev.caller.MAC = ipam.NormaliseMAC(texts.escape.Unescape(calling))
+			events = append(events, ev)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		e.outcome = aaa.Ignored
+		if len(events) > 0 {
+			e.outcome = aaa.Closed
+		}
+		return l.settle(ctx, tx, l.now(), events)
+	})
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"radial/aaa"
+	"radial/ipam"
+)
+
+// acctRow is a row of radacct while a batch is folded into it.
+type acctRow struct {
+	aaa.Session
+	before aaa.Session // as read; UniqueID is empty for a row that is new
+	by     *entry      // the last event that changed it
+	binds  bool        // an event of this batch gave it its address
+}
+
+func (r *acctRow) isNew() bool { return r.before.UniqueID == "" }
+
+// onlyCounters tells that nothing changed but what every interim changes.
+func (r *acctRow) onlyCounters() bool {
+	b := r.before
+	b.Update, b.Interval, b.SessionTime, b.Input, b.Output = r.Update, r.Interval, r.SessionTime, r.Input, r.Output
+	return b == r.Session
+}
+
+// fold is a batch being applied to its sessions.
+type fold struct {
+	current map[string]*acctRow // by acctuniqueid
+	retired []*acctRow
+}
+
+// foldBatch applies the events of a batch to the rows as read. Events of a
+// session go in the order of their own times.
+func foldBatch(rows []*acctRow, batch []*entry) *fold {
+	f := &fold{current: make(map[string]*acctRow, len(batch))}
+	for _, r := range rows {
+		f.current[r.UniqueID] = r
+	}
+	sorted := slices.Clone(batch)
+	slices.SortStableFunc(sorted, func(a, b *entry) int { return a.rec.At.Compare(b.rec.At) })
+	for _, e := range sorted {
+		f.apply(e)
+	}
+	return f
+}
+
+func (f *fold) apply(e *entry) {
+	row := f.current[e.rec.UniqueID]
+	var session *aaa.Session
+	if row != nil {
+		session = &row.Session
+	}
+	t := aaa.Next(session, &e.rec)
+	e.outcome = t.Outcome
+	if t.Retired != nil {
+		row.Session, row.by = *t.Retired, e
+		f.retired = append(f.retired, row)
+		row = nil
+	}
+	if row == nil {
+		f.current[e.rec.UniqueID] = &acctRow{Session: t.Row, by: e, binds: t.Row.Open()}
+		return
+	}
+	if row.Session == t.Row {
+		return
+	}
+	row.binds = row.binds || e.rec.Status == aaa.StatusStart || row.FramedIP != t.Row.FramedIP
+	row.Session, row.by = t.Row, e
+}
+
+// changed splits what is to be written, each in order of acctuniqueid: new
+// rows, rows of which only the counters changed, others.
+func (f *fold) changed() (inserts, counters, updates []*acctRow) {
+	add := func(r *acctRow) {
+		switch {
+		case r.isNew():
+			inserts = append(inserts, r)
+		case r.Session == r.before:
+		case r.onlyCounters():
+			counters = append(counters, r)
+		default:
+			updates = append(updates, r)
+		}
+	}
+	for _, r := range f.retired {
+		add(r)
+	}
+	for _, r := range f.current {
+		add(r)
+	}
+	for _, rows := range [][]*acctRow{inserts, counters, updates} {
+		slices.SortFunc(rows, func(a, b *acctRow) int { return cmp.Compare(a.UniqueID, b.UniqueID) })
+	}
+	return inserts, counters, updates
+}
+
+// leases are what the batch means for the addresses of its sessions: sessions
+// that ended first, since the next may have their address. Call it when new rows have
+// their radacctid.
+func (f *fold) leases() []leaseEvent {
+	var events []leaseEvent
+	for _, r := range f.retired {
+		events = append(events, r.leases()...)
+	}
+	var open []leaseEvent
+	for _, r := range f.current {
+		if r.Open() {
+			open = append(open, r.leases()...)
+		} else {
+			events = append(events, r.leases()...)
+		}
+	}
+	return append(events, open...)
+}
+
+func (r *acctRow) leases() []leaseEvent {
+	if r.Session == r.before {
+		return nil
+	}
+	var events []leaseEvent
+	add := func(kind leaseKind) {
+		events = append(events, leaseOf(kind, r.by.raw, r.ID, r.FramedIP))
+	}
+	switch ended := !r.Open(); {
+	case !r.isNew() && !r.before.Open(): // over before
+	case ended:
+		if r.binds && r.FramedIP.IsValid() {
+			add(leaseBind) // begun and ended in one batch: history has both
+		}
+		add(leaseRelease)
+	case !r.FramedIP.IsValid():
+	case r.binds:
+		add(leaseBind)
+	default:
+		add(leaseRenew)
+	}
+	return events
+}
+
+// leaseOf makes the lease event of a record.
+func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, address netip.Addr) leaseEvent {
+	caller := ipam.Caller{User: r.User, MAC: ipam.NormaliseMAC(r.CallingStation), NAS: r.NAS}
+	if r.PortID != nil {
+		caller.Port = *r.PortID
+	}
+	vrf := r.VRF
+	if vrf == 0 {
+		vrf = 1 // the default VRF
+	}
+	return leaseEvent{kind: kind, vrf: vrf, address: address, radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At}
+}

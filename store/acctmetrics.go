@@ -1,0 +1,77 @@
+package store
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"radial/aaa"
+)
+
+// LedgerMetrics count what accounting does.
+type LedgerMetrics struct {
+	records     *prometheus.CounterVec
+	batch       prometheus.Histogram
+	commit      prometheus.Histogram
+	clamped     *prometheus.CounterVec
+	quarantined prometheus.Counter
+	retries     *prometheus.CounterVec
+	overload    prometheus.Counter
+}
+
+// NewLedgerMetrics makes the metrics of a Ledger and registers them.
+func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
+	m := &LedgerMetrics{
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "radial_accounting_records_total",
+			Help: "Accounting records by Acct-Status-Type and by what they did to their session; failed: not stored, not answered.",
+		}, []string{"status", "outcome"}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "radial_accounting_batch_records", Help: "Records that shared a transaction.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000},
+		}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "radial_accounting_commit_seconds", Help: "Time of an accounting transaction.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10},
+		}),
+		clamped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "radial_accounting_clamped_total",
+			Help: "Values that their column could not hold: shortened to it, or with the bytes escaped that are no text.",
+		}, []string{"column"}),
+		quarantined: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "radial_accounting_quarantined_total", Help: "Records that PostgreSQL refused, kept in radial.quarantine.",
+		}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "radial_accounting_retries_total", Help: "Accounting transactions that ran again, by reason.",
+		}, []string{"reason"}),
+		overload: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "radial_accounting_overload_total", Help: "Records that were refused because the queue was full.",
+		}),
+	}
+	reg.MustRegister(m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload)
+	return m
+}
+
+// record counts a record that is done with.
+func (m *LedgerMetrics) record(s aaa.Status, o aaa.Outcome, err error) {
+	outcome := o.String()
+	if err != nil {
+		outcome = "failed"
+	}
+	m.records.WithLabelValues(statusLabel(s), outcome).Inc()
+}
+
+func statusLabel(s aaa.Status) string {
+	switch s {
+	case aaa.StatusStart:
+		return "start"
+	case aaa.StatusInterim:
+		return "interim"
+	case aaa.StatusStop:
+		return "stop"
+	case aaa.StatusOn:
+		return "on"
+	case aaa.StatusOff:
+		return "off"
+	default:
+		return "other"
+	}
+}
