@@ -101,25 +101,25 @@ func (a *Accounting) Record(req *Request) *Record {
 	}
 	r := &Record{
 		Status:          statusOf(at.number(ps, at.statusType)),
-		SessionID:       text(ps, at.sessionID),
-		User:            text(ps, at.user),
+		SessionID:       stringValue(ps, at.sessionID),
+		User:            stringValue(ps, at.user),
 		NAS:             at.nasAddress(req),
-		PortType:        name(ps, at.portType),
+		PortType:        nameValue(ps, at.portType),
 		Received:        received,
 		SessionTime:     at.seconds(ps, at.sessionTime),
 		Input:           at.octets(ps, at.inputOctets, at.inputGigawords),
 		Output:          at.octets(ps, at.outputOctets, at.outputGigawords),
-		Authentic:       name(ps, at.authentic),
-		ConnectInfo:     text(ps, at.connectInfo),
-		CalledStation:   text(ps, at.calledStation),
-		CallingStation:  text(ps, at.callingStation),
-		TerminateCause:  name(ps, at.terminateCause),
-		ServiceType:     name(ps, at.serviceType),
-		FramedProtocol:  name(ps, at.framedProtocol),
-		FramedIP:        addr(ps, at.framedIP),
-		FramedIPv6:      addr(ps, at.framedIPv6),
-		FramedIPv6Pfx:   prefix(ps, at.framedIPv6Prefix),
-		DelegatedPrefix: prefix(ps, at.delegatedPrefix),
+		Authentic:       nameValue(ps, at.authentic),
+		ConnectInfo:     stringValue(ps, at.connectInfo),
+		CalledStation:   stringValue(ps, at.calledStation),
+		CallingStation:  stringValue(ps, at.callingStation),
+		TerminateCause:  nameValue(ps, at.terminateCause),
+		ServiceType:     nameValue(ps, at.serviceType),
+		FramedProtocol:  nameValue(ps, at.framedProtocol),
+		FramedIP:        addrValue(ps, at.framedIP),
+		FramedIPv6:      addrValue(ps, at.framedIPv6),
+		FramedIPv6Pfx:   prefixValue(ps, at.framedIPv6Prefix),
+		DelegatedPrefix: prefixValue(ps, at.delegatedPrefix),
 	}
 	if d := req.Device; d != nil {
 		r.DeviceID, r.VRF = d.ID, d.Settings.VRF
@@ -133,11 +133,11 @@ func (a *Accounting) Record(req *Request) *Record {
 	}
 	r.At = a.clock.at(received, at.number(ps, at.eventTimestamp), delay)
 	r.Realm = a.realm(r.User)
-	if id := name(ps, at.interfaceID); id != "" {
+	if id := nameValue(ps, at.interfaceID); id != "" {
 		r.InterfaceID = &id
 	}
-	port := name(ps, at.port)
-	if id := text(ps, at.portID); id != "" {
+	port := nameValue(ps, at.port)
+	if id := stringValue(ps, at.portID); id != "" {
 		r.PortID = &id
 	} else if port != "" {
 		r.PortID = &port
@@ -239,10 +239,10 @@ func statusOf(v *uint32) Status {
 // nasAddress is what FreeRADIUS puts into nasipaddress: NAS-IPv6-Address, else
 // NAS-IP-Address, else where the packet came from.
 func (at *acctAttrs) nasAddress(req *Request) netip.Addr {
-	if a := addr(req.Pairs, at.nasIPv6); a.IsValid() {
+	if a := addrValue(req.Pairs, at.nasIPv6); a.IsValid() {
 		return a
 	}
-	if a := addr(req.Pairs, at.nasIP); a.IsValid() {
+	if a := addrValue(req.Pairs, at.nasIP); a.IsValid() {
 		return a
 	}
 	return req.Source.Addr().Unmap().WithZone("")
@@ -284,15 +284,15 @@ func (at *acctAttrs) octets(ps dictionaries.Pairs, low, high *dictionaries.Attri
 	return &o
 }
 
-// text returns the raw bytes of the first instance of a string.
-func text(ps dictionaries.Pairs, a *dictionaries.Attribute) string {
+// stringValue returns the raw bytes of the first instance of a string.
+func stringValue(ps dictionaries.Pairs, a *dictionaries.Attribute) string {
 	v, _ := ps.Value(a)
 	return string(v)
 }
 
-// name returns the first instance in text form: the value's name where the
+// nameValue returns the first instance in text form: the value's name where the
 // dictionary has one, else the number.
-func name(ps dictionaries.Pairs, a *dictionaries.Attribute) string {
+func nameValue(ps dictionaries.Pairs, a *dictionaries.Attribute) string {
 	v, ok := ps.Value(a)
 	if !ok {
 		return ""
@@ -300,15 +300,15 @@ func name(ps dictionaries.Pairs, a *dictionaries.Attribute) string {
 	return a.Text(v)
 }
 
-func addr(ps dictionaries.Pairs, a *dictionaries.Attribute) netip.Addr {
+func addrValue(ps dictionaries.Pairs, a *dictionaries.Attribute) netip.Addr {
 	v, _ := ps.Value(a)
 	ip, _ := netip.AddrFromSlice(v) // a length that is no address's: as if absent
 	return ip
 }
 
-// prefix reads an IPv6 prefix (RFC 3162 §2.3): a reserved byte, the length in
+// prefixValue reads an IPv6 prefix (RFC 3162 §2.3): a reserved byte, the length in
 // bits, then as many bytes of the prefix as were sent.
-func prefix(ps dictionaries.Pairs, a *dictionaries.Attribute) netip.Prefix {
+func prefixValue(ps dictionaries.Pairs, a *dictionaries.Attribute) netip.Prefix {
 	v, ok := ps.Value(a)
 	if !ok || len(v) < 2 || len(v) > 18 || v[1] > 128 {
 		return netip.Prefix{}
