@@ -59,6 +59,14 @@ type SessionCounter interface {
 	OpenSessions(ctx context.Context, user string) (int, error)
 }
 
+// MultilinkFinder tells other links of a line from further logins (store).
+type MultilinkFinder interface {
+	// SameLine tells whether an open row of radacct with exactly this username
+	// has this Framed-IP-Address (text; "" matches none), or a Calling-Station-Id
+	// whose first 16 characters are those of calling ("" matches none).
+	SameLine(ctx context.Context, user, framedIP, calling string) (bool, error)
+}
+
 // PostAuthLog takes the outcome of logins (store). Log queues and does not
 // wait for the database; what a full queue drops is counted.
 type PostAuthLog interface {

@@ -1,0 +1,161 @@
+package aaa
+
+import (
+	"context"
+	"time"
+
+	"radial/dictionaries"
+)
+
+// EngineConfig is what an Engine is made of. A nil port means that the server
+// lacks it: a policy that asks for it is then refused (unsupported_check).
+type EngineConfig struct {
+	Dict      *dictionaries.Dictionary
+	Policies  *Cache
+	Verifier  *Verifier
+	Addresses Addresses
+	Sessions  SessionCounter
+	// Multilink finds the sessions of the same line; nil: no exception for
+	// multilink from Simultaneous-Use.
+	Multilink MultilinkFinder
+	PostAuth  PostAuthLog
+	Options   Options
+	Metrics   *Metrics         // nil: not counted
+	Now       func() time.Time // nil: time.Now
+	Location  *time.Location   // of dates and hours in rows; nil: time.Local
+}
+
+// Engine decides about Access-Requests. It holds no state of its own beyond
+// the cache and is safe for concurrent use.
+type Engine struct {
+	words     *vocabulary
+	policies  *Cache
+	verifier  *Verifier
+	addresses Addresses
+	sessions  SessionCounter
+	multilink MultilinkFinder
+	postAuth  PostAuthLog
+	opts      Options
+	metrics   *Metrics
+	now       func() time.Time
+	loc       *time.Location
+}
+
+// NewEngine returns an engine. It panics where the dictionary lacks names that
+// every build has.
+func NewEngine(c EngineConfig) *Engine {
+	e := &Engine{
+		words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, sessions: c.Sessions,
+		multilink: c.Multilink, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	if e.loc == nil {
+		e.loc = time.Local
+	}
+	return e
+}
+
+// stages is the order in which a login is decided: FreeRADIUS's stock site
+// (radius-semantics: order). The first denial or error ends it. To add a check
+// is to add a function and a line.
+var stages = []struct {
+	name string
+	run  func(*authorization, context.Context) (*denial, error)
+}{
+	{"name", (*authorization).checkName},
+	{"policy", (*authorization).findItems},
+	{"expiration", (*authorization).checkExpiration},
+	{"login time", (*authorization).checkLoginTime},
+	{"limits", (*authorization).checkLimits},
+	{"password", (*authorization).checkPassword},
+	{"simultaneous use", (*authorization).checkSimultaneousUse},
+	{"address", (*authorization).leaseAddress},
+}
+
+// Authorize decides about an Access-Request. An error is trouble (a port
+// failed, ctx ended): the NAS gets no answer then, since a Reject would log a
+// paying customer out. The Decision keeps nothing of the request's memory.
+func (e *Engine) Authorize(ctx context.Context, req *Request) (Decision, error) {
+	l := authorization{e: e, in: checkInput{req: req}}
+	d, err := l.decide(ctx)
+	if err != nil {
+		e.metrics.trouble()
+		return Decision{}, err
+	}
+	e.metrics.decided(&d)
+	e.logPostAuth(&l, &d)
+	return d, nil
+}
+
+// decide walks the stages.
+func (l *authorization) decide(ctx context.Context) (Decision, error) {
+	l.start()
+	for i := range stages {
+		l.stage(stages[i].name)
+		d, err := stages[i].run(l, ctx)
+		if err != nil {
+			return Decision{}, err
+		}
+		if d != nil {
+			return l.reject(d), nil
+		}
+	}
+	return Decision{Verdict: Accept, User: l.user, Reply: l.acceptReply()}, nil
+}
+
+func (l *authorization) reject(d *denial) Decision {
+	if l.trace != nil {
+		l.note(StepNo, "refused: "+string(d.reason)+": "+d.detail)
+	}
+	return Decision{
+		Verdict: Reject, Reason: d.reason, Detail: d.detail, User: l.user,
+		Reply: l.rejectReply(), Delay: l.e.rejectDelay(l.in.req),
+	}
+}
+
+// acceptReply is what goes out with an accept: the merged list without what is
+// internal or empty, then what the credential's method adds, in the vendor's
+// encoding.
+func (l *authorization) acceptReply() dictionaries.Pairs {
+	out := l.reply[:0]
+	for _, p := range l.reply {
+		if p.Attr.Internal || p.Attr == l.e.words.fallThrough || len(p.Value) == 0 {
+			continue
+		}
+		out = append(out, p)
+	}
+	out = append(out, l.proof...)
+	if l.e.opts.Shape != nil && l.in.req.Device != nil {
+		out = l.e.opts.Shape(l.in.req.Device, out)
+	}
+	return out
+}
+
+// rejectReply is what an Access-Reject may carry (RFC 2865 §5.44 and
+// FreeRADIUS's attr_filter): messages merged before the refusal are kept.
+func (l *authorization) rejectReply() dictionaries.Pairs {
+	var out dictionaries.Pairs
+	for _, list := range []dictionaries.Pairs{l.reply, l.proof} {
+		for _, p := range list {
+			if l.e.words.inReject[p.Attr] && len(p.Value) > 0 {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// rejectDelay is the device's setting, else none for MikroTik, whose clients
+// would ask again, else the engine's.
+func (e *Engine) rejectDelay(req *Request) time.Duration {
+	switch dev := req.Device; {
+	case dev == nil:
+	case dev.Settings.RejectDelay != nil:
+		return *dev.Settings.RejectDelay
+	case dev.Type == "mikrotik":
+		return 0
+	}
+	return e.opts.RejectDelay
+}

@@ -1,0 +1,171 @@
+package aaa
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"radial/dictionaries"
+)
+
+// EchoLife is how long one echo of the listening connection vouches for the
+// cache (design: Cache).
+const EchoLife = 2 * time.Second
+
+// CacheOptions bound the policy cache. Users without any row are kept apart,
+// in an eighth of the room, so that a flood of unknown names pushes no
+// subscriber out.
+type CacheOptions struct {
+	Entries int   // users and groups together
+	Bytes   int64 // of compiled rows and names, about
+}
+
+// DefaultCacheOptions hold the users of a large provider in about 256 MB.
+func DefaultCacheOptions() CacheOptions {
+	return CacheOptions{Entries: 400_000, Bytes: 256 << 20}
+}
+
+// CacheConfig is what a Cache is made of.
+type CacheConfig struct {
+	Reader   PolicyReader
+	Dict     *dictionaries.Dictionary
+	Options  CacheOptions
+	Location *time.Location   // of dates in rows; nil: time.Local
+	Now      func() time.Time // nil: time.Now
+}
+
+// Cache holds the compiled rows of users and groups in memory. It follows the
+// tables by what the listener tells it, and its promise is:
+//
+//  1. A caller never gets rows older than the last invalidation of that name
+//     that ended before the call began. Rows whose read began before an
+//     invalidation are not stored, and nobody who comes after it waits for them.
+//  2. Nothing is served from memory, and nothing is stored, unless an echo has
+//     come back within EchoLife: then the listening connection was alive, and
+//     every commit before that has been told.
+//  3. Entries and bytes stay within the options.
+//
+// The listener's part of the promise: it LISTENs before it calls InvalidateAll
+// on each new connection, hands up notifications in order, and calls Echo with
+// the time at which it *sent* the notification that came back, after all that
+// came before it.
+type Cache struct {
+	reader PolicyReader
+	comp   *Compiler
+	now    func() time.Time
+
+	users  *cacheTable[*userPolicy]
+	groups *cacheTable[*groupPolicy]
+
+	echo atomic.Int64 // Unix nanoseconds of the last echo; 0 when down
+}
+
+// NewCache returns an empty cache that reads through until its first Echo.
+func NewCache(c CacheConfig) *Cache {
+	if c.Location == nil {
+		c.Location = time.Local
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Options.Entries <= 0 || c.Options.Bytes <= 0 {
+		c.Options = DefaultCacheOptions()
+	}
+	cache := &Cache{reader: c.Reader, comp: NewCompiler(c.Dict, c.Location), now: c.Now}
+	// groups are few: an eighth for them is plenty
+	entries, bytes := c.Options.Entries, c.Options.Bytes
+	cache.users = newCacheTable(entries-entries/8, bytes-bytes/8, cache.live, cache.readUser)
+	cache.groups = newCacheTable(entries/8, bytes/8, cache.live, cache.readGroup)
+	return cache
+}
+
+// userPolicy is what the tables say of one user, compiled. Immutable.
+type userPolicy struct {
+	check, reply ruleList
+	groups       []Membership // by priority, then id
+}
+
+// groupPolicy is what the tables say of one group, compiled. Immutable.
+type groupPolicy struct {
+	check, reply ruleList
+}
+
+func (c *Cache) readUser(ctx context.Context, name string) (cached[*userPolicy], error) {
+	rows, err := c.reader.UserRows(ctx, name)
+	if err != nil {
+		return cached[*userPolicy]{}, err
+	}
+	u := &userPolicy{check: c.comp.list(radcheck, rows.Check), reply: c.comp.list(radreply, rows.Reply), groups: rows.Groups}
+	size := 128 + u.check.size() + u.reply.size()
+	for i := range u.groups {
+		size += 48 + len(u.groups[i].Group)
+	}
+	empty := len(rows.Check)+len(rows.Reply)+len(rows.Groups) == 0
+	return cached[*userPolicy]{value: u, size: size, unknown: empty}, nil
+}
+
+func (c *Cache) readGroup(ctx context.Context, name string) (cached[*groupPolicy], error) {
+	rows, err := c.reader.GroupRows(ctx, name)
+	if err != nil {
+		return cached[*groupPolicy]{}, err
+	}
+	g := &groupPolicy{check: c.comp.list(radgroupcheck, rows.Check), reply: c.comp.list(radgroupreply, rows.Reply)}
+	return cached[*groupPolicy]{value: g, size: 128 + g.check.size() + g.reply.size()}, nil
+}
+
+// user returns the rows of a user. An error is the reader's, or ctx's.
+func (c *Cache) user(ctx context.Context, name string) (*userPolicy, error) {
+	return c.users.get(ctx, name)
+}
+
+// group returns the rows of a group.
+func (c *Cache) group(ctx context.Context, name string) (*groupPolicy, error) {
+	return c.groups.get(ctx, name)
+}
+
+// live tells whether the cache may be used now.
+func (c *Cache) live() bool {
+	echo := c.echo.Load()
+	return echo != 0 && c.now().UnixNano()-echo < int64(EchoLife)
+}
+
+// Invalidate drops what is known of these users and groups.
+func (c *Cache) Invalidate(users, groups []string) {
+	for _, name := range users {
+		c.users.drop(name)
+	}
+	for _, name := range groups {
+		c.groups.drop(name)
+	}
+}
+
+// InvalidateAll drops everything.
+func (c *Cache) InvalidateAll() {
+	c.users.dropAll()
+	c.groups.dropAll()
+}
+
+// Echo says that a notification of ours, sent at the given time, has come back.
+func (c *Cache) Echo(at time.Time) { c.echo.Store(at.UnixNano()) }
+
+// Down says that the listening connection is gone: the cache is emptied and
+// reads through until the next Echo.
+func (c *Cache) Down() {
+	c.echo.Store(0)
+	c.InvalidateAll()
+}
+
+// CacheStats are counters since the start, and the present size.
+type CacheStats struct {
+	Hits, Misses, Evictions uint64
+	Entries                 int
+	Bytes                   int64
+}
+
+// Stats returns the counters.
+func (c *Cache) Stats() CacheStats {
+	var s CacheStats
+	c.users.addStats(&s)
+	c.groups.addStats(&s)
+	return s
+}

@@ -1,0 +1,257 @@
+package aaa
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"radial/dictionaries"
+	"radial/ipam"
+)
+
+// unsupportedControl are the check items that limit a login and whose engine
+// is not there yet: counters, data quotas, and what would hand the request to
+// something else. A login that has one is refused rather than let in without.
+var unsupportedControl = []string{
+	"Max-Hourly-Session", "Max-Daily-Session", "Max-Weekly-Session", "Max-Monthly-Session", "Max-All-Session", "Expire-After",
+	"Max-Daily-Octets", "Max-Weekly-Octets", "Max-Monthly-Octets", "Max-All-Octets", "Max-Octets",
+	"Max-Daily-Data", "Max-Weekly-Data", "Max-Monthly-Data", "Max-All-Data", "Max-Data",
+	"Max-Daily-Traffic", "Max-Monthly-Traffic", "Max-All-Traffic", "Max-Global-Traffic", "Max-Volume",
+	"Proxy-To-Realm", "Replicate-To-Realm", "Home-Server-Pool",
+}
+
+// checkName needs a User-Name, and by filter_username a sane one.
+func (l *authorization) checkName(context.Context) (*denial, error) {
+	name, _ := l.in.req.Pairs.Value(l.e.words.userName)
+	if len(name) == 0 {
+		return &denial{ReasonNoCredential, "the request carries no User-Name"}, nil
+	}
+	if l.e.opts.FilterUsername {
+		if odd := oddUsername(string(name)); odd != "" {
+			return &denial{ReasonBadUsername, fmt.Sprintf("User-Name %q %s (filter_username)", name, odd)}, nil
+		}
+	}
+	if l.trace != nil {
+		l.note(StepInfo, fmt.Sprintf("the tables are asked for %q", l.user))
+	}
+	return nil, nil
+}
+
+// checkExpiration refuses from the date on, and ends the session then.
+func (l *authorization) checkExpiration(context.Context) (*denial, error) {
+	v, ok := l.control.Value(l.e.words.expiration)
+	if !ok {
+		return nil, nil
+	}
+	left := int64(uint32Value(v)) - l.in.now.Unix()
+	when := l.e.words.expiration.Text(v)
+	if left <= 0 {
+		return &denial{ReasonExpired, "expired at " + when}, nil
+	}
+	if l.trace != nil {
+		l.note(StepYes, fmt.Sprintf("expires at %s, in %d s", when, left))
+	}
+	l.limitSession(left)
+	return nil, nil
+}
+
+// checkLoginTime refuses outside the allowed hours, and ends the session with
+// them.
+func (l *authorization) checkLoginTime(context.Context) (*denial, error) {
+	v, ok := l.control.Value(l.e.words.loginTime)
+	if !ok {
+		return nil, nil
+	}
+	hours, err := ParseLoginTime(string(v)) // only an expanded value can fail here
+	if err != nil {
+		return &denial{ReasonUnparsableItem, "Login-Time: " + err.Error()}, nil
+	}
+	secs, limited, inside := hours.Left(l.in.now)
+	switch {
+	case !inside:
+		return &denial{ReasonOutsideHours, fmt.Sprintf("Login-Time %s does not allow %s", v, l.in.now.Format("Mon 15:04"))}, nil
+	case !limited:
+		return nil, nil
+	case secs < int64(l.e.opts.MinimumTimeout.Seconds()):
+		return &denial{ReasonOutsideHours, fmt.Sprintf("Login-Time %s leaves only %d s", v, secs)}, nil
+	}
+	if l.trace != nil {
+		l.note(StepYes, fmt.Sprintf("Login-Time %s leaves %d s", v, secs))
+	}
+	l.limitSession(secs)
+	return nil, nil
+}
+
+// checkLimits refuses what no engine here can hold a login to.
+func (l *authorization) checkLimits(context.Context) (*denial, error) {
+	for i := range l.control {
+		a := l.control[i].Attr
+		for _, no := range l.e.words.unsupported {
+			if a == no {
+				return &denial{ReasonUnsupportedCheck, a.Name + " := " + a.Text(l.control[i].Value) + " cannot be enforced yet"}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// checkPassword acts on Auth-Type Accept and Reject, and leaves all else to
+// the credential methods. Any Reject wins; of several others the last counts.
+func (l *authorization) checkPassword(context.Context) (*denial, error) {
+	w := l.e.words
+	accept := false
+	for i := range l.control {
+		p := &l.control[i]
+		if p.Attr != w.authType {
+			continue
+		}
+		if bytes.Equal(p.Value, w.authTypeReject) {
+			return &denial{ReasonAuthTypeReject, "Auth-Type is Reject"}, nil
+		}
+		accept = bytes.Equal(p.Value, w.authTypeAccept)
+	}
+	if accept {
+		l.note(StepYes, "Auth-Type is Accept: no password is asked for")
+		return nil, nil
+	}
+	v := l.e.verifier.Verify(l.in.req, l.control, l.user, l.in.now)
+	l.proof = v.Reply
+	switch {
+	case v.OK:
+		l.note(StepYes, "the password is right")
+		return nil, nil
+	case l.dry && v.Reason == ReasonNoCredential:
+		return l.withoutCredential(), nil
+	case v.Reason != ReasonNoPassword:
+		return &denial{v.Reason, v.Detail}, nil
+	}
+	return l.withoutPassword(v.Detail), nil
+}
+
+// withoutPassword says why there is no password to check against.
+func (l *authorization) withoutPassword(detail string) *denial {
+	switch {
+	case l.failed != nil:
+		return &denial{ReasonCheckFailed, "does not match: " + l.failed.String() + "; " + l.seen(l.failed)}
+	case !l.known:
+		return &denial{ReasonUnknownUser, fmt.Sprintf("no rows for %q in radcheck and radusergroup", l.user)}
+	}
+	return &denial{ReasonNoPassword, detail}
+}
+
+// withoutCredential lets Explain go on where it was given no password to try.
+func (l *authorization) withoutCredential() *denial {
+	for i := range l.control {
+		if l.control[i].Attr.Secret {
+			l.note(StepInfo, "no password was given to try; what follows holds for the right one ("+l.control[i].Attr.Name+")")
+			return nil
+		}
+	}
+	return l.withoutPassword("no password attribute to check against")
+}
+
+// checkSimultaneousUse counts the user's open sessions (radius-semantics:
+// Simultaneous-Use). The refusal keeps nothing of the reply but its message.
+func (l *authorization) checkSimultaneousUse(ctx context.Context) (*denial, error) {
+	v, ok := l.control.Value(l.e.words.simultaneousUse)
+	if !ok {
+		return nil, nil
+	}
+	limit, open := uint32Value(v), 0
+	if limit > 0 {
+		if l.e.sessions == nil {
+			return &denial{ReasonUnsupportedCheck, "Simultaneous-Use: nothing counts sessions here"}, nil
+		}
+		var err error
+		if open, err = l.e.sessions.OpenSessions(ctx, l.user); err != nil {
+			return nil, fmt.Errorf("count open sessions of %q: %w", l.user, err)
+		}
+		if l.trace != nil {
+			l.note(StepInfo, fmt.Sprintf("%d open sessions, %d allowed", open, limit))
+		}
+		if int64(open) < int64(limit) {
+			return nil, nil
+		}
+		if ok, err := l.multilink(ctx, limit); ok || err != nil {
+			return nil, err
+		}
+	}
+	text := l.e.opts.SimultaneousUseMessage
+	if limit > 1 {
+		text = fmt.Sprintf("%s (%d)", text, limit)
+	}
+	l.reply, l.proof = nil, nil
+	if text != "" {
+		l.reply = dictionaries.Pairs{{Attr: l.e.words.replyMessage, Value: []byte(text)}}
+	}
+	return &denial{ReasonSimultaneousUse, fmt.Sprintf("%d open sessions, Simultaneous-Use := %d", open, limit)}, nil
+}
+
+// multilink is the exception for another link of the same line: allowed where
+// the reply's Port-Limit is above the limit.
+func (l *authorization) multilink(ctx context.Context, limit uint32) (bool, error) {
+	v, ok := l.reply.Value(l.e.words.portLimit)
+	if !ok || uint32Value(v) <= limit || l.e.multilink == nil {
+		return false, nil
+	}
+	same, err := l.e.multilink.SameLine(ctx, l.user, l.text(l.e.words.framedIPAddress), l.text(l.e.words.callingStation))
+	if err != nil {
+		return false, fmt.Errorf("find other links of %q: %w", l.user, err)
+	}
+	return same, nil
+}
+
+// leaseAddress gives an address of Pool-Name where the policy has none.
+func (l *authorization) leaseAddress(ctx context.Context) (*denial, error) {
+	w := l.e.words
+	v, ok := l.control.Value(w.poolName)
+	if !ok || l.reply.Has(w.framedIPAddress) {
+		return nil, nil
+	}
+	if l.e.addresses == nil && !l.dry {
+		return &denial{ReasonUnsupportedCheck, "Pool-Name: no pools are served here"}, nil
+	}
+	want := l.want(string(v))
+	if l.dry {
+		l.note(StepInfo, "an address of pool "+want.Pool+" would be leased")
+		return nil, nil
+	}
+	lease, err := l.e.addresses.Lease(ctx, want)
+	switch {
+	case err == nil:
+		a := w.framedIPAddress
+		if lease.Address.Is6() {
+			a = w.framedIPv6Address
+		}
+		l.reply = append(l.reply, dictionaries.Pair{Attr: a, Value: lease.Address.AsSlice()})
+		return nil, nil
+	case errors.Is(err, ipam.ErrPoolFull) && l.e.opts.PoolFull == PoolFullReject:
+		return &denial{ReasonPoolFull, fmt.Sprintf("pool %q has no free address", want.Pool)}, nil
+	case errors.Is(err, ipam.ErrPoolUnknown) && l.e.opts.PoolFull != PoolFullAccept:
+		return &denial{ReasonPoolUnknown, fmt.Sprintf("there is no pool %q", want.Pool)}, nil
+	case (errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, ipam.ErrPoolUnknown)) && l.e.opts.PoolFull == PoolFullAccept:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("lease address of pool %q for %q: %w", want.Pool, l.user, err)
+}
+
+// want is the request for an address. The caller's name is the one that the
+// NAS will account with: a User-Name in the reply, else its own (RFC 2865 §5.1).
+func (l *authorization) want(pool string) ipam.Want {
+	w := l.e.words
+	name, ok := l.reply.Value(w.userName)
+	if !ok {
+		name, _ = l.in.req.Pairs.Value(w.userName)
+	}
+	var vrf int32 = 1
+	if d := l.in.req.Device; d != nil && d.Settings.VRF != 0 {
+		vrf = d.Settings.VRF
+	}
+	return ipam.Want{
+		Pool: pool, VRF: vrf, SessionID: l.text(w.acctSessionID),
+		Caller: ipam.Caller{
+			User: string(name), MAC: ipam.NormaliseMAC(l.text(w.callingStation)), NAS: l.nasAddress(), Port: l.port(),
+		},
+	}
+}

@@ -1,0 +1,151 @@
+package aaa
+
+import (
+	"bytes"
+
+	"radial/dictionaries"
+)
+
+// mergeRules is the merge phase: it applies the rules to a list (control, or
+// reply) and returns the list. Operators see what the list held before this
+// batch, not each other's work, so two rows "Session-Timeout = 100" and
+// "Session-Timeout := 200" of one user are both sent, as FreeRADIUS does.
+//
+// One oddity of FreeRADIUS (seen with 3.2.1) is kept: <= and >= append their
+// value also where an old value within the limit stands, which is kept too.
+func (e *Engine) mergeRules(list dictionaries.Pairs, rules []rule, in expandInput) dictionaries.Pairs {
+	if len(list) == 0 {
+		return e.mergeIntoEmpty(rules, in)
+	}
+	m := merging{old: list, edited: make([]bool, len(list)), gone: make([]bool, len(list))}
+	for i := range rules {
+		r := &rules[i]
+		value, ok := r.value, true
+		if r.late != nil && r.late.expand != nil {
+			value, ok = e.expandValue(r, in)
+		}
+		if ok {
+			m.apply(r, dictionaries.Pair{Attr: r.attr, Tag: r.tag, Value: value})
+		}
+	}
+	return m.result()
+}
+
+// mergeIntoEmpty is mergeRules for the first list of a login, the usual case:
+// nothing can be found, so rules add or do nothing.
+func (e *Engine) mergeIntoEmpty(rules []rule, in expandInput) dictionaries.Pairs {
+	if len(rules) == 0 {
+		return nil
+	}
+	// room for what a group and the checks add
+	list := make(dictionaries.Pairs, 0, len(rules)+4)
+	for i := range rules {
+		r := &rules[i]
+		if !r.op.adds() {
+			continue
+		}
+		value, ok := r.value, true
+		if r.late != nil && r.late.expand != nil {
+			value, ok = e.expandValue(r, in)
+		}
+		if !ok {
+			continue
+		}
+		p := dictionaries.Pair{Attr: r.attr, Tag: r.tag, Value: value}
+		list = append(list, p)
+		if r.op == opPrepend {
+			copy(list[1:], list[:len(list)-1])
+			list[0] = p
+		}
+	}
+	return list
+}
+
+// adds tells whether the operator adds its value where there is no old one.
+func (o op) adds() bool {
+	switch o {
+	case opIfAbsent, opSet, opAdd, opPrepend, opAtMost, opAtLeast:
+		return true
+	}
+	return false
+}
+
+// merging is one batch at work: the list as it was, and what became of it.
+type merging struct {
+	old           dictionaries.Pairs
+	edited        []bool // replaced by this batch: no later rule sees it
+	gone          []bool // removed
+	before, after dictionaries.Pairs
+}
+
+// apply applies one rule with its value p.
+func (m *merging) apply(r *rule, p dictionaries.Pair) {
+	switch r.op {
+	case opAdd:
+		m.after = append(m.after, p)
+		return
+	case opPrepend:
+		m.before = append(m.before, p)
+		return
+	}
+	for i := range m.old {
+		if m.edited[i] || m.gone[i] || m.old[i].Attr != p.Attr {
+			continue
+		}
+		switch r.op {
+		case opIfAbsent:
+			return
+		case opSet:
+			m.replace(i, p)
+			return
+		case opAbsent:
+			m.gone[i] = true
+		case opSubtract:
+			m.gone[i] = comparePairs(&m.old[i], &p) == 0
+		case opEqual:
+			m.gone[i] = comparePairs(&m.old[i], &p) != 0
+		case opAtMost:
+			if comparePairs(&m.old[i], &p) > 0 {
+				m.replace(i, p)
+				return
+			}
+		case opAtLeast:
+			if comparePairs(&m.old[i], &p) < 0 {
+				m.replace(i, p)
+				return
+			}
+		}
+		// != < > =~ !~ =* do nothing here (FreeRADIUS would abort)
+	}
+	if r.op.adds() {
+		m.after = append(m.after, p)
+	}
+}
+
+func (m *merging) replace(i int, p dictionaries.Pair) {
+	m.old[i], m.edited[i] = p, true
+}
+
+func (m *merging) result() dictionaries.Pairs {
+	out := make(dictionaries.Pairs, 0, len(m.before)+len(m.old)+len(m.after)+4)
+	for i := len(m.before) - 1; i >= 0; i-- {
+		out = append(out, m.before[i])
+	}
+	for i := range m.old {
+		if !m.gone[i] {
+			out = append(out, m.old[i])
+		}
+	}
+	return append(out, m.after...)
+}
+
+// comparePairs orders two values of one attribute; tags decide first.
+func comparePairs(a, b *dictionaries.Pair) int {
+	if a.Tag != b.Tag {
+		return int(a.Tag) - int(b.Tag)
+	}
+	if bytes.Equal(a.Value, b.Value) {
+		return 0
+	}
+	return a.Attr.Compare(a.Value, b.Value)
+}

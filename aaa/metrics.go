@@ -1,0 +1,65 @@
+package aaa
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics count what the engine decides. A nil *Metrics counts nothing.
+type Metrics struct {
+	accepts  prometheus.Counter
+	rejects  map[Reason]prometheus.Counter
+	troubles prometheus.Counter
+	reg      prometheus.Registerer
+}
+
+// NewMetrics registers the engine's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	logins := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "radial_logins_total",
+		Help: "Access-Requests by verdict (accept, reject, trouble: no answer) and reason of refusal.",
+	}, []string{"verdict", "reason"})
+	reg.MustRegister(logins)
+	m := &Metrics{
+		accepts:  logins.WithLabelValues("accept", ""),
+		rejects:  make(map[Reason]prometheus.Counter, len(Reasons)),
+		troubles: logins.WithLabelValues("trouble", ""),
+		reg:      reg,
+	}
+	for _, r := range Reasons {
+		m.rejects[r] = logins.WithLabelValues("reject", string(r))
+	}
+	return m
+}
+
+func (m *Metrics) trouble() {
+	if m != nil {
+		m.troubles.Inc()
+	}
+}
+
+func (m *Metrics) decided(d *Decision) {
+	switch {
+	case m == nil:
+	case d.Verdict == Accept:
+		m.accepts.Inc()
+	default:
+		if c := m.rejects[d.Reason]; c != nil {
+			c.Inc()
+		}
+	}
+}
+
+// WatchCache shows the counters of the policy cache.
+func (m *Metrics) WatchCache(c *Cache) {
+	counter := func(name, help string, value func(CacheStats) float64) {
+		m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return value(c.Stats()) }))
+	}
+	gauge := func(name, help string, value func(CacheStats) float64) {
+		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(c.Stats()) }))
+	}
+	counter("radial_policy_cache_hits_total", "Look-ups of users and groups answered from memory.", func(s CacheStats) float64 { return float64(s.Hits) })
+	counter("radial_policy_cache_misses_total", "Look-ups of users and groups that read the tables.", func(s CacheStats) float64 { return float64(s.Misses) })
+	counter("radial_policy_cache_evictions_total", "Entries dropped for room.", func(s CacheStats) float64 { return float64(s.Evictions) })
+	gauge("radial_policy_cache_entries", "Users and groups in memory.", func(s CacheStats) float64 { return float64(s.Entries) })
+	gauge("radial_policy_cache_bytes", "Memory of the entries, about.", func(s CacheStats) float64 { return float64(s.Bytes) })
+}

@@ -1,0 +1,95 @@
+package aaa
+
+import (
+	"fmt"
+	"time"
+
+	"radial/dictionaries"
+	"radial/nas"
+)
+
+// What a login gets whose pool has no free address (Options.PoolFull).
+const (
+	PoolFullReject  = "reject"
+	PoolFullAccept  = "accept"  // accepted without an address, as FreeRADIUS does
+	PoolFullSilence = "silence" // no answer, so that the NAS asks another server
+)
+
+// Which logins go into radpostauth (PostAuthOptions.Log).
+const (
+	PostAuthAll     = "all"
+	PostAuthRejects = "rejects"
+	PostAuthNone    = "none"
+)
+
+// Options are the engine's settings.
+type Options struct {
+	// FilterUsername refuses odd names before any look-up (blanks, several @,
+	// "..", a realm without a dot), as FreeRADIUS's stock site does.
+	FilterUsername bool
+	// StripRealm looks "bob@isp.example" up as "bob", where the realm is one of
+	// Realms (any case) or Realms is empty.
+	StripRealm bool
+	Realms     []string
+	// ReadGroups and ReadProfiles are FreeRADIUS's read_groups and
+	// read_profiles: groups and the profile also count where no Fall-Through
+	// item says so. DefaultUserProfile is its default_user_profile.
+	ReadGroups         bool
+	ReadProfiles       bool
+	DefaultUserProfile string
+	// PPPDefaults adds Framed-Protocol = PPP and Framed-Compression =
+	// Van-Jacobson-TCP-IP to the reply of a request with Framed-Protocol PPP,
+	// as the DEFAULT entry of FreeRADIUS's stock users file does.
+	PPPDefaults bool
+	PoolFull    string
+	// SimultaneousUseMessage is the Reply-Message of a login refused by
+	// Simultaneous-Use; for a limit above 1 " (limit)" follows it.
+	SimultaneousUseMessage string
+	// MinimumTimeout refuses logins with less left of their Login-Time.
+	MinimumTimeout time.Duration
+	// RejectDelay holds rejects back, unless the device has its own setting or
+	// is of type mikrotik (whose clients give up early).
+	RejectDelay time.Duration
+	PostAuth    PostAuthOptions
+	// Shape makes the reply fit a device: the vendor's encoding of what is
+	// granted. Nil sends the items as they stand.
+	Shape func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs
+}
+
+// PostAuthOptions are the settings of the post-auth log.
+type PostAuthOptions struct {
+	Log string
+	// Passwords stores what the user sent, in clear for PAP, as FreeRADIUS does.
+	Passwords bool
+}
+
+// DefaultOptions are the settings of a server that nobody has configured.
+func DefaultOptions() Options {
+	return Options{
+		ReadGroups:             true,
+		ReadProfiles:           true,
+		PoolFull:               PoolFullReject,
+		SimultaneousUseMessage: "You are already logged in - access denied",
+		MinimumTimeout:         time.Minute,
+		RejectDelay:            time.Second,
+		PostAuth:               PostAuthOptions{Log: PostAuthAll},
+	}
+}
+
+// Validate tells the first setting that cannot be used.
+func (o *Options) Validate() error {
+	switch o.PoolFull {
+	case PoolFullReject, PoolFullAccept, PoolFullSilence:
+	default:
+		return fmt.Errorf("pool_full is %q: use reject, accept or silence", o.PoolFull)
+	}
+	switch o.PostAuth.Log {
+	case PostAuthAll, PostAuthRejects, PostAuthNone:
+	default:
+		return fmt.Errorf("postauth.log is %q: use all, rejects or none", o.PostAuth.Log)
+	}
+	if o.RejectDelay < 0 || o.RejectDelay > 5*time.Second {
+		return fmt.Errorf("reject_delay is %s: use 0 to 5 seconds", o.RejectDelay)
+	}
+	return nil
+}
