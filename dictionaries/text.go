@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -36,11 +35,11 @@ func (a *Attribute) AppendText(b, value []byte) []byte {
 		return time.Unix(int64(binary.BigEndian.Uint32(value)), 0).In(a.location()).AppendFormat(b, dateLayout)
 	case TypeIPAddr, TypeIPv6Addr, TypeComboIP:
 		if addr, ok := netip.AddrFromSlice(value); ok {
-			return addr.AppendTo(b)
+			return appendAddr(b, addr)
 		}
 	case TypeIPv4Prefix, TypeIPv6Prefix:
 		addr, _ := netip.AddrFromSlice(value[2:])
-		return strconv.AppendUint(append(addr.AppendTo(b), '/'), uint64(value[1]), 10)
+		return strconv.AppendUint(append(appendAddr(b, addr), '/'), uint64(value[1]), 10)
 	case TypeIfID:
 		for i := 0; i < 8; i += 2 {
 			if i > 0 {
@@ -59,6 +58,18 @@ func (a *Attribute) AppendText(b, value []byte) []byte {
 		return b
 	}
 	return appendHex(b, value)
+}
+
+// appendAddr prints an address as the C library does, which FreeRADIUS uses:
+// RFC 5952, but ::1.2.3.4 where only the last 32 bits are set.
+func appendAddr(b []byte, addr netip.Addr) []byte {
+	if addr.Is6() {
+		w := addr.As16()
+		if [12]byte(w[:12]) == [12]byte{} && w[12]|w[13] != 0 {
+			return netip.AddrFrom4([4]byte(w[12:])).AppendTo(append(b, "::"...))
+		}
+	}
+	return addr.AppendTo(b)
 }
 
 // appendNumber prints a number by name or in decimal.
@@ -89,6 +100,9 @@ func (p Pair) String() string { return string(p.Append(nil)) }
 
 // Append is String onto a buffer.
 func (p Pair) Append(b []byte) []byte {
+	if p.Attr == nil {
+		return append(b, "(no attribute)"...)
+	}
 	b = append(b, p.Attr.Name...)
 	if p.Tag != 0 {
 		b = strconv.AppendUint(append(b, ':'), uint64(p.Tag), 10)
@@ -117,10 +131,9 @@ func appendEscaped(b, text []byte) []byte {
 			b = append(b, `\n`...)
 		case c == '\t':
 			b = append(b, `\t`...)
-		case c == utf8.RuneError && size == 1, size == 1 && (c < ' ' || c == 0x7f), !unicode.IsPrint(c) && size > 1 && c < 0xa0:
-			for _, o := range text[:size] {
-				b = append(b, '\\', '0'+o>>6, '0'+o>>3&7, '0'+o&7)
-			}
+		case size == 1 && (c < ' ' || c == 0x7f || c == utf8.RuneError):
+			o := text[0]
+			b = append(b, '\\', '0'+o>>6, '0'+o>>3&7, '0'+o&7)
 		default:
 			b = append(b, text[:size]...)
 		}
