@@ -1,0 +1,56 @@
+package radius
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+	wire "layeh.com/radius"
+
+	"radial/aaa"
+)
+
+var errTooLong = errors.New("reply exceeds 4096 bytes")
+
+// access answers an Access-Request.
+func (s *Server) access(x *exchange) {
+	d, err := s.auth.Authorize(s.deadlines.context(x.received), &x.request)
+	if err != nil {
+		s.silence(x, SilentAuthorize, err)
+		return
+	}
+	code := wire.CodeAccessReject
+	if d.Verdict == aaa.Accept {
+		code = wire.CodeAccessAccept
+	}
+	err = s.encode(x, code, d.Reply)
+	if errors.Is(err, errTooLong) {
+		// Cut short it would be another decision: refuse, and say why.
+		d = aaa.Decision{Verdict: aaa.Reject, Reason: aaa.ReasonReplyTooLong, Detail: err.Error(), User: d.User, Delay: d.Delay}
+		code = wire.CodeAccessReject
+		err = s.encode(x, code, nil)
+	}
+	if err != nil {
+		s.silence(x, SilentEncode, err)
+		return
+	}
+	x.due = x.received
+	if d.Verdict == aaa.Reject {
+		x.due = x.received.Add(d.Delay)
+		s.metrics.reject(d.Reason)
+		s.refusedLine(x, &d)
+	}
+	s.packetLine("sending", x, code, d.Reply)
+	s.finish(x, code)
+}
+
+// refusedLine is the one line that every refused login has.
+func (s *Server) refusedLine(x *exchange, d *aaa.Decision) {
+	s.log.Info("login refused",
+		zap.String("user", d.User),
+		zap.String("reason", string(d.Reason)),
+		zap.String("detail", d.Detail),
+		zap.String("device", x.device.Name),
+		zap.String("calling_station", s.names.text(x.request.Pairs, s.names.callingStation)),
+		zap.Stringer("source", x.source),
+	)
+}

@@ -1,0 +1,120 @@
+package radius
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	wire "layeh.com/radius"
+
+	"radial/aaa"
+	"radial/dictionaries"
+)
+
+// handle answers an admitted request. It runs in a worker and may wait for the
+// database.
+func (s *Server) handle(x *exchange) {
+	defer func() {
+		s.inFlight.Add(-1)
+		s.metrics.inFlight.Dec()
+		if p := recover(); p != nil {
+			s.metrics.silent[SilentPanic].Inc()
+			s.panicked(x, p)
+		}
+	}()
+	x.request = aaa.Request{
+		Device:        x.device,
+		Source:        x.source,
+		ID:            x.packet.id(),
+		Authenticator: [16]byte(x.packet.authenticator()),
+		Pairs:         x.request.Pairs[:0],
+		Received:      x.received,
+	}
+	var err error
+	x.request.Pairs, err = s.dict.Decode(x.request.Pairs, x.packet.attributes(), x.keys())
+	if err != nil {
+		s.refuse(x, RefusedUndecodable)
+		x.ticket.forget()
+		s.free(x)
+		return
+	}
+	s.packetLine("received", x, x.packet.code(), x.request.Pairs)
+	if x.packet.code() == wire.CodeAccountingRequest {
+		s.account(x)
+	} else {
+		s.access(x)
+	}
+}
+
+func (x *exchange) keys() dictionaries.Keys {
+	return dictionaries.Keys{Secret: x.secret, Authenticator: &x.request.Authenticator}
+}
+
+// encode writes a reply of pairs into x.reply, unsigned: for Access-* replies
+// Message-Authenticator first, Proxy-State as it came last.
+func (s *Server) encode(x *exchange, code wire.Code, pairs dictionaries.Pairs) error {
+	var err error
+	x.reply = beginReply(x.reply, code, &x.packet)
+	if x.reply, err = s.dict.Append(x.reply, s.names.sendable(pairs, code), x.keys()); err != nil {
+		return err
+	}
+	x.reply = x.packet.appendProxyStates(x.reply)
+	if len(x.reply) > maxPacket {
+		return fmt.Errorf("%w: %d bytes", errTooLong, len(x.reply))
+	}
+	return nil
+}
+
+// finish signs the reply in x and hands it over: to the delays when it is not
+// due, else to the writer.
+func (s *Server) finish(x *exchange, code wire.Code) {
+	x.signer.sign(x.reply, x.secret)
+	s.metrics.replies[code].Inc()
+	now := s.now()
+	s.took(x, now)
+	if x.due.After(now) {
+		s.metrics.delayed.Inc()
+		if s.delays.hold(x) {
+			return // still in flight for retransmissions
+		}
+		s.metrics.delayed.Dec()
+	}
+	s.deliver(x)
+}
+
+// deliver keeps a signed reply for retransmissions and sends it.
+func (s *Server) deliver(x *exchange) {
+	if !x.ticket.finish(x.reply, s.now()) {
+		s.metrics.silent[SilentSuperseded].Inc()
+		s.free(x)
+		return
+	}
+	s.send(x)
+}
+
+// sendDelayed delivers a reject whose time has come.
+func (s *Server) sendDelayed(x *exchange) {
+	s.metrics.delayed.Dec()
+	s.deliver(x)
+}
+
+// silence ends a request without an answer: the device asks its next server,
+// or again.
+func (s *Server) silence(x *exchange, why Silence, err error) {
+	s.metrics.silent[why].Inc()
+	s.notices.tell("RADIUS request left without an answer: "+why.String(), x.source.Addr(), func() []zap.Field {
+		return []zap.Field{zap.Stringer("source", x.source), zap.String("device", x.device.Name), zap.Stringer("code", x.packet.code()), zap.Error(err)}
+	})
+	s.took(x, s.now())
+	x.ticket.forget()
+	s.free(x)
+}
+
+// packetLine logs a packet with its attributes' names, at debug only.
+func (s *Server) packetLine(what string, x *exchange, code wire.Code, pairs dictionaries.Pairs) {
+	line := s.log.Check(zapcore.DebugLevel, what+" "+code.String())
+	if line == nil {
+		return
+	}
+	line.Write(zap.Stringer("peer", x.source), zap.Uint8("id", x.packet.id()), zap.String("device", x.device.Name), zap.Strings("attributes", s.names.texts(pairs)))
+}

@@ -1,0 +1,32 @@
+// Package radius is where bytes come in and bytes go out: the RADIUS server's
+// sockets, the gate that every datagram passes, duplicates, signatures, and
+// the answers. It decides nothing about users; that is what an Authorizer and
+// an Accountant are for.
+//
+// # The way of a packet
+//
+// An address that is listened on has several sockets (SO_REUSEPORT), each with
+// one reading goroutine, one writing goroutine and a crew of workers. The
+// reader takes many datagrams in one system call and puts each through the
+// gate, cheapest question first: is it a RADIUS packet (parse), does its code
+// belong on this port, is its source a known device, is it signed as the
+// device's policy asks (admission.go, blastradius.go), is it a retransmission
+// (duplicate.go), is there room for one more request in flight. What is refused
+// has one Refusal of a closed list, and a counter. Status-Server and replays are
+// answered by the reader itself.
+//
+// What passes goes to the crew, because Authorize and Account may wait for a
+// database and the reader must not. Workers decode the attributes, ask, encode
+// and sign the reply (access.go, accounting.go), keep it for retransmissions,
+// and hand it to the writer, which sends all that has gathered in one system
+// call. A worker goes from one request to the next without a switch as long as
+// answers come at once; when one blocks, the next is already woken (crew.go).
+//
+// An error of Authorize or Account is trouble and not a decision: the device
+// gets silence, so that it asks its next server.
+//
+// # Locks
+//
+// Three locks exist: a shard of the duplicates, a crew's queue, a socket's
+// outbox. None is held while another is taken, and none over I/O.
+package radius

@@ -1,0 +1,140 @@
+package radius
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"go.uber.org/zap"
+)
+
+// listener is an address that is listened on.
+type listener struct {
+	port    port
+	index   uint16 // among all; part of the key of duplicates
+	addr    netip.AddrPort
+	sockets []*socket
+}
+
+// socket is one of an address's sockets, with what belongs to it.
+type socket struct {
+	listener *listener
+	conn     *net.UDPConn
+	receiver *receiver
+	sender   *sender
+	outbox   *outbox
+	crew     *crew
+}
+
+// listen binds an address.
+func (s *Server) listen(p port, address string) (*listener, error) {
+	conns, err := bind(address, s.opts.Sockets, s.opts.RecvBuffer, s.opts.SharePort)
+	if err != nil {
+		return nil, err
+	}
+	local := conns[0].LocalAddr().(*net.UDPAddr).AddrPort()
+	l := &listener{port: p, index: uint16(len(s.listeners)), addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
+	for _, conn := range conns {
+		k := &socket{listener: l, conn: conn, outbox: newOutbox(s.opts.MaxInFlight), crew: newCrew(s.handle)}
+		l.sockets = append(l.sockets, k)
+		if k.receiver, err = newReceiver(conn); err == nil {
+			k.sender, err = newSender(conn)
+		}
+		if err != nil {
+			for _, c := range conns {
+				c.Close() // the first error tells more
+			}
+			return nil, fmt.Errorf("radius: listen on %s: %w", address, err)
+		}
+	}
+	if granted, err := recvBufferOf(conns[0]); err == nil && granted < s.opts.RecvBuffer {
+		s.log.Warn("the kernel grants less receive buffer than asked for: bursts may be dropped; raise net.core.rmem_max",
+			zap.Stringer("listen", l.addr), zap.Int("bytes", granted), zap.Int("asked", s.opts.RecvBuffer))
+	}
+	return l, nil
+}
+
+// maxReadErrors in a row end the server: the socket is not coming back.
+const maxReadErrors = 100
+
+// read takes datagrams from a socket until it is told to stop.
+func (s *Server) read(k *socket) error {
+	xs := make([]*exchange, batchSize)
+	for i := range xs {
+		xs[i] = s.exchange()
+	}
+	admitted := make([]*exchange, 0, batchSize)
+	for errs := 0; ; {
+		n, dropped, err := k.receiver.receive(xs)
+		if err != nil {
+			if stopped(err) {
+				return nil
+			}
+			s.metrics.readErrors.Inc()
+			if errs++; errs > maxReadErrors {
+				return err
+			}
+			continue
+		}
+		errs = 0
+		if dropped > 0 {
+			s.metrics.drops[k.listener.port].Add(float64(dropped))
+		}
+		now := s.now()
+		for i, x := range xs[:n] {
+			x.socket, x.received = k, now
+			switch s.admit(x) {
+			case toAnswer:
+				admitted = append(admitted, x)
+				xs[i] = s.exchange()
+			case toSend:
+				s.send(x)
+				xs[i] = s.exchange()
+			case toLose:
+				xs[i] = s.exchange()
+			case toDrop: // its memory serves the next datagram
+			}
+		}
+		if len(admitted) > 0 {
+			k.crew.add(admitted)
+			clear(admitted)
+			admitted = admitted[:0]
+		}
+	}
+}
+
+// write sends a socket's replies until its outbox is closed and empty.
+func (s *Server) write(k *socket) {
+	var queue []*exchange
+	for {
+		clear(queue)
+		queue = k.outbox.take(queue)
+		if len(queue) == 0 {
+			return
+		}
+		for rest := queue; len(rest) > 0; {
+			part := rest[:min(len(rest), batchSize)]
+			rest = rest[len(part):]
+			k.sender.send(part, s.unsent)
+			for _, x := range part {
+				s.free(x)
+			}
+		}
+	}
+}
+
+// unsent counts a reply that the kernel refused.
+func (s *Server) unsent(x *exchange, err error) {
+	s.metrics.silent[SilentSend].Inc()
+	s.notices.tell("RADIUS reply could not be sent", x.source.Addr(), func() []zap.Field {
+		return []zap.Field{zap.Stringer("to", x.source), zap.Stringer("listen", x.socket.listener.addr), zap.Error(err)}
+	})
+}
+
+// send queues a signed reply.
+func (s *Server) send(x *exchange) {
+	if !x.socket.outbox.put(x) {
+		s.metrics.silent[SilentSendQueue].Inc()
+		s.free(x)
+	}
+}
