@@ -112,9 +112,8 @@ func (s *Server) silence(x *exchange, why Silence, err error) {
 
 // packetLine logs a packet with its attributes' names, at debug only.
 func (s *Server) packetLine(what string, x *exchange, code wire.Code, pairs dictionaries.Pairs) {
-	line := s.log.Check(zapcore.DebugLevel, what+" "+code.String())
-	if line == nil {
+	if !s.log.Core().Enabled(zapcore.DebugLevel) {
 		return
 	}
-	line.Write(zap.Stringer("peer", x.source), zap.Uint8("id", x.packet.id()), zap.String("device", x.device.Name), zap.Strings("attributes", s.names.texts(pairs)))
+	s.log.Debug(what+" "+code.String(), zap.Stringer("peer", x.source), zap.Uint8("id", x.packet.id()), zap.String("device", x.device.Name), zap.Strings("attributes", s.names.texts(pairs)))
 }
