@@ -1,6 +1,7 @@
 package aaa
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -144,10 +145,16 @@ func (p *Provisioner) replyItem(table Table, it Item) error {
 }
 
 func (p *Provisioner) readable(table Table, what string, it Item) error {
-	if err := p.Rows.Check(string(table), Row{Attribute: it.Attribute, Op: it.Op, Value: it.Value}); err != nil {
-		return fmt.Errorf("%s %q: %w: %w", what, it, ErrInvalid, err)
+	err := p.Rows.Check(string(table), Row{Attribute: it.Attribute, Op: it.Op, Value: it.Value})
+	if err == nil {
+		return nil
 	}
-	return nil
+	why := err.Error()
+	var row *RowError
+	if errors.As(err, &row) {
+		why = row.Problem // the row has no id yet, and what names it stands before
+	}
+	return fmt.Errorf("%s %q: %s: %w", what, it, why, ErrInvalid)
 }
 
 // normalItems puts dates that are given in ISO 8601 into the form that

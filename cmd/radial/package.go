@@ -1,0 +1,272 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"radial/aaa"
+	"radial/nas"
+)
+
+func newPackageCmd(a *app) *cobra.Command {
+	return nounOf("package", "Packages: what subscribers buy",
+		newPackageAddCmd(a), newPackageSetCmd(a), newPackageShowCmd(a), newPackageListCmd(a), newPackageDelCmd(a))
+}
+
+// packageFlags are the flags of package add and package set.
+type packageFlags struct {
+	description, down, up, pool string
+	sessionTimeout, idleTimeout string
+	interim, simultaneous       string
+	price, cycle, status        string
+	validity                    int64
+	checks, replies             []string
+	delChecks, delReplies       []string
+	adopt, dryRun, noRate       bool
+}
+
+func (f *packageFlags) register(cmd *cobra.Command, set bool) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.down, "down", "", "`rate` to the subscriber in bits per second, as 100M or 512k; with --up")
+	fl.StringVar(&f.up, "up", "", "`rate` from the subscriber; with --down")
+	fl.StringVar(&f.pool, "pool", "", "`name` of the pool that addresses come from")
+	fl.StringVar(&f.sessionTimeout, "session-timeout", "", "longest session, `seconds` or 12h")
+	fl.StringVar(&f.idleTimeout, "idle-timeout", "", "longest silence, `seconds` or 10m")
+	fl.StringVar(&f.interim, "interim-interval", "", "`seconds` between two accounting updates, 60 and more")
+	fl.StringVar(&f.simultaneous, "simultaneous-use", "", "sessions at a time, a `number` or none")
+	fl.StringVar(&f.price, "price", "", "`price` of a cycle, as 19.90")
+	fl.StringVar(&f.cycle, "cycle", "monthly", "once, daily, monthly, quarterly or yearly")
+	fl.Int64Var(&f.validity, "validity-days", 0, "new subscribers expire after so many `days`")
+	fl.StringVar(&f.description, "description", "", "a `text` for people")
+	fl.StringVar(&f.status, "status", "active", "active, or inactive: nobody new gets it")
+	fl.StringArrayVar(&f.checks, "check", nil, "further check item of its group, `'Attr op value'`; may be repeated")
+	fl.StringArrayVar(&f.replies, "reply", nil, "further reply item of its group, `'Attr op value'`; may be repeated")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	if !set {
+		fl.BoolVar(&f.adopt, "adopt", false, "take over the group of that name that FreeRADIUS's tables have already")
+		return
+	}
+	fl.BoolVar(&f.noRate, "no-rate", false, "take the rates away")
+	fl.StringArrayVar(&f.delChecks, "del-check", nil, "take all check items of an `attribute` away; may be repeated")
+	fl.StringArrayVar(&f.delReplies, "del-reply", nil, "take all reply items of an `attribute` away; may be repeated")
+}
+
+// change reads the flags that were given.
+func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err error) {
+	c.Description, c.Pool, c.Price = given(cmd, "description", f.description), given(cmd, "pool", f.pool), given(cmd, "price", f.price)
+	c.BillingCycle = given(cmd, "cycle", aaa.BillingCycle(f.cycle))
+	c.ValidityDays = given(cmd, "validity-days", f.validity)
+	c.Status = given(cmd, "status", aaa.PackageStatus(f.status))
+	for _, rate := range []struct {
+		flag, text string
+		to         **int64
+	}{{"down", f.down, &c.RateDown}, {"up", f.up, &c.RateUp}} {
+		if f.noRate {
+			*rate.to = new(int64)
+			continue
+		}
+		if !cmd.Flags().Changed(rate.flag) {
+			continue
+		}
+		bits, err := nas.ParseRate(rate.text)
+		if err != nil || bits == 0 {
+			return c, usagef("--%s %q: want bits per second with k, M or G, as in 20M", rate.flag, rate.text)
+		}
+		*rate.to = &bits
+	}
+	for _, timeout := range []struct {
+		flag, text string
+		to         **int64
+	}{
+		{"session-timeout", f.sessionTimeout, &c.SessionTimeout},
+		{"idle-timeout", f.idleTimeout, &c.IdleTimeout},
+		{"interim-interval", f.interim, &c.InterimInterval},
+	} {
+		if !cmd.Flags().Changed(timeout.flag) {
+			continue
+		}
+		n, err := seconds(timeout.flag, timeout.text)
+		if err != nil {
+			return c, err
+		}
+		*timeout.to = &n
+	}
+	if cmd.Flags().Changed("simultaneous-use") {
+		n, err := strconv.ParseInt(f.simultaneous, 10, 32)
+		if f.simultaneous == "none" {
+			n, err = -1, nil
+		} else if err != nil || n < 0 {
+			return c, usagef("--simultaneous-use %q: want a number, or none", f.simultaneous)
+		}
+		c.SimultaneousUse = &n
+		if err != nil {
+			return c, err
+		}
+	}
+	c.DelChecks, c.DelReplies = f.delChecks, f.delReplies
+	if c.AddChecks, err = items("check", f.checks); err != nil {
+		return c, err
+	}
+	c.AddReplies, err = items("reply", f.replies)
+	return c, err
+}
+
+func newPackageAddCmd(a *app) *cobra.Command {
+	var f packageFlags
+	cmd := &cobra.Command{
+		Use:     "add NAME",
+		Short:   "Make a new package",
+		Example: "  radial package add gold --down 100M --up 20M --pool main --price 29.90",
+		Args:    named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(a, cmd, args[0], "added", func(d *desk, c aaa.PackageChange) func(aaa.PackageState) (aaa.PackageDelta, error) {
+				return d.rules.AddPackage(c, f.adopt)
+			})
+		},
+	}
+	f.register(cmd, false)
+	return cmd
+}
+
+func newPackageSetCmd(a *app) *cobra.Command {
+	var f packageFlags
+	cmd := &cobra.Command{
+		Use:   "set NAME",
+		Short: "Change what is named of a package, and nothing else; 0 and \"\" take a value away",
+		Args:  named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(a, cmd, args[0], "changed", func(d *desk, c aaa.PackageChange) func(aaa.PackageState) (aaa.PackageDelta, error) {
+				return d.rules.SetPackage(c)
+			})
+		},
+	}
+	f.register(cmd, true)
+	return cmd
+}
+
+// run is what add and set have in common.
+func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
+	rule func(*desk, aaa.PackageChange) func(aaa.PackageState) (aaa.PackageDelta, error),
+) error {
+	c, err := f.change(cmd)
+	if err != nil {
+		return err
+	}
+	return a.withDesk(cmd.Context(), func(d *desk) error {
+		delta, err := d.db.ChangePackage(cmd.Context(), a.by("package."+cmd.Name(), f.dryRun), name, rule(d, c))
+		if err != nil {
+			return err
+		}
+		a.noteDrift("package", name, delta.Rows.Drift)
+		return a.did("package", name, did, f.dryRun, delta.Audit)
+	})
+}
+
+func newPackageDelCmd(a *app) *cobra.Command {
+	var yes, dryRun bool
+	cmd := &cobra.Command{
+		Use:   "del NAME",
+		Short: "Delete a package that nobody has any more",
+		Args:  named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.confirm(yes || dryRun, "Delete package "+printable(args[0])+"?"); err != nil {
+				return err
+			}
+			return a.withDesk(cmd.Context(), func(d *desk) error {
+				delta, err := d.db.ChangePackage(cmd.Context(), a.by("package.del", dryRun), args[0], d.rules.DeletePackage)
+				if err != nil {
+					return err
+				}
+				a.noteDrift("package", args[0], delta.Rows.Drift)
+				return a.did("package", args[0], "deleted", dryRun, delta.Audit)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	return cmd
+}
+
+func newPackageListCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List packages",
+		Args:  named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withDesk(cmd.Context(), func(d *desk) error {
+				all, err := d.db.Packages(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return d.print(orEmpty(all), func() string {
+					g := grid{titles: []string{"package", "status", "down", "up", "pool", "price", "cycle", "valid days", "description"}}
+					for _, p := range all {
+						g.add(p.Name, string(p.Status), rateOr(p.RateDown), rateOr(p.RateUp), orDash(p.Pool), orDash(p.Price),
+							string(p.BillingCycle), numberOr(p.ValidityDays), p.Description)
+					}
+					return g.String()
+				})
+			})
+		},
+	}
+}
+
+func newPackageShowCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show a package, who has it, and the rows of its group",
+		Args:  named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withDesk(cmd.Context(), func(d *desk) error {
+				s, err := d.db.PackageState(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				if s.Package == nil {
+					return fmt.Errorf("package %q: %w", args[0], aaa.ErrNotFound)
+				}
+				return showPackage(d, s)
+			})
+		},
+	}
+}
+
+func showPackage(d *desk, s aaa.PackageState) error {
+	p := *s.Package
+	p.Checks, p.Replies = orEmpty(p.Checks), orEmpty(p.Replies)
+	v := struct {
+		aaa.Package
+		Subscribers int       `json:"subscribers"`
+		Rows        []rowView `json:"rows"`
+	}{p, s.Subscribers, viewRows(s.Rows)}
+	return d.print(v, func() string {
+		g := grid{}
+		g.add("package", p.Name)
+		g.add("status", string(p.Status))
+		g.add("down", rateOr(p.RateDown))
+		g.add("up", rateOr(p.RateUp))
+		g.add("pool", orDash(p.Pool))
+		g.add("session timeout", numberOr(p.SessionTimeout))
+		g.add("idle timeout", numberOr(p.IdleTimeout))
+		g.add("interim interval", numberOr(p.InterimInterval))
+		limit := "-"
+		if p.SimultaneousUse != nil {
+			limit = strconv.FormatInt(*p.SimultaneousUse, 10)
+		}
+		g.add("simultaneous use", limit)
+		g.add("price", orDash(p.Price))
+		g.add("cycle", string(p.BillingCycle))
+		g.add("validity days", numberOr(p.ValidityDays))
+		g.add("description", orDash(p.Description))
+		g.add("subscribers", strconv.Itoa(s.Subscribers))
+		g.add("created", d.timeOr(&p.Created))
+		g.add("changed", d.timeOr(&p.Updated))
+		out := g.String()
+		if len(v.Rows) > 0 {
+			out += "\n" + rowGrid(v.Rows)
+		}
+		return out
+	})
+}

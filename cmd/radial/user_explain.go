@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"radial/aaa"
+	"radial/dictionaries"
+	"radial/nas"
+	"radial/store"
+)
+
+// explainFlags describe the login that is to be explained.
+type explainFlags struct {
+	nas, password string
+	attrs         []string
+	passwordStdin bool
+}
+
+func newUserExplainCmd(a *app) *cobra.Command {
+	var f explainFlags
+	cmd := &cobra.Command{
+		Use:   "explain NAME",
+		Short: "Tell how a login would be decided: rows, groups, checks, and the answer",
+		Long: `Tell how a login of NAME would be decided, by the code that decides logins:
+which rows matched, which groups spoke, which check refused, and what would be
+sent. Nothing is leased, logged or counted. Without --password the password is
+taken to be right.`,
+		Example: `  radial user explain bob
+  radial user explain bob --nas 10.0.0.1 --attr 'Calling-Station-Id=00:11:22:33:44:55' --password 'p w'`,
+		Args: named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withDesk(cmd.Context(), func(d *desk) error {
+				req, err := f.request(cmd.Context(), d, args[0])
+				if err != nil {
+					return err
+				}
+				x, err := explainEngine(d).Explain(cmd.Context(), req)
+				if err != nil {
+					return err
+				}
+				return d.print(explanationOf(args[0], &x), x.Text)
+			})
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.nas, "nas", "", "the `address` that the login comes from")
+	fl.StringArrayVar(&f.attrs, "attr", nil, "an attribute of the request, `'A=v'`; may be repeated")
+	fl.StringVar(&f.password, "password", "", "the `password` that is tried")
+	fl.BoolVar(&f.passwordStdin, "password-stdin", false, "read it from the first line of stdin")
+	return cmd
+}
+
+// request makes the Access-Request that the flags describe.
+func (f *explainFlags) request(ctx context.Context, d *desk, name string) (*aaa.Request, error) {
+	req := &aaa.Request{Received: d.now(), Source: netip.AddrPortFrom(netip.IPv6Loopback(), 0)}
+	if _, err := rand.Read(req.Authenticator[:]); err != nil {
+		return nil, fmt.Errorf("authenticator: %w", err)
+	}
+	add := func(attribute, value string) error {
+		p, err := d.dict.Pair(attribute, value)
+		if err != nil {
+			return usagef("%w", err)
+		}
+		req.Pairs = append(req.Pairs, p)
+		return nil
+	}
+	if err := add("User-Name", name); err != nil {
+		return nil, err
+	}
+	password, err := d.secretInput("password", f.password, f.passwordStdin)
+	if err != nil {
+		return nil, err
+	}
+	if password != "" {
+		// not by the dictionary, whose errors would show the password
+		req.Pairs = append(req.Pairs, dictionaries.Pair{Attr: d.dict.Must("User-Password"), Value: []byte(password)})
+	}
+	for _, text := range f.attrs {
+		attribute, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, usagef("--attr %q: want 'Attribute=value'", text)
+		}
+		if err := add(strings.TrimSpace(attribute), strings.TrimSpace(value)); err != nil {
+			return nil, err
+		}
+	}
+	return req, f.device(ctx, d, req)
+}
+
+// device finds the row of nas that a packet from --nas would match.
+func (f *explainFlags) device(ctx context.Context, d *desk, req *aaa.Request) error {
+	req.Device = &nas.Device{Row: nas.Row{Name: "(any)", ShortName: "(any)", Type: "other"}, Learnt: new(nas.Learnt)}
+	if f.nas == "" {
+		return nil
+	}
+	addr, err := netip.ParseAddr(f.nas)
+	if err != nil {
+		return usagef("--nas %q: want an address", f.nas)
+	}
+	rows, err := d.db.Devices(ctx)
+	if err != nil {
+		return err
+	}
+	var devices []*nas.Device
+	for _, row := range rows {
+		name, err := nas.ParseName(row.Name)
+		if err != nil || !name.Prefix.IsValid() {
+			continue // a host name is not resolved here: say its address
+		}
+		devices = append(devices, &nas.Device{Prefix: name.Prefix, Learnt: new(nas.Learnt), Row: nas.Row{
+			ID: row.ID, Name: row.Name, ShortName: row.ShortName, Type: row.Type,
+			Settings: nas.Settings{SwapOctets: row.SwapOctets, CoAPort: row.CoAPort, RejectDelay: row.RejectDelay},
+		}})
+	}
+	table, _ := nas.NewTable(devices)
+	dev := table.Find(addr)
+	if dev == nil {
+		return fmt.Errorf("nas %s: %w: no row of nas holds that address, so its packets are not answered", addr, aaa.ErrNotFound)
+	}
+	req.Device, req.Source = dev, netip.AddrPortFrom(addr.Unmap(), 0)
+	return nil
+}
+
+// explainEngine is an engine that reads the rows as they stand now.
+func explainEngine(d *desk) *aaa.Engine {
+	opts := aaa.DefaultOptions()
+	return aaa.NewEngine(aaa.EngineConfig{
+		Dict:     d.dict,
+		Policies: aaa.NewCache(aaa.CacheConfig{Reader: plainRows{d.db}, Dict: d.dict, Location: d.zone, Now: d.now}),
+		Verifier: aaa.NewVerifier(d.dict),
+		Options:  opts,
+		Now:      d.now,
+		Location: d.zone,
+	})
+}
+
+// plainRows reads policies one by one, without the server's shared trips.
+type plainRows struct{ db *store.DB }
+
+func (p plainRows) UserRows(ctx context.Context, user string) (aaa.UserRows, error) {
+	acc, err := p.db.Account(ctx, user)
+	if err != nil {
+		return aaa.UserRows{}, err
+	}
+	rows := aaa.UserRows{Check: policyRows(acc.Rows, aaa.TableCheck), Reply: policyRows(acc.Rows, aaa.TableReply)}
+	for _, r := range acc.Rows {
+		if r.Table == aaa.TableUserGroup {
+			rows.Groups = append(rows.Groups, aaa.Membership{ID: r.ID, Group: r.Group, Priority: r.Priority})
+		}
+	}
+	return rows, nil
+}
+
+func (p plainRows) GroupRows(ctx context.Context, group string) (aaa.GroupRows, error) {
+	s, err := p.db.PackageState(ctx, group)
+	if err != nil {
+		return aaa.GroupRows{}, err
+	}
+	return aaa.GroupRows{Check: policyRows(s.Rows, aaa.TableGroupCheck), Reply: policyRows(s.Rows, aaa.TableGroupReply)}, nil
+}
+
+func policyRows(all []aaa.StoredRow, table aaa.Table) []aaa.Row {
+	var rows []aaa.Row
+	for _, r := range all {
+		if r.Table == table {
+			rows = append(rows, aaa.Row{ID: r.ID, Attribute: r.Attribute, Op: r.Op, Value: r.Value})
+		}
+	}
+	return rows
+}
+
+// explanationView is an explanation in JSON. Secrets are masked.
+type explanationView struct {
+	User    string      `json:"username"`
+	Verdict string      `json:"verdict"` // accept or reject
+	Reason  aaa.Reason  `json:"reason"`
+	Detail  string      `json:"detail"`
+	Groups  []string    `json:"groups"`
+	Reply   []replyView `json:"reply"`
+	Steps   []aaa.Step  `json:"steps"`
+}
+
+type replyView struct {
+	Attribute string `json:"attribute"`
+	Tag       uint8  `json:"tag,omitempty"`
+	Value     string `json:"value"`
+}
+
+func explanationOf(user string, x *aaa.Explanation) explanationView {
+	v := explanationView{
+		User: user, Verdict: "reject", Reason: x.Decision.Reason, Detail: x.Decision.Detail,
+		Groups: orEmpty(x.Groups), Reply: []replyView{}, Steps: orEmpty(x.Steps),
+	}
+	if x.Decision.Verdict == aaa.Accept {
+		v.Verdict = "accept"
+	}
+	for _, p := range x.Decision.Reply {
+		value := p.Attr.Text(p.Value)
+		if p.Attr.Secret || p.Attr.Encrypt != dictionaries.EncryptNone {
+			value = "***"
+		}
+		v.Reply = append(v.Reply, replyView{p.Attr.Name, p.Tag, value})
+	}
+	return v
+}
