@@ -58,14 +58,25 @@ func (e usageError) Unwrap() error { return e.err }
 // usagef makes a usageError.
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// codedError is an error with an exit code of its own.
+type codedError struct {
+	error
+	code int
+}
+
+func (e codedError) Unwrap() error { return e.error }
+
 // exitCode maps an error of a command to the process's exit code.
 func exitCode(err error) int {
 	var usage usageError
+	var coded codedError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command "):
 		return exitUsage // cobra has no type for an unknown command
+	case errors.As(err, &coded):
+		return coded.code
 	default:
 		return exitFailure
 	}
