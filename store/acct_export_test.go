@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"net/netip"
 
 	"radial/aaa"
 )
@@ -25,3 +26,15 @@ func (l *Ledger) Apply(ctx context.Context, records ...*aaa.Record) []error {
 
 // DecodeRecord is decodeRecord.
 func DecodeRecord(b []byte) (*aaa.Record, error) { return decodeRecord(b) }
+
+// UnderWay tells how many records of a NAS are under way, and whether a barrier
+// is up.
+func (l *Ledger) UnderWay(nas netip.Addr) (records int, barrier bool) {
+	l.gates.mu.Lock()
+	defer l.gates.mu.Unlock()
+	g := l.gates.of[nas]
+	if g == nil {
+		return 0, false
+	}
+	return g.users, g.barrier != nil
+}

@@ -18,12 +18,12 @@ import (
 	"radial/store/storetest"
 )
 
-// t0 is the time zero of the events in these tests.
-const t0 = 1_790_000_000
+// acctZero is the time zero of the events in these tests.
+const acctZero = 1_790_000_000
 
-func at(n int64) time.Time { return time.Unix(t0+n, 0).UTC() }
+func acctAt(n int64) time.Time { return time.Unix(acctZero+n, 0).UTC() }
 
-func ptr[T any](v T) *T { return &v }
+func ptrTo[T any](v T) *T { return &v }
 
 // newLedger makes a ledger that runs until the test ends.
 func newLedger(t testing.TB, db *storetest.DB, opts store.LedgerOptions) (*store.Ledger, *prometheus.Registry) {
@@ -45,8 +45,8 @@ func newLedger(t testing.TB, db *storetest.DB, opts store.LedgerOptions) (*store
 	return l, reg
 }
 
-// metric sums the samples of a counter whose labels have all the given values.
-func metric(t testing.TB, reg *prometheus.Registry, name string, labels ...string) float64 {
+// counterOf sums the samples of a counter whose labels have all the given values.
+func counterOf(t testing.TB, reg *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
@@ -74,22 +74,22 @@ func metric(t testing.TB, reg *prometheus.Registry, name string, labels ...strin
 	return sum
 }
 
-// record makes an event of session s with every column filled in; session time
+// acctRecord makes an event of session s with every column filled in; session time
 // and octets below 0 are absent.
-func record(s string, st aaa.Status, n, session, octets int64) *aaa.Record {
+func acctRecord(s string, st aaa.Status, n, session, octets int64) *aaa.Record {
 	r := &aaa.Record{
-		Status: st, UniqueID: fmt.Sprintf("%032s", s), SessionID: s, User: "bob", Realm: ptr("isp"),
-		NAS: netip.MustParseAddr("10.0.0.9"), VRF: 1, PortID: ptr("ether1"), PortType: "Ethernet", At: at(n), Received: at(n),
+		Status: st, UniqueID: fmt.Sprintf("%032s", s), SessionID: s, User: "bob", Realm: ptrTo("isp"),
+		NAS: netip.MustParseAddr("10.0.0.9"), VRF: 1, PortID: ptrTo("ether1"), PortType: "Ethernet", At: acctAt(n), Received: acctAt(n),
 		Authentic: "RADIUS", ConnectInfo: "up", CalledStation: "pppoe1", CallingStation: "AA:BB:CC:DD:EE:FF",
 		ServiceType: "Framed-User", FramedProtocol: "PPP", FramedIP: netip.MustParseAddr("100.64.0.1"),
 		FramedIPv6: netip.MustParseAddr("2001:db8::5"), FramedIPv6Pfx: netip.MustParsePrefix("2001:db8:1::/64"),
-		InterfaceID: ptr("1:2:3:4"), DelegatedPrefix: netip.MustParsePrefix("2001:db8:100::/56"),
+		InterfaceID: ptrTo("1:2:3:4"), DelegatedPrefix: netip.MustParsePrefix("2001:db8:100::/56"),
 	}
 	if session >= 0 {
 		r.SessionTime = &session
 	}
 	if octets >= 0 {
-		r.Input, r.Output = ptr(octets), ptr(2*octets)
+		r.Input, r.Output = ptrTo(octets), ptrTo(2*octets)
 	}
 	if st == aaa.StatusStop {
 		r.TerminateCause, r.ConnectInfo = "User-Request", "down"
@@ -97,17 +97,17 @@ func record(s string, st aaa.Status, n, session, octets int64) *aaa.Record {
 	return r
 }
 
-// bare is a record without what packets may lack.
-func bare(s string, st aaa.Status, n, session, octets int64) *aaa.Record {
-	full := record(s, st, n, session, octets)
+// bareRecord is a record without what packets may lack.
+func bareRecord(s string, st aaa.Status, n, session, octets int64) *aaa.Record {
+	full := acctRecord(s, st, n, session, octets)
 	return &aaa.Record{
 		Status: st, UniqueID: full.UniqueID, NAS: full.NAS, VRF: 1, At: full.At, Received: full.Received,
 		SessionTime: full.SessionTime, Input: full.Input, Output: full.Output,
 	}
 }
 
-// sqlRows reads every column of radacct; times are seconds after t0.
-const sqlRows = `
+// sqlAcctRows reads every column of radacct; times are seconds after acctZero.
+const sqlAcctRows = `
 SELECT acctuniqueid, extract(epoch FROM acctstarttime)::bigint - 1790000000, extract(epoch FROM acctupdatetime)::bigint - 1790000000,
        extract(epoch FROM acctstoptime)::bigint - 1790000000, acctinterval, acctsessiontime, acctinputoctets, acctoutputoctets,
        connectinfo_start, connectinfo_stop, acctterminatecause, acctsessionid, username, realm, host(nasipaddress), nasportid, nasporttype,
@@ -115,11 +115,11 @@ SELECT acctuniqueid, extract(epoch FROM acctstarttime)::bigint - 1790000000, ext
        framedipv6prefix, framedinterfaceid, delegatedipv6prefix, class
 FROM radacct ORDER BY acctstarttime, acctuniqueid`
 
-var columns = strings.Fields(`unique start update stop interval lived in out info infostop cause session user realm nas port porttype
+var acctColumns = strings.Fields(`unique start update stop interval lived in out info infostop cause session user realm nas port porttype
 	authentic called calling service protocol ip ipv6 prefix ifid delegated class`)
 
-// row is what sqlRows should say: the row of a Start, with changes "column=value".
-func row(s string, changes ...string) map[string]string {
+// acctRow is what sqlAcctRows should say: the row of a Start, with changes "column=value".
+func acctRow(s string, changes ...string) map[string]string {
 	m := map[string]string{
 		"unique": fmt.Sprintf("%032s", s), "start": "0", "update": "0", "stop": "NULL", "interval": "NULL", "lived": "0", "in": "0", "out": "0",
 		"info": "up", "infostop": "NULL", "cause": "NULL", "session": s, "user": "bob", "realm": "isp", "nas": "10.0.0.9", "port": "ether1",
@@ -134,19 +134,19 @@ func row(s string, changes ...string) map[string]string {
 	return m
 }
 
-func rowsOf(db *storetest.DB) []map[string]string {
+func acctRows(db *storetest.DB) []map[string]string {
 	var all []map[string]string
-	for _, r := range db.Rows(sqlRows) {
+	for _, r := range db.Rows(sqlAcctRows) {
 		m := map[string]string{}
 		for i, v := range r {
-			m[columns[i]] = v
+			m[acctColumns[i]] = v
 		}
 		all = append(all, m)
 	}
 	return all
 }
 
-// Every line of the table of radius-semantics §1.7, all columns, each event in a
+// Every line of the table of radius-semantics §1.7, all acctColumns, each event in a
 // transaction of its own and all of them in one.
 func TestLedgerStates(t *testing.T) {
 	const (
@@ -155,61 +155,61 @@ func TestLedgerStates(t *testing.T) {
 	empty := []string{"session=", "user=", "realm=NULL", "port=NULL", "porttype=", "authentic=", "info=", "called=", "calling=", "service=",
 		"protocol=", "ip=NULL", "ipv6=NULL", "prefix=NULL", "ifid=NULL", "delegated=NULL"}
 	closed := []string{"update=200", "stop=200", "lived=200", "in=7", "out=14", "infostop=down", "cause=User-Request"}
-	another := record("s", interim, 60, 60, 5)
+	another := acctRecord("s", interim, 60, 60, 5)
 	another.FramedIP = netip.MustParseAddr("100.64.0.2")
-	again := record("s", start, 10, -1, -1)
+	again := acctRecord("s", start, 10, -1, -1)
 	again.ConnectInfo, again.FramedIP = "again", netip.MustParseAddr("100.64.0.2")
 	tests := []struct {
 		name   string
 		events []*aaa.Record
 		want   []map[string]string
 	}{
-		{"start", []*aaa.Record{record("s", start, 0, -1, -1)}, []map[string]string{row("s")}},
-		{"start with nothing", []*aaa.Record{bare("s", start, 0, -1, -1)}, []map[string]string{row("s", empty...)}},
-		{"start, open", []*aaa.Record{record("s", start, 0, -1, -1), again}, []map[string]string{row("s", "start=10", "update=10", "info=again")}},
-		{"interim, open", []*aaa.Record{record("s", start, 0, -1, -1), record("s", interim, 60, 61, 5), record("s", interim, 180, 181, 1<<33)},
-			[]map[string]string{row("s", "update=180", "interval=120", "lived=181", "in=8589934592", "out=17179869184")}},
-		{"interim, open, another address", []*aaa.Record{record("s", start, 0, -1, -1), another},
-			[]map[string]string{row("s", "update=60", "interval=60", "lived=60", "in=5", "out=10", "ip=100.64.0.2")}},
-		{"interim, open, without addresses", []*aaa.Record{record("s", start, 0, -1, -1), bare("s", interim, 60, -1, -1)},
-			[]map[string]string{row("s", "update=60", "interval=60")}},
-		{"interim, none", []*aaa.Record{record("s", interim, 100, 60, 5)},
-			[]map[string]string{row("s", "start=40", "update=100", "lived=60", "in=5", "out=10")}},
-		{"interim, none, with nothing", []*aaa.Record{bare("s", interim, 100, -1, -1)},
-			[]map[string]string{row("s", append(empty, "start=100", "update=100", "lived=NULL")...)}},
-		{"interim, closed", []*aaa.Record{record("s", start, 0, -1, -1), record("s", stop, 200, 200, 7), record("s", interim, 300, 300, 9)},
-			[]map[string]string{row("s", closed...)}},
-		{"start, row of an interim", []*aaa.Record{record("s", interim, 100, 60, 5), record("s", start, 0, -1, -1)},
-			[]map[string]string{row("s", "update=100", "lived=60", "in=5", "out=10")}},
-		{"stop, open", []*aaa.Record{record("s", start, 0, -1, -1), record("s", stop, 200, 200, 7)}, []map[string]string{row("s", closed...)}},
-		{"stop, open, with nothing", []*aaa.Record{record("s", start, 0, -1, -1), bare("s", stop, 200, -1, -1)},
-			[]map[string]string{row("s", "update=200", "stop=200", "lived=200", "infostop=", "cause=")}},
-		{"stop, none", []*aaa.Record{record("s", stop, 200, 150, 7)},
-			[]map[string]string{row("s", append(closed, "start=50", "lived=150", "info=down", "infostop=NULL")...)}},
-		{"stop, none, with nothing", []*aaa.Record{bare("s", stop, 200, -1, -1)},
-			[]map[string]string{row("s", append(empty, "start=200", "update=200", "stop=200", "lived=NULL", "cause=")...)}},
-		{"start after its stop", []*aaa.Record{record("s", stop, 200, 150, 7), record("s", start, 0, -1, -1)},
-			[]map[string]string{row("s", append(closed, "lived=150", "infostop=NULL")...)}},
-		{"stop, closed", []*aaa.Record{record("s", start, 0, -1, -1), record("s", stop, 200, 200, 7), record("s", stop, 200, 200, 7), bare("s", stop, 100, 100, 0)},
-			[]map[string]string{row("s", closed...)}},
-		{"stop, closed, newer", []*aaa.Record{record("s", start, 0, -1, -1), record("s", stop, 100, 100, 5), record("s", stop, 200, 200, 7)},
-			[]map[string]string{row("s", closed...)}},
-		{"session id reused", []*aaa.Record{record("s", start, 0, -1, -1), record("s", stop, 200, 200, 7), record("s", start, 500, -1, -1), record("s", interim, 560, 60, 1)},
+		{"start", []*aaa.Record{acctRecord("s", start, 0, -1, -1)}, []map[string]string{acctRow("s")}},
+		{"start with nothing", []*aaa.Record{bareRecord("s", start, 0, -1, -1)}, []map[string]string{acctRow("s", empty...)}},
+		{"start, open", []*aaa.Record{acctRecord("s", start, 0, -1, -1), again}, []map[string]string{acctRow("s", "start=10", "update=10", "info=again")}},
+		{"interim, open", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", interim, 60, 61, 5), acctRecord("s", interim, 180, 181, 1<<33)},
+			[]map[string]string{acctRow("s", "update=180", "interval=120", "lived=181", "in=8589934592", "out=17179869184")}},
+		{"interim, open, another address", []*aaa.Record{acctRecord("s", start, 0, -1, -1), another},
+			[]map[string]string{acctRow("s", "update=60", "interval=60", "lived=60", "in=5", "out=10", "ip=100.64.0.2")}},
+		{"interim, open, without addresses", []*aaa.Record{acctRecord("s", start, 0, -1, -1), bareRecord("s", interim, 60, -1, -1)},
+			[]map[string]string{acctRow("s", "update=60", "interval=60")}},
+		{"interim, none", []*aaa.Record{acctRecord("s", interim, 100, 60, 5)},
+			[]map[string]string{acctRow("s", "start=40", "update=100", "lived=60", "in=5", "out=10")}},
+		{"interim, none, with nothing", []*aaa.Record{bareRecord("s", interim, 100, -1, -1)},
+			[]map[string]string{acctRow("s", append(empty, "start=100", "update=100", "lived=NULL")...)}},
+		{"interim, closed", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", stop, 200, 200, 7), acctRecord("s", interim, 300, 300, 9)},
+			[]map[string]string{acctRow("s", closed...)}},
+		{"start, row of an interim", []*aaa.Record{acctRecord("s", interim, 100, 60, 5), acctRecord("s", start, 0, -1, -1)},
+			[]map[string]string{acctRow("s", "update=100", "lived=60", "in=5", "out=10")}},
+		{"stop, open", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", stop, 200, 200, 7)}, []map[string]string{acctRow("s", closed...)}},
+		{"stop, open, with nothing", []*aaa.Record{acctRecord("s", start, 0, -1, -1), bareRecord("s", stop, 200, -1, -1)},
+			[]map[string]string{acctRow("s", "update=200", "stop=200", "lived=200", "infostop=", "cause=")}},
+		{"stop, none", []*aaa.Record{acctRecord("s", stop, 200, 150, 7)},
+			[]map[string]string{acctRow("s", append(closed, "start=50", "lived=150", "info=down", "infostop=NULL")...)}},
+		{"stop, none, with nothing", []*aaa.Record{bareRecord("s", stop, 200, -1, -1)},
+			[]map[string]string{acctRow("s", append(empty, "start=200", "update=200", "stop=200", "lived=NULL", "cause=")...)}},
+		{"start after its stop", []*aaa.Record{acctRecord("s", stop, 200, 150, 7), acctRecord("s", start, 0, -1, -1)},
+			[]map[string]string{acctRow("s", append(closed, "lived=150", "infostop=NULL")...)}},
+		{"stop, closed", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", stop, 200, 200, 7), acctRecord("s", stop, 200, 200, 7), bareRecord("s", stop, 100, 100, 0)},
+			[]map[string]string{acctRow("s", closed...)}},
+		{"stop, closed, newer", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", stop, 100, 100, 5), acctRecord("s", stop, 200, 200, 7)},
+			[]map[string]string{acctRow("s", closed...)}},
+		{"session id reused", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", stop, 200, 200, 7), acctRecord("s", start, 500, -1, -1), acctRecord("s", interim, 560, 60, 1)},
 			[]map[string]string{
-				row("s", append(closed, "unique="+retired("s", 0, 200))...),
-				row("s", "start=500", "update=560", "interval=60", "lived=60", "in=1", "out=2"),
+				acctRow("s", append(closed, "unique="+retiredID("s", 0, 200))...),
+				acctRow("s", "start=500", "update=560", "interval=60", "lived=60", "in=1", "out=2"),
 			}},
-		{"session id reused, stop lost", []*aaa.Record{record("s", start, 0, -1, -1), record("s", interim, 60, 60, 5), record("s", start, 500, -1, -1)},
+		{"session id reused, stop lost", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", interim, 60, 60, 5), acctRecord("s", start, 500, -1, -1)},
 			[]map[string]string{
-				row("s", "unique="+retired("s", 0, 60), "update=60", "stop=60", "interval=60", "lived=60", "in=5", "out=10", "cause=NAS-Reboot"),
-				row("s", "start=500", "update=500"),
+				acctRow("s", "unique="+retiredID("s", 0, 60), "update=60", "stop=60", "interval=60", "lived=60", "in=5", "out=10", "cause=NAS-Reboot"),
+				acctRow("s", "start=500", "update=500"),
 			}},
-		{"accounting on", []*aaa.Record{record("s", start, 0, -1, -1), record("s", interim, 60, 60, 5), record("later", start, 150, -1, -1), bare("", on, 100, -1, -1)},
+		{"accounting on", []*aaa.Record{acctRecord("s", start, 0, -1, -1), acctRecord("s", interim, 60, 60, 5), acctRecord("later", start, 150, -1, -1), bareRecord("", on, 100, -1, -1)},
 			[]map[string]string{
-				row("s", "update=100", "stop=100", "interval=60", "lived=100", "in=5", "out=10", "cause=NAS-Reboot"),
-				row("later", "start=150", "update=150"),
+				acctRow("s", "update=100", "stop=100", "interval=60", "lived=100", "in=5", "out=10", "cause=NAS-Reboot"),
+				acctRow("later", "start=150", "update=150"),
 			}},
-		{"no status", []*aaa.Record{record("s", aaa.StatusOther, 0, -1, -1)}, nil},
+		{"no status", []*aaa.Record{acctRecord("s", aaa.StatusOther, 0, -1, -1)}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestLedgerStates(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if d := cmp.Diff(tt.want, rowsOf(db)); d != "" {
+			if d := cmp.Diff(tt.want, acctRows(db)); d != "" {
 				t.Errorf("one by one (-want +got):\n%s", d)
 			}
 			for _, ev := range tt.events { // once more: nothing changes
@@ -229,7 +229,7 @@ func TestLedgerStates(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if d := cmp.Diff(tt.want, rowsOf(db)); d != "" && !strings.Contains(tt.name, "start, open") {
+			if d := cmp.Diff(tt.want, acctRows(db)); d != "" && !strings.Contains(tt.name, "start, open") {
 				t.Errorf("all again (-want +got):\n%s", d)
 			}
 			if last := tt.events[len(tt.events)-1].Status; last == on || last == aaa.StatusOther {
@@ -239,7 +239,7 @@ func TestLedgerStates(t *testing.T) {
 			if err := errors.Join(l.Apply(t.Context(), tt.events...)...); err != nil {
 				t.Fatal(err)
 			}
-			got := rowsOf(db)
+			got := acctRows(db)
 			if late := strings.Contains(tt.name, "start after") || strings.Contains(tt.name, "row of an interim"); late {
 				return // a batch puts its events in order
 			}
@@ -250,8 +250,8 @@ func TestLedgerStates(t *testing.T) {
 	}
 }
 
-func retired(s string, start, stop int64) string {
-	return aaa.RetiredID(&aaa.Session{UniqueID: fmt.Sprintf("%032s", s), Start: at(start), Stop: at(stop)})
+func retiredID(s string, start, stop int64) string {
+	return aaa.RetiredID(&aaa.Session{UniqueID: fmt.Sprintf("%032s", s), Start: acctAt(start), Stop: acctAt(stop)})
 }
 
 // Golden values of FreeRADIUS 3.2.1 (radius-semantics §1.3).
@@ -259,10 +259,10 @@ func TestLedgerEscapes(t *testing.T) {
 	send := func(db *storetest.DB) *store.Ledger {
 		l, _ := newLedger(t, db, store.LedgerOptions{})
 		for i, user := range []string{"o'br+ien<x>", `a\b`, "t\tn\nx", "Žofia"} {
-			r := record(fmt.Sprint(i), aaa.StatusStart, int64(i), -1, -1)
+			r := acctRecord(fmt.Sprint(i), aaa.StatusStart, int64(i), -1, -1)
 			r.User = user
 			if i == 0 {
-				r.SessionID, r.CalledStation, r.PortID, r.ConnectInfo = "V4#1", "h=1;z", ptr("<pppoe-x>"), "50000/10000 (x=y)"
+				r.SessionID, r.CalledStation, r.PortID, r.ConnectInfo = "V4#1", "h=1;z", ptrTo("<pppoe-x>"), "50000/10000 (x=y)"
 			}
 			if err := l.Record(t.Context(), r); err != nil {
 				t.Fatal(err)
