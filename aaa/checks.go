@@ -143,7 +143,7 @@ func (l *authorization) withoutPassword(detail string) *denial {
 // withoutCredential lets Explain go on where it was given no password to try.
 func (l *authorization) withoutCredential() *denial {
 	for i := range l.control {
-		if l.control[i].Attr.Secret {
+		if hiddenAttribute(l.control[i].Attr) {
 			l.note(StepInfo, "no password was given to try; what follows holds for the right one ("+l.control[i].Attr.Name+")")
 			return nil
 		}

@@ -79,7 +79,7 @@ func (l *authorization) seen(r *rule) string {
 	if r.how != virtualNone {
 		return "that is not so now"
 	}
-	if r.attr.Secret {
+	if hiddenAttribute(r.attr) {
 		return "the request has another value or none"
 	}
 	var have []string
@@ -127,7 +127,7 @@ func pairText(p *dictionaries.Pair) string {
 	if p.Tag != 0 {
 		name = fmt.Sprintf("%s:%d", name, p.Tag)
 	}
-	if p.Attr.Secret || p.Attr.Encrypt != dictionaries.EncryptNone {
+	if hiddenAttribute(p.Attr) {
 		value = "***"
 	}
 	return name + " = " + value

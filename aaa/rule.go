@@ -102,12 +102,18 @@ func (r *rule) valueText() string {
 	switch {
 	case r.op == opPresent || r.op == opAbsent:
 		return "ANY"
-	case r.attr.Secret:
+	case hiddenAttribute(r.attr):
 		return "***"
 	case r.late != nil && r.late.text != "":
 		return r.late.text
 	}
 	return r.attr.Text(r.value)
+}
+
+// hiddenAttribute tells whether values of a are never shown to anyone.
+func hiddenAttribute(a *dictionaries.Attribute) bool {
+	return a.Secret || a.Encrypt != dictionaries.EncryptNone || IsPasswordAttribute(a.Name) ||
+		a.Name == "MS-CHAP-MPPE-Keys" || strings.HasPrefix(a.Name, "MS-MPPE-Send") || strings.HasPrefix(a.Name, "MS-MPPE-Recv")
 }
 
 // RowError says which row cannot be read and what would be right. A lookup
@@ -122,7 +128,7 @@ type RowError struct {
 
 func (e *RowError) Error() string {
 	value := e.Row.Value
-	if e.secret || strings.Contains(strings.ToLower(e.Row.Attribute), "password") {
+	if e.secret || IsPasswordAttribute(e.Row.Attribute) {
 		value = "***"
 	}
 	return fmt.Sprintf("%s id %d: %s %s %q: %s", e.Table, e.Row.ID, e.Row.Attribute, e.Row.Op, value, e.Problem)
@@ -169,7 +175,7 @@ func (c *Compiler) compile(t table, row Row) (rule, *RowError) {
 	if err != nil {
 		return bad("%v", err)
 	}
-	if attr.Secret {
+	if hiddenAttribute(attr) {
 		bad = c.badSecret(t, row)
 	}
 	r := rule{attr: attr, tag: tag, op: o, id: row.ID, table: t}
