@@ -154,6 +154,7 @@ func ParseRate(s string) (int64, error) {
 		}
 	}
 	digits, unit := cutUnit(t)
+	digits = strings.TrimSpace(digits)
 	whole, frac, dotted := strings.Cut(digits, ".")
 	n, ok := number(whole, unit)
 	if !ok || dotted && (frac == "" || len(frac) > 9) {
