@@ -1,0 +1,125 @@
+package ipam
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func caller(user, mac, nas, port string) Caller {
+	c := Caller{User: user, MAC: mac, Port: port}
+	if nas != "" {
+		c.NAS = netip.MustParseAddr(nas)
+	}
+	return c
+}
+
+// One case for each row of the first table of doc.go, in its order.
+func TestJudge(t *testing.T) {
+	alice := caller("alice", "aa:bb:cc:dd:ee:ff", "10.0.0.1", "ether1")
+	moved := caller("alice", "aa:bb:cc:dd:ee:ff", "10.0.0.2", "ether9")
+	other := caller("alice", "aa:bb:cc:dd:ee:00", "10.0.0.1", "ether1")
+	vague := caller("alice", "", "10.0.0.1", "")
+	macOnly, portOnly := caller("alice", "aa:bb:cc:dd:ee:ff", "10.0.0.1", ""), caller("alice", "", "10.0.0.1", "7")
+	for _, c := range []struct {
+		name    string
+		holding Holding
+		caller  Caller
+		session string
+		want    Verdict
+	}{
+		{"offered, same", Holding{State: Offered, Caller: alice, SessionID: "1"}, alice, "2", Keep},
+		{"offered, other port", Holding{State: Offered, Caller: alice}, moved, "", Pass},
+		{"offered, other MAC", Holding{State: Offered, Caller: alice}, other, "", Pass},
+		{"offer run out, same", Holding{State: Offered, RanOut: true, Caller: alice}, alice, "", Keep},
+		{"offer run out, user and MAC", Holding{State: Offered, RanOut: true, Caller: alice}, moved, "", Sticky},
+		{"offer run out, other", Holding{State: Offered, RanOut: true, Caller: alice}, other, "", Pass},
+		{"bound, same session", Holding{State: Bound, Caller: alice, SessionID: "1"}, alice, "1", Keep},
+		{"bound, no session asked", Holding{State: Bound, Caller: alice, SessionID: "1"}, alice, "", Keep},
+		{"bound, no session known", Holding{State: Bound, Caller: alice}, alice, "1", Keep},
+		{"bound, another session, MAC and port", Holding{State: Bound, Caller: alice, SessionID: "1"}, alice, "2", TakeOver},
+		{"bound, another session, MAC", Holding{State: Bound, Caller: macOnly, SessionID: "1"}, macOnly, "2", TakeOver},
+		{"bound, another session, port", Holding{State: Bound, Caller: portOnly, SessionID: "1"}, portOnly, "2", TakeOver},
+		{"bound, another session, neither", Holding{State: Bound, Caller: vague, SessionID: "1"}, vague, "2", Pass},
+		{"bound, other port", Holding{State: Bound, Caller: alice, SessionID: "1"}, moved, "1", Pass},
+		{"bound, other MAC", Holding{State: Bound, Caller: alice, SessionID: "1"}, other, "1", Pass},
+		{"free, user and MAC, other NAS", Holding{State: Free, Caller: alice}, moved, "", Sticky},
+		{"free, other MAC", Holding{State: Free, Caller: alice}, other, "", Pass},
+		{"free, never held", Holding{State: Free}, alice, "", Pass},
+		{"reserved, same", Holding{State: Reserved, Caller: alice}, alice, "", Pass},
+	} {
+		if got := Judge(c.holding, Want{Caller: c.caller, SessionID: c.session}); got != c.want {
+			t.Errorf("%s: verdict %d, want %d", c.name, got, c.want)
+		}
+	}
+	if !(Keep > TakeOver && TakeOver > Sticky && Sticky > Pass) {
+		t.Error("the order of verdicts")
+	}
+}
+
+// One case for each row of the second table of doc.go, in its order.
+func TestSettle(t *testing.T) {
+	alice := caller("alice", "aa:bb:cc:dd:ee:ff", "10.0.0.1", "ether1")
+	bob := caller("bob", "00:00:00:00:00:01", "10.0.0.1", "ether2")
+	this := Session{RadacctID: 5, Caller: alice, SessionID: "s5"}
+	noMAC := Session{RadacctID: 5, Caller: caller("alice", "", "10.0.0.1", "x"), SessionID: "zz"}
+	otherName := Session{RadacctID: 5, Caller: caller("alice@isp", "", "10.0.0.1", ""), SessionID: "s5"}
+	byMAC := Session{RadacctID: 5, Caller: caller("alice@isp", "aa:bb:cc:dd:ee:ff", "10.0.0.1", ""), SessionID: "zz"}
+	for _, c := range []struct {
+		name    string
+		holding Holding
+		event   Event
+		session Session
+		want    Outcome
+	}{
+		{"bind free", Holding{State: Free, Caller: bob}, EventBind, this, Bind},
+		{"bind another's offer run out", Holding{State: Offered, RanOut: true, Caller: bob}, EventBind, this, Bind},
+		{"bind own offer", Holding{State: Offered, Caller: alice, SessionID: "s5"}, EventBind, this, Bind},
+		{"bind own offer by name", Holding{State: Offered, Caller: alice}, EventBind, noMAC, Bind},
+		{"bind own offer by session id", Holding{State: Offered, Caller: alice, SessionID: "s5"}, EventBind, otherName, Bind},
+		{"bind own offer by MAC", Holding{State: Offered, Caller: alice}, EventBind, byMAC, Bind},
+		{"bind another's offer", Holding{State: Offered, Caller: bob, SessionID: "s9"}, EventBind, this, Conflict},
+		{"bind again", Holding{State: Bound, Caller: alice, RadacctID: 5}, EventBind, this, Renew},
+		{"bind over an older session", Holding{State: Bound, Caller: alice, SessionID: "s4", RadacctID: 4}, EventBind, this, Replace},
+		{"late bind under a newer session", Holding{State: Bound, Caller: alice, SessionID: "s6", RadacctID: 6}, EventBind, this, Leave},
+		{"bind another's binding", Holding{State: Bound, Caller: bob, SessionID: "s4", RadacctID: 4}, EventBind, this, Conflict},
+		{"renew free", Holding{State: Free}, EventRenew, this, Bind},
+		{"renew own offer", Holding{State: Offered, Caller: alice}, EventRenew, this, Bind},
+		{"renew another's offer", Holding{State: Offered, Caller: bob}, EventRenew, this, Conflict},
+		{"renew", Holding{State: Bound, Caller: alice, RadacctID: 5}, EventRenew, this, Renew},
+		{"renew, another session of the caller has it", Holding{State: Bound, Caller: alice, RadacctID: 4}, EventRenew, this, Leave},
+		{"renew another's binding", Holding{State: Bound, Caller: bob, RadacctID: 4}, EventRenew, this, Conflict},
+		{"release", Holding{State: Bound, Caller: alice, SessionID: "s5", RadacctID: 5}, EventRelease, this, Release},
+		{"release after a login took over", Holding{State: Bound, Caller: alice, SessionID: "s6", RadacctID: 5}, EventRelease, this, Reoffer},
+		{"release an offer whose Start was lost", Holding{State: Offered, Caller: alice, SessionID: "s5"}, EventRelease, this, Release},
+		{"release an offer of another session", Holding{State: Offered, Caller: alice, SessionID: "s6"}, EventRelease, this, Leave},
+		{"release an offer of no known session", Holding{State: Offered, Caller: alice}, EventRelease, this, Leave},
+		{"release another's binding", Holding{State: Bound, Caller: bob, RadacctID: 4}, EventRelease, this, Leave},
+		{"release under a newer session", Holding{State: Bound, Caller: alice, RadacctID: 6}, EventRelease, this, Leave},
+		{"release free", Holding{State: Free, Caller: alice}, EventRelease, this, Leave},
+		{"bind reserved", Holding{State: Reserved}, EventBind, this, Leave},
+		{"release reserved", Holding{State: Reserved, RadacctID: 5}, EventRelease, this, Leave},
+	} {
+		if got := Settle(c.holding, c.event, c.session); got != c.want {
+			t.Errorf("%s: outcome %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSessionIDsCountAtOneNASOnly(t *testing.T) {
+	h := Holding{State: Offered, Caller: caller("alice", "", "10.0.0.1", ""), SessionID: "81"}
+	s := Session{RadacctID: 5, Caller: caller("bob", "", "10.0.0.2", ""), SessionID: "81"}
+	if got := Settle(h, EventBind, s); got != Conflict {
+		t.Errorf("outcome %d, want a conflict", got)
+	}
+}
+
+func TestStates(t *testing.T) {
+	for _, s := range []State{Free, Offered, Bound, Reserved} {
+		if got, ok := ParseState(s.String()); !ok || got != s {
+			t.Errorf("state %d reads back as %d, %v", s, got, ok)
+		}
+	}
+	if _, ok := ParseState("x"); ok {
+		t.Error("x is a state")
+	}
+}
