@@ -1,0 +1,36 @@
+package store
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/ipam"
+)
+
+// LeaseEvent shows leaseEvent to tests.
+type LeaseEvent struct {
+	Kind      ipam.Event
+	Address   netip.Addr
+	RadacctID int64
+	Caller    ipam.Caller
+	SessionID string
+	At        time.Time
+	Outcome   ipam.Outcome
+}
+
+// SettleLeases runs settleLeases in a transaction of its own, in the default VRF.
+func (db *DB) SettleLeases(ctx context.Context, now time.Time, events []LeaseEvent) error {
+	inner := make([]leaseEvent, len(events))
+	for i, e := range events {
+		kind := map[ipam.Event]leaseKind{ipam.EventBind: leaseBind, ipam.EventRenew: leaseRenew, ipam.EventRelease: leaseRelease}[e.Kind]
+		inner[i] = leaseEvent{kind: kind, vrf: 1, address: e.Address, radacctid: e.RadacctID, caller: e.Caller, sessionID: e.SessionID, at: e.At}
+	}
+	err := db.inTx(ctx, func(tx pgx.Tx) error { return settleLeases(ctx, tx, now, inner) })
+	for i := range events {
+		events[i].Outcome = inner[i].outcome
+	}
+	return err
+}
