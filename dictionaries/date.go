@@ -45,7 +45,7 @@ func parseDate(text string, loc *time.Location) (uint32, error) {
 			break
 		}
 	}
-	if len(words) < 3 {
+	if len(words) < 3 || len(words) > 3 && clock == "" {
 		return 0, errDate
 	}
 	if len(words) > 3 {
@@ -98,7 +98,7 @@ func parseDay(words []string) (year int, month time.Month, day int, err error) {
 	return year, month, day, nil
 }
 
-// parseClock reads hours:minutes[:seconds]; "" is midnight.
+// parseClock reads hours:minutes[:seconds]; "" is midnight, 24:00 the next one.
 func parseClock(text string) (h, m, s int, err error) {
 	if text == "" {
 		return 0, 0, 0, nil
@@ -107,7 +107,7 @@ func parseClock(text string) (h, m, s int, err error) {
 	if len(parts) > 3 {
 		return 0, 0, 0, errDate
 	}
-	for i, limit := range []uint64{23, 59, 60}[:len(parts)] {
+	for i, limit := range []uint64{24, 59, 60}[:len(parts)] {
 		n, err := strconv.ParseUint(parts[i], 10, 8)
 		if err != nil || n > limit {
 			return 0, 0, 0, errDate

@@ -161,10 +161,10 @@ func (r *reader) define(at position, a *Attribute) error {
 		case same && r.origin == tree:
 			*old = *a // the pointer stays: others may have it as their parent
 			return nil
-		case r.origin == operator && a.Internal && !old.Internal:
-			return nil // FreeRADIUS's server-side twin of an attribute that we send (Digest-…)
-		case r.origin == operator && a.Name == "Digest-Response" && a.OID() == "206":
-			return nil // a draft's number in FreeRADIUS's files; RFC 5090 has 103
+		case r.origin == operator && !same && strings.HasPrefix(old.Name, "Digest-"):
+			// FreeRADIUS's main files have RFC 5090's names for a draft's numbers
+			// and for server-side twins; who includes them keeps ours.
+			return nil
 		case same:
 			return at.errorf("%s is already defined as %s; it cannot become %s", a.Name, describe(old), describe(a))
 		}
