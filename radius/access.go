@@ -22,12 +22,13 @@ func (s *Server) access(x *exchange) {
 	if d.Verdict == aaa.Accept {
 		code = wire.CodeAccessAccept
 	}
-	err = s.encode(x, code, d.Reply)
+	pairs := s.names.sendable(d.Reply, code)
+	err = s.encode(x, code, pairs)
 	if errors.Is(err, errTooLong) {
 		// Cut short it would be another decision: refuse, and say why.
 		d = aaa.Decision{Verdict: aaa.Reject, Reason: aaa.ReasonReplyTooLong, Detail: err.Error(), User: d.User, Delay: d.Delay}
-		code = wire.CodeAccessReject
-		err = s.encode(x, code, nil)
+		code, pairs = wire.CodeAccessReject, nil
+		err = s.encode(x, code, pairs)
 	}
 	if err != nil {
 		s.silence(x, SilentEncode, err)
@@ -39,7 +40,7 @@ func (s *Server) access(x *exchange) {
 		s.metrics.reject(d.Reason)
 		s.refusedLine(x, &d)
 	}
-	s.packetLine("sending", x, code, d.Reply)
+	s.packetLine("sending", x, code, pairs)
 	s.finish(x, code)
 }
 

@@ -55,7 +55,7 @@ func (x *exchange) keys() dictionaries.Keys {
 func (s *Server) encode(x *exchange, code wire.Code, pairs dictionaries.Pairs) error {
 	var err error
 	x.reply = beginReply(x.reply, code, &x.packet)
-	if x.reply, err = s.dict.Append(x.reply, s.names.sendable(pairs, code), x.keys()); err != nil {
+	if x.reply, err = s.dict.Append(x.reply, pairs, x.keys()); err != nil {
 		return err
 	}
 	x.reply = x.packet.appendProxyStates(x.reply)
@@ -84,7 +84,7 @@ func (s *Server) finish(x *exchange, code wire.Code) {
 
 // deliver keeps a signed reply for retransmissions and sends it.
 func (s *Server) deliver(x *exchange) {
-	if !x.ticket.finish(x.reply, s.now()) {
+	if !s.duplicates.finish(x.ticket, x.reply, s.now()) {
 		s.metrics.silent[SilentSuperseded].Inc()
 		s.free(x)
 		return

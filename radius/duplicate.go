@@ -43,18 +43,19 @@ type ticket struct {
 // retransmission gets the same bytes again, and none is worked on twice. It is
 // bounded in entries and bytes; expiry happens in passing, without timers.
 type duplicates struct {
+	epoch  time.Time // times are counted from here, so that a stepped clock does no harm
 	seed   maphash.Seed
 	shards []duplicateShard
 }
 
 const duplicateShards = 64
 
-func newDuplicates(entries, bytes int, window time.Duration, evicted func(n int)) *duplicates {
+func newDuplicates(entries, bytes int, window time.Duration, epoch time.Time, evicted func(n int)) *duplicates {
 	n := duplicateShards
 	if entries < 64*duplicateShards {
 		n = 1 // too few to be spread fairly
 	}
-	d := &duplicates{seed: maphash.MakeSeed(), shards: make([]duplicateShard, n)}
+	d := &duplicates{epoch: epoch, seed: maphash.MakeSeed(), shards: make([]duplicateShard, n)}
 	for i := range d.shards {
 		d.shards[i].init(entries/n, bytes/n, window, evicted)
 	}
@@ -68,13 +69,13 @@ func (d *duplicates) begin(key requestKey, authenticator []byte, now time.Time, 
 	if len(d.shards) > 1 {
 		s = &d.shards[maphash.Comparable(d.seed, key)%uint64(len(d.shards))]
 	}
-	return s.begin(key, [16]byte(authenticator), now.UnixNano(), buf)
+	return s.begin(key, [16]byte(authenticator), int64(now.Sub(d.epoch)), buf)
 }
 
 // finish keeps the answer. It is false when the entry has made way for another
 // request with the same identifier: then nobody waits for this answer.
-func (t ticket) finish(reply []byte, now time.Time) bool {
-	return t.shard.finish(t, reply, now.UnixNano())
+func (d *duplicates) finish(t ticket, reply []byte, now time.Time) bool {
+	return t.shard.finish(t, reply, int64(now.Sub(d.epoch)))
 }
 
 // forget ends an entry without an answer, so that a retransmission is a new
@@ -103,7 +104,7 @@ type duplicateSlot struct {
 	gen           uint32
 	answered      bool
 	authenticator [16]byte
-	until         int64 // Unix nanoseconds
+	until         int64 // nanoseconds since the epoch
 	reply         []byte
 	older, newer  int32
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -54,8 +55,12 @@ func (s *Server) listen(p port, address string) (*listener, error) {
 	return l, nil
 }
 
-// maxReadErrors in a row end the server: the socket is not coming back.
-const maxReadErrors = 100
+// maxReadErrors in a row, a pause between them, end the server: the socket is
+// not coming back.
+const (
+	maxReadErrors  = 100
+	readErrorPause = 10 * time.Millisecond
+)
 
 // read takes datagrams from a socket until it is told to stop.
 func (s *Server) read(k *socket) error {
@@ -74,6 +79,7 @@ func (s *Server) read(k *socket) error {
 			if errs++; errs > maxReadErrors {
 				return err
 			}
+			time.Sleep(readErrorPause)
 			continue
 		}
 		errs = 0

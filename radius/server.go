@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -74,7 +75,7 @@ func NewServer(o Options, dict *dictionaries.Dictionary, devices Devices, auth A
 		status: newStatusLimit(o.StatusRate),
 		pool:   sync.Pool{New: newExchange},
 	}
-	s.duplicates = newDuplicates(o.DuplicateEntries, o.DuplicateBytes, o.ReplayWindow, func(n int) { m.evictions.Add(float64(n)) })
+	s.duplicates = newDuplicates(o.DuplicateEntries, o.DuplicateBytes, o.ReplayWindow, s.now(), func(n int) { m.evictions.Add(float64(n)) })
 	s.delays = newDelays(o.MaxDelayed, s.sendDelayed, s.now)
 	s.notices = newNotices(log, s.now)
 	return s, nil
@@ -90,7 +91,9 @@ func (s *Server) Listen() error {
 		for _, address := range list.addresses {
 			l, err := s.listen(list.port, address)
 			if err != nil {
-				return errors.Join(err, s.Close())
+				err = errors.Join(err, s.Close())
+				s.listeners = nil
+				return err
 			}
 			s.listeners = append(s.listeners, l)
 		}
@@ -114,13 +117,15 @@ func (s *Server) addrs(p port) (addrs []netip.AddrPort) {
 	return addrs
 }
 
-// Close closes the sockets of a server whose Run has not been called.
+// Close closes the sockets of a server whose Run has not been called; after
+// Run it does nothing.
 func (s *Server) Close() error {
 	var errs []error
 	for _, k := range s.sockets() {
-		errs = append(errs, k.conn.Close())
+		if err := k.conn.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
 	}
-	s.listeners = nil
 	return errors.Join(errs...)
 }
 
