@@ -1,0 +1,279 @@
+package aaa
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"radial/dictionaries"
+	"radial/nas"
+)
+
+func newProvisioner(t *testing.T) *Provisioner {
+	t.Helper()
+	dict, err := dictionaries.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Provisioner{Rows: NewCompiler(dict, time.UTC), Zone: time.UTC, Now: func() time.Time { return projectionNow }}
+}
+
+func TestParseItem(t *testing.T) {
+	for text, want := range map[string]Item{
+		"Session-Timeout := 3600":            {"Session-Timeout", ":=", "3600"},
+		"Session-Timeout:=3600":              {"Session-Timeout", ":=", "3600"},
+		"  Filter-Id  +=  a b  ":             {"Filter-Id", "+=", "a b"},
+		"Framed-Route += 10.0.0.0/8 0.0.0.0": {"Framed-Route", "+=", "10.0.0.0/8 0.0.0.0"},
+		"Tunnel-Type:1 := VLAN":              {"Tunnel-Type:1", ":=", "VLAN"},
+		"Tunnel-Type:1:=VLAN":                {"Tunnel-Type:1", ":=", "VLAN"},
+		"NAS-Port >= 10":                     {"NAS-Port", ">=", "10"},
+		"NAS-Port<20":                        {"NAS-Port", "<", "20"},
+		"Calling-Station-Id =~ ^00:":         {"Calling-Station-Id", "=~", "^00:"},
+		"Class !* ANY":                       {"Class", "!*", "ANY"},
+		"Class =*":                           {"Class", "=*", "ANY"},
+		"Reply-Message = \"a := b\"":         {"Reply-Message", "=", "\"a := b\""},
+		"Class -= x":                         {"Class", "-=", "x"},
+		"Class-=x":                           {"Class", "-=", "x"},
+		"Attr-26.9.250 := 0x01":              {"Attr-26.9.250", ":=", "0x01"},
+	} {
+		got, err := ParseItem(text)
+		if err != nil || got != want {
+			t.Errorf("%q: %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "Session-Timeout", "Session-Timeout 3600", ":= 3600", "Session-Timeout :=", "Session-Timeout ~ 5"} {
+		if got, err := ParseItem(text); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
+// Whatever the password is, the row that we write is read back as it.
+func TestQuoteValueIsReadBack(t *testing.T) {
+	check := func(t interface{ Fatalf(string, ...any) }, raw string) {
+		text, quote, err := unquote(QuoteValue(raw))
+		if err != nil || quote == '`' {
+			t.Fatalf("%q is stored as %q: %v, quote %q", raw, QuoteValue(raw), err, quote)
+		}
+		if got, err := unescape(text); err != nil || got != raw {
+			t.Fatalf("%q is stored as %q and read as %q, %v", raw, QuoteValue(raw), got, err)
+		}
+	}
+	for _, raw := range []string{"p w", `"p1"`, `'a'b'`, "`id`", `a\nb`, `\`, `"`, `'`, `""`, `'a"b'`, `\"x\"`, "`a\"`", `"a\`, `é"`} {
+		check(t, raw)
+	}
+	rapid.Check(t, func(t *rapid.T) { check(t, rapid.StringMatching("[\"'`\\\\an0-3 ]{1,6}").Draw(t, "raw")) })
+}
+
+func TestAddSubscriber(t *testing.T) {
+	p := newProvisioner(t)
+	password := &Item{"Cleartext-Password", ":=", "x"}
+	foreign := Account{Name: "bob", Rows: []StoredRow{{ID: 1, ProjectedRow: ProjectedRow{Table: TableCheck, Name: "bob", Item: *password}}}}
+	group := Account{Name: "bob", Rows: []StoredRow{{ID: 1, ProjectedRow: ProjectedRow{Table: TableUserGroup, Name: "bob", Group: "g"}}}}
+	gold := "gold"
+	for _, tc := range []struct {
+		name string
+		acc  Account
+		c    SubscriberChange
+		pkg  *Package
+		want error  // nil: it is added
+		says string // in the error
+	}{
+		{"new", Account{Name: "bob"}, SubscriberChange{Password: password}, nil, nil, ""},
+		{"a mere membership does not stand in the way", group, SubscriberChange{Password: password}, nil, nil, ""},
+		{"there already", Account{Name: "bob", Subscriber: &Subscriber{Name: "bob"}}, SubscriberChange{Password: password}, nil, ErrConflict, "user set"},
+		{"in radcheck already", foreign, SubscriberChange{Password: password}, nil, ErrConflict, "FreeRADIUS"},
+		{"no password", Account{Name: "bob"}, SubscriberChange{}, nil, ErrInvalid, "no password"},
+		{"no password, but an Auth-Type", Account{Name: "bob"}, SubscriberChange{AddChecks: []Item{{"Auth-Type", ":=", "Accept"}}}, nil, nil, ""},
+		{"an unknown check never passes", Account{Name: "bob"}, SubscriberChange{Password: password, AddChecks: []Item{{"Simultaneus-Use", ":=", "1"}}}, nil, ErrInvalid, "Simultaneus-Use"},
+		{"= in a check", Account{Name: "bob"}, SubscriberChange{Password: password, AddChecks: []Item{{"NAS-Port", "=", "1"}}}, nil, ErrInvalid, "== compares"},
+		{"== in a reply", Account{Name: "bob"}, SubscriberChange{Password: password, AddReplies: []Item{{"Class", "==", "1"}}}, nil, ErrInvalid, "= adds"},
+		{"a bad value", Account{Name: "bob"}, SubscriberChange{Password: password, AddReplies: []Item{{"Framed-IP-Address", ":=", "300.1.1.1"}}}, nil, ErrInvalid, "300.1.1.1"},
+		{"a password in a reply", Account{Name: "bob"}, SubscriberChange{Password: password, AddReplies: []Item{{"Cleartext-Password", ":=", "s3"}}}, nil, ErrInvalid, "***"},
+		{"a name with a line feed", Account{Name: "bo\nb"}, SubscriberChange{Password: password}, nil, ErrInvalid, "control"},
+		{"an inactive package", Account{Name: "bob"}, SubscriberChange{Password: password, Package: &gold}, &Package{Name: "gold", Status: PackageInactive}, ErrConflict, "inactive"},
+		{"a status that is none", Account{Name: "bob"}, SubscriberChange{Password: password, Status: new(SubscriberStatus("paused"))}, nil, ErrInvalid, "suspended"},
+		{"an address of nobody", Account{Name: "bob"}, SubscriberChange{Password: password, StaticIP: new(netip.MustParseAddr("0.0.0.0"))}, nil, ErrInvalid, "0.0.0.0"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d, err := p.AddSubscriber(tc.c, tc.pkg)(tc.acc)
+			if !errors.Is(err, tc.want) || (tc.want == nil) != (err == nil) {
+				t.Fatalf("%v, want %v", err, tc.want)
+			}
+			if err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("the message %q lacks %q", err, tc.says)
+			}
+			if err == nil && (d.Save == nil || d.Audit == nil || len(d.Rows.Insert) == 0) {
+				t.Errorf("nothing is written: %+v", d)
+			}
+		})
+	}
+}
+
+func TestPasswordsStayOutOfTheRow(t *testing.T) {
+	p := newProvisioner(t)
+	hash := Item{"Crypt-Password", ":=", "$6$salt$hash"}
+	d, err := p.AddSubscriber(SubscriberChange{AddChecks: []Item{hash, {"Expiration", ":=", "2026-11-30"}}}, nil)(Account{Name: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Item{{"Expiration", ":=", "Nov 30 2026 00:00:00"}} // ISO is taken, FreeRADIUS's form is written
+	if diff := cmp.Diff(want, d.Save.Checks); diff != "" {
+		t.Error(diff)
+	}
+	if d.Rows.Insert[0].Item != hash {
+		t.Errorf("first row is %v", d.Rows.Insert[0])
+	}
+	for name, v := range d.Audit {
+		if s, ok := v.(string); ok && strings.Contains(s, "$6$") {
+			t.Errorf("audit %s: %s", name, s)
+		}
+	}
+}
+
+func TestValidityMakesExpiry(t *testing.T) {
+	p := newProvisioner(t)
+	gold := "gold"
+	pkg := &Package{Name: gold, Status: PackageActive, ValidityDays: 30}
+	c := SubscriberChange{Password: &Item{"Cleartext-Password", ":=", "x"}, Package: &gold}
+	d, err := p.AddSubscriber(c, pkg)(Account{Name: "bob"})
+	if err != nil || d.Save.Expires == nil || !d.Save.Expires.Equal(projectionNow.AddDate(0, 0, 30)) {
+		t.Errorf("%v, %v", d.Save, err)
+	}
+	c.Expires = new(time.Time) // --no-expires has the last word
+	if d, err = p.AddSubscriber(c, pkg)(Account{Name: "bob"}); err != nil || d.Save.Expires != nil {
+		t.Errorf("%v, %v", d.Save, err)
+	}
+}
+
+func TestSetSubscriber(t *testing.T) {
+	p := newProvisioner(t)
+	row := func(id int64, table Table, attribute, op, value string, ours bool) StoredRow {
+		r := StoredRow{ID: id, ProjectedRow: ProjectedRow{Table: table, Name: "bob", Item: Item{attribute, op, value}}}
+		if ours {
+			r.Digest = r.ProjectedRow.Digest()
+		}
+		return r
+	}
+	member := func(id int64, group string) StoredRow {
+		return StoredRow{ID: id, ProjectedRow: ProjectedRow{Table: TableUserGroup, Name: "bob", Group: group, Priority: 1}}
+	}
+	foreign := Account{Name: "bob", Packages: []string{"silver"}, Rows: []StoredRow{
+		row(1, TableCheck, "Cleartext-Password", ":=", "old", false), row(2, TableCheck, "NT-Password", ":=", "beef", false),
+		row(3, TableCheck, "Auth-Type", ":=", "Reject", false), row(4, TableReply, "Framed-IP-Address", ":=", "10.0.0.1", false),
+		row(5, TableReply, "Class", ":=", "panel", false), member(6, "silver"), member(7, "staff"),
+	}}
+	set := func(c SubscriberChange, pkg *Package) RowDelta {
+		t.Helper()
+		d, err := p.SetSubscriber(c, pkg)(foreign)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Rows
+	}
+	gold := "gold"
+	for _, tc := range []struct {
+		name  string
+		delta RowDelta
+		want  string // what happens to rows, in order
+	}{
+		{"a comment touches no row", set(SubscriberChange{Comment: new("x")}, nil), ""},
+		{"a password is the only one afterwards", set(SubscriberChange{Password: &Item{"Cleartext-Password", ":=", "new"}}, nil), "update 1, delete 2"},
+		{"active takes a panel's Reject away", set(SubscriberChange{Status: new(SubscriberActive)}, nil), "delete 3"},
+		{"an address is written over", set(SubscriberChange{StaticIP: new(netip.MustParseAddr("10.0.0.2"))}, nil), "update 4"},
+		{"an address is taken away", set(SubscriberChange{StaticIP: new(netip.Addr)}, nil), "delete 4"},
+		{"a package displaces a package, not another group", set(SubscriberChange{Package: &gold}, &Package{Name: gold, Status: PackageActive}), "delete 6, insert gold"},
+		{"a reply that sets displaces", set(SubscriberChange{AddReplies: []Item{{"Class", ":=", "vip"}}}, nil), "update 5"},
+		{"a reply that adds does not", set(SubscriberChange{AddReplies: []Item{{"Class", "+=", "vip"}}}, nil), "insert Class"},
+		{"a reply is taken away by name, in any case", set(SubscriberChange{DelReplies: []string{"CLASS"}}, nil), "delete 5"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var did []string
+			for _, u := range tc.delta.Update {
+				did = append(did, "update "+string(rune('0'+u.From.ID)))
+			}
+			for _, r := range tc.delta.Delete {
+				did = append(did, "delete "+string(rune('0'+r.ID)))
+			}
+			for _, r := range tc.delta.Insert {
+				did = append(did, "insert "+r.Attribute+r.Group)
+			}
+			if got := strings.Join(did, ", "); got != tc.want {
+				t.Errorf("%s, want %s", got, tc.want)
+			}
+		})
+	}
+	if _, err := p.SetSubscriber(SubscriberChange{}, nil)(Account{Name: "nobody"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+func TestPackageConflicts(t *testing.T) {
+	p := newProvisioner(t)
+	theirs := PackageState{Name: "gold", Rows: []StoredRow{
+		{ID: 1, ProjectedRow: ProjectedRow{Table: TableGroupReply, Name: "gold", Item: Item{"Session-Timeout", ":=", "60"}}},
+		{ID: 2, ProjectedRow: ProjectedRow{Table: TableGroupReply, Name: "gold", Item: Item{"Class", ":=", "panel"}}},
+	}}
+	c := PackageChange{SessionTimeout: new(int64(90))}
+	if _, err := p.AddPackage(c, false)(theirs); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "--adopt") {
+		t.Errorf("someone's group: %v", err)
+	}
+	if _, err := p.AddPackage(c, false)(PackageState{Name: "gold", Members: 2}); !errors.Is(err, ErrConflict) {
+		t.Errorf("a group with members alone: %v", err)
+	}
+	d, err := p.AddPackage(c, true)(theirs)
+	if err != nil || len(d.Rows.Update) != 1 || d.Rows.Update[0].From.ID != 1 || len(d.Rows.Delete) != 0 {
+		t.Errorf("adopted: %+v, %v", d.Rows, err)
+	}
+	some := PackageState{Name: "gold", Package: &Package{Name: "gold"}, Subscribers: 3}
+	if _, err := p.DeletePackage(some); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "3 subscribers") {
+		t.Errorf("in use: %v", err)
+	}
+	for name, c := range map[string]PackageChange{
+		"down alone": {RateDown: new(int64(1000))}, "interim": {InterimInterval: new(int64(59))}, "price": {Price: new("free")},
+		"cycle": {BillingCycle: new(BillingCycle("weekly"))}, "pool": {Pool: new("a'b")}, "password": {AddChecks: []Item{{"Cleartext-Password", ":=", "x"}}},
+	} {
+		if _, err := p.AddPackage(c, false)(PackageState{Name: "new"}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", "a'b", "gold:walled", " gold", strings.Repeat("x", 101)} {
+		if _, err := p.AddPackage(PackageChange{}, false)(PackageState{Name: name}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+}
+
+func TestDevices(t *testing.T) {
+	secret := nas.Secret("s3cret")
+	weak := nas.Secret("testing123")
+	add := func(name string, c DeviceChange) error { _, err := c.AddDevice(name, nil); return err }
+	if d, err := (DeviceChange{Secret: &secret}).AddDevice("10.1.2.3/8", nil); err != nil || d.Save.Name != "10.0.0.0/8" || d.Save.CoAPort != 3799 {
+		t.Errorf("%+v, %v", d.Save, err)
+	} else if _, has := d.Audit["secret"]; !has || cmp.Diff(d.Audit["secret"], "set") != "" {
+		t.Errorf("audit %v", d.Audit)
+	}
+	for name, err := range map[string]error{
+		"weak": add("10.0.0.1", DeviceChange{Secret: &weak}), "none": add("10.0.0.1", DeviceChange{}), "name": add("10.0.0.300", DeviceChange{Secret: &secret}),
+		"type": add("10.0.0.1", DeviceChange{Secret: &secret, Type: new("microtik")}), "delay": add("10.0.0.1", DeviceChange{Secret: &secret, RejectDelay: new(time.Minute)}),
+	} {
+		if !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := add("10.0.0.1", DeviceChange{Secret: &weak, AllowWeakSecret: true}); err != nil {
+		t.Errorf("weak and allowed: %v", err)
+	}
+	two := []Device{{ID: 1, Name: "10.0.0.1"}, {ID: 2, Name: "10.0.0.1"}}
+	if _, err := (DeviceChange{}).SetDevice("10.0.0.1", two); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "id:2") {
+		t.Errorf("two rows: %v", err)
+	}
+	if _, err := DeleteDevice("10.0.0.1", nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("none: %v", err)
+	}
+}
