@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -95,6 +96,7 @@ type DB struct {
 	direct *pgx.ConnConfig
 	log    *zap.Logger
 	now    func() time.Time
+	escape atomic.Pointer[Escaper] // once it is known
 }
 
 // Open makes a DB. It does not connect: connections are made when they are

@@ -122,8 +122,11 @@ func detectEscaping(ctx context.Context, q querier) (Escaping, error) {
 }
 
 // Escaper returns how text is escaped in this database: by Options.Escaping,
-// or as stored at the first migrate.
+// or as stored at the first migrate (which is read once).
 func (db *DB) Escaper(ctx context.Context) (Escaper, error) {
+	if e := db.escape.Load(); e != nil {
+		return *e, nil
+	}
 	mode, err := parseEscaping(db.opts.Escaping)
 	if err != nil {
 		return Escaper{}, fmt.Errorf("%w: %w", aaa.ErrInvalid, err)
@@ -137,7 +140,9 @@ func (db *DB) Escaper(ctx context.Context) (Escaper, error) {
 			return Escaper{}, fmt.Errorf("%w: radial.settings: escaping %q: want safe-characters or raw", aaa.ErrInvalid, v)
 		}
 	}
-	return NewEscaper(mode), nil
+	e := NewEscaper(mode)
+	db.escape.Store(&e)
+	return e, nil
 }
 
 // systemZone returns the IANA name of the system's time zone, or UTC.

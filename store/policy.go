@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+)
+
+// maxPolicyBatch bounds the names in one trip.
+const maxPolicyBatch = 500
+
+const (
+	// All rows of users: 1 radcheck, 2 radreply (by id), 3 radusergroup (by priority, then id).
+	sqlUserRows = `
+SELECT 1 AS part, username::text, id::bigint, coalesce(attribute::text, ''), coalesce(op::text, ''), coalesce(value::text, ''), 0 AS priority
+FROM radcheck WHERE username = ANY($1::text[])
+UNION ALL
+SELECT 2, username::text, id::bigint, coalesce(attribute::text, ''), coalesce(op::text, ''), coalesce(value::text, ''), 0
+FROM radreply WHERE username = ANY($1::text[])
+UNION ALL
+SELECT 3, username::text, id::bigint, groupname::text, '', '', priority::int
+FROM radusergroup WHERE username = ANY($1::text[]) AND groupname IS NOT NULL
+ORDER BY part, priority, 3`
+	sqlGroupRows = `
+SELECT 1 AS part, groupname::text, id::bigint, coalesce(attribute::text, ''), coalesce(op::text, ''), coalesce(value::text, '')
+FROM radgroupcheck WHERE groupname = ANY($1::text[])
+UNION ALL
+SELECT 2, groupname::text, id::bigint, coalesce(attribute::text, ''), coalesce(op::text, ''), coalesce(value::text, '')
+FROM radgroupreply WHERE groupname = ANY($1::text[])
+ORDER BY part, 3`
+	// As FreeRADIUS's simul_count_query.
+	sqlCountSessions = `
+SELECT a.username::text, count(*)::bigint
+FROM radacct a LEFT JOIN nasreload n ON n.nasipaddress = a.nasipaddress
+WHERE a.username = ANY($1::text[]) AND a.acctstoptime IS NULL AND (n.reloadtime IS NULL OR a.acctstarttime > n.reloadtime)
+GROUP BY 1`
+)
+
+// Policy reads what decides about users. It implements aaa.PolicyReader and
+// aaa.SessionCounter; callers at the same time share a trip. Safe for
+// concurrent use.
+type Policy struct {
+	db       *DB
+	metrics  *Metrics
+	users    *Group[string, aaa.UserRows]
+	groups   *Group[string, aaa.GroupRows]
+	sessions *Group[string, int]
+}
+
+var (
+	_ aaa.PolicyReader   = (*Policy)(nil)
+	_ aaa.SessionCounter = (*Policy)(nil)
+)
+
+// NewPolicy makes a Policy.
+func NewPolicy(db *DB, m *Metrics) *Policy {
+	p := &Policy{db: db, metrics: m}
+	p.users = NewGroup(maxPolicyBatch, p.readUsers)
+	p.groups = NewGroup(maxPolicyBatch, p.readGroups)
+	p.sessions = NewGroup(maxPolicyBatch, p.countSessions)
+	p.users.Runners, p.groups.Runners, p.sessions.Runners = 2, 2, 2
+	return p
+}
+
+// UserRows returns the rows of a user.
+func (p *Policy) UserRows(ctx context.Context, user string) (aaa.UserRows, error) {
+	rows, err := p.users.Do(ctx, user)
+	return rows, wrapErr("user rows", err)
+}
+
+// GroupRows returns the rows of a group, named as in radusergroup.
+func (p *Policy) GroupRows(ctx context.Context, group string) (aaa.GroupRows, error) {
+	rows, err := p.groups.Do(ctx, group)
+	return rows, wrapErr("group rows", err)
+}
+
+// OpenSessions counts the user's open rows in radacct, without those that
+// began before their NAS was reloaded.
+func (p *Policy) OpenSessions(ctx context.Context, user string) (int, error) {
+	n, err := p.sessions.Do(ctx, user)
+	return n, wrapErr("open sessions", err)
+}
+
+func (p *Policy) readUsers(ctx context.Context, users []string) ([]aaa.UserRows, error) {
+	p.metrics.batch("users", len(users))
+	places, stored, err := p.places(ctx, users, Escaper.EscapeUser)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := p.db.pool.Query(ctx, sqlUserRows, stored)
+	if err != nil {
+		return nil, wrapErr("radcheck", err)
+	}
+	found := make([]aaa.UserRows, len(stored))
+	var part int
+	var name string
+	var r aaa.Row
+	var priority int32
+	_, err = pgx.ForEachRow(rows, []any{&part, &name, &r.ID, &r.Attribute, &r.Op, &r.Value, &priority}, func() error {
+		u := &found[places.of[name]]
+		r.Op = strings.TrimRight(r.Op, " ") // char(2) in old schemas
+		switch part {
+		case 1:
+			u.Check = append(u.Check, r)
+		case 2:
+			u.Reply = append(u.Reply, r)
+		default:
+			u.Groups = append(u.Groups, aaa.Membership{ID: r.ID, Group: r.Attribute, Priority: priority})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, wrapErr("radcheck", err)
+	}
+	return spread(found, places), nil
+}
+
+func (p *Policy) readGroups(ctx context.Context, groups []string) ([]aaa.GroupRows, error) {
+	p.metrics.batch("groups", len(groups))
+	places, stored, err := p.places(ctx, groups, Escaper.Escape)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := p.db.pool.Query(ctx, sqlGroupRows, stored)
+	if err != nil {
+		return nil, wrapErr("radgroupcheck", err)
+	}
+	found := make([]aaa.GroupRows, len(stored))
+	var part int
+	var name string
+	var r aaa.Row
+	_, err = pgx.ForEachRow(rows, []any{&part, &name, &r.ID, &r.Attribute, &r.Op, &r.Value}, func() error {
+		g := &found[places.of[name]]
+		r.Op = strings.TrimRight(r.Op, " ")
+		if part == 1 {
+			g.Check = append(g.Check, r)
+		} else {
+			g.Reply = append(g.Reply, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, wrapErr("radgroupcheck", err)
+	}
+	return spread(found, places), nil
+}
+
+func (p *Policy) countSessions(ctx context.Context, users []string) ([]int, error) {
+	p.metrics.batch("sessions", len(users))
+	places, stored, err := p.places(ctx, users, Escaper.EscapeUser)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := p.db.pool.Query(ctx, sqlCountSessions, stored)
+	if err != nil {
+		return nil, wrapErr("radacct", err)
+	}
+	found := make([]int, len(stored))
+	var name string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &n}, func() error {
+		found[places.of[name]] = int(n)
+		return nil
+	})
+	if err != nil {
+		return nil, wrapErr("radacct", err)
+	}
+	return spread(found, places), nil
+}
+
+// placing says where the answers of a batch go: several queries may ask for
+// one name, and several names may be stored as one.
+type placing struct {
+	of    map[string]int // stored name -> its answer
+	query []int          // query -> its answer
+}
+
+// places escapes the names of a batch and returns each once.
+func (p *Policy) places(ctx context.Context, names []string, escape func(Escaper, string) string) (placing, []string, error) {
+	esc, err := p.db.Escaper(ctx)
+	if err != nil {
+		return placing{}, nil, err
+	}
+	pl := placing{of: make(map[string]int, len(names)), query: make([]int, len(names))}
+	stored := make([]string, 0, len(names))
+	for i, name := range names {
+		s := escape(esc, name)
+		at, ok := pl.of[s]
+		if !ok {
+			at = len(stored)
+			pl.of[s] = at
+			stored = append(stored, s)
+		}
+		pl.query[i] = at
+	}
+	return pl, stored, nil
+}
+
+func spread[R any](found []R, pl placing) []R {
+	out := make([]R, len(pl.query))
+	for i, at := range pl.query {
+		out[i] = found[at]
+	}
+	return out
+}

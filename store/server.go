@@ -1,0 +1,216 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"radial/aaa"
+	"radial/nas"
+)
+
+const (
+	sqlServerHello = `
+INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) VALUES ($1::uuid, $2::text, $3::text, now(), now())
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, started_at = now(), heartbeat_at = now(), stopped_at = NULL`
+	sqlServerBeat = `
+INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes)
+VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint)
+ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), journal_bytes = excluded.journal_bytes, stopped_at = NULL`
+	sqlServerBye  = `UPDATE radial.servers SET heartbeat_at = now(), stopped_at = now(), journal_bytes = $2::bigint WHERE id = $1::uuid`
+	sqlServerList = `
+SELECT id::text, name, version, started_at, heartbeat_at, stopped_at, journal_bytes, extract(epoch FROM now() - heartbeat_at)::float8
+FROM radial.servers ORDER BY name, id`
+	sqlServerForget = `DELETE FROM radial.servers WHERE id::text = $1::text OR name = $1::text`
+)
+
+// AliveWithin is how old the heartbeat of a live server may be.
+const AliveWithin = 15 * time.Second
+
+// Server is a row of radial.servers. Times are the database's.
+type Server struct {
+	ID           string // a UUID, made once and kept in data_dir
+	Name         string
+	Version      string
+	Started      time.Time
+	Heartbeat    time.Time
+	Stopped      *time.Time // when it ended in good order
+	JournalBytes int64      // acknowledged, not yet in the database
+	Age          time.Duration
+}
+
+// Alive tells whether the server runs, as far as the database knows.
+func (s Server) Alive() bool { return s.Stopped == nil && s.Age < AliveWithin }
+
+// Servers lists all servers that have ever used the database and were not
+// forgotten.
+func (db *DB) Servers(ctx context.Context) ([]Server, error) {
+	rows, err := db.pool.Query(ctx, sqlServerList)
+	if err != nil {
+		return nil, wrapErr("servers", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Server, err error) {
+		var age float64
+		err = row.Scan(&s.ID, &s.Name, &s.Version, &s.Started, &s.Heartbeat, &s.Stopped, &s.JournalBytes, &age)
+		s.Age = time.Duration(age * float64(time.Second))
+		return s, err
+	})
+	return all, wrapErr("servers", err)
+}
+
+// ForgetServer removes a server by its name or id: nobody waits for its
+// journal any more. aaa.ErrNotFound where there is none.
+func (db *DB) ForgetServer(ctx context.Context, name string) error {
+	tag, err := db.pool.Exec(ctx, sqlServerForget, name)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = aaa.ErrNotFound
+	}
+	return wrapErr("server "+name, err)
+}
+
+// Presence keeps a server's row in radial.servers, and what it has learnt of
+// devices in radial.nas_state: on change, looked at each second, and every 5 s.
+type Presence struct {
+	DB      *DB
+	ID      string // a UUID
+	Name    string
+	Version string
+	// Journal returns the bytes that are not yet in the database; nil: none.
+	Journal func() int64
+	// Devices returns the devices of now; nil: none.
+	Devices func() []*nas.Device
+	Log     *zap.Logger
+
+	written map[int64]Learnt
+}
+
+// Run says hello, beats until ctx ends, then says good-bye and returns nil. A
+// database that is away is tried again at the next beat.
+func (p *Presence) Run(ctx context.Context) error {
+	p.written = map[int64]Learnt{}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	up := p.hello(ctx)
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			p.bye(context.WithoutCancel(ctx))
+			return nil
+		case <-tick.C:
+		}
+		if !up {
+			up = p.hello(ctx)
+			continue
+		}
+		full := n%5 == 0
+		err := p.state(ctx, full)
+		if err == nil && full {
+			_, err = p.DB.pool.Exec(ctx, sqlServerBeat, p.ID, p.Name, p.Version, p.journal())
+		}
+		if err != nil && ctx.Err() == nil {
+			p.Log.Debug("heartbeat", zap.Error(wrapErr("radial.servers", err)))
+		}
+	}
+}
+
+func (p *Presence) journal() int64 {
+	if p.Journal == nil {
+		return 0
+	}
+	return p.Journal()
+}
+
+func (p *Presence) hello(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, err := p.DB.pool.Exec(ctx, sqlServerHello, p.ID, p.Name, p.Version)
+	if err != nil {
+		p.Log.Debug("heartbeat", zap.Error(wrapErr("radial.servers", err)))
+	}
+	return err == nil
+}
+
+func (p *Presence) bye(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := p.state(ctx, true)
+	if err == nil {
+		_, err = p.DB.pool.Exec(ctx, sqlServerBye, p.ID, p.journal())
+	}
+	if err != nil {
+		p.Log.Warn("could not sign off", zap.Error(wrapErr("radial.servers", err)))
+	}
+}
+
+// state writes what has been learnt and is not in the database; the time of
+// the last packet alone is reason enough only when full.
+func (p *Presence) state(ctx context.Context, full bool) error {
+	if p.Devices == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var changed []Learnt
+	seen := map[int64]bool{}
+	for _, d := range p.Devices() {
+		if d.Learnt == nil || seen[d.ID] {
+			continue // a host name with several addresses is several devices
+		}
+		seen[d.ID] = true
+		l := learntOf(d)
+		old, ok := p.written[d.ID]
+		if l == old || !ok && l == (Learnt{NASID: d.ID}) {
+			continue
+		}
+		old.LastPacket = l.LastPacket
+		if full || l != old {
+			changed = append(changed, l)
+		}
+	}
+	if err := p.DB.SaveLearnt(ctx, p.ID, changed); err != nil {
+		return err
+	}
+	for _, l := range changed {
+		p.written[l.NASID] = l
+	}
+	return nil
+}
+
+func learntOf(d *nas.Device) Learnt {
+	l := Learnt{
+		NASID:                       d.ID,
+		RequireMessageAuthenticator: nas.Policy(d.Learnt.RequireMessageAuthenticator.Load()),
+		LimitProxyState:             nas.Policy(d.Learnt.LimitProxyState.Load()),
+	}
+	if s := d.Learnt.LastSeen.Load(); s != 0 {
+		l.LastPacket = time.Unix(s, 0)
+	}
+	return l
+}
+
+// Restore gives the devices what this server had learnt before its restart.
+func (p *Presence) Restore(ctx context.Context, devices []*nas.Device) error {
+	all, err := p.DB.ReadLearnt(ctx, p.ID)
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	byID := map[int64]Learnt{}
+	for _, l := range all {
+		byID[l.NASID] = l
+	}
+	for _, d := range devices {
+		l, ok := byID[d.ID]
+		if !ok || d.Learnt == nil {
+			continue
+		}
+		d.Learnt.RequireMessageAuthenticator.CompareAndSwap(uint32(nas.Auto), uint32(l.RequireMessageAuthenticator))
+		d.Learnt.LimitProxyState.CompareAndSwap(uint32(nas.Auto), uint32(l.LimitProxyState))
+		if !l.LastPacket.IsZero() {
+			d.Learnt.LastSeen.CompareAndSwap(0, l.LastPacket.Unix())
+		}
+	}
+	return nil
+}
