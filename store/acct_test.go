@@ -211,11 +211,11 @@ func TestLedgerStates(t *testing.T) {
 			}},
 		{"no status", []*aaa.Record{acctRecord("s", aaa.StatusOther, 0, -1, -1)}, nil},
 	}
+	db := storetest.New(t)
+	l, _ := newLedger(t, db, store.LedgerOptions{})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			db := storetest.New(t)
-			l, _ := newLedger(t, db, store.LedgerOptions{})
+			db.Exec("TRUNCATE radacct")
 			for _, ev := range tt.events {
 				if err := l.Record(t.Context(), ev); err != nil {
 					t.Fatal(err)
