@@ -31,8 +31,9 @@ type encoder struct {
 	salt   uint16
 	salted bool
 
-	open    []level       // TLVs that the next pair may join, outermost first
-	lengths []lengthField // the length fields around the outermost of them
+	open    []level        // TLVs that the next pair may join, outermost first
+	lengths [2]lengthField // the length fields around the outermost of them
+	fields  int            // how many of them there are
 	chain   []*Attribute
 	nested  []byte
 	scratch [256]byte
@@ -47,6 +48,12 @@ type level struct {
 
 // lengthField is a length in dst of one or two octets.
 type lengthField struct{ at, octets int }
+
+// field notes a length field of what is appended.
+func (e *encoder) field(at, octets int) {
+	e.lengths[e.fields] = lengthField{at, octets}
+	e.fields++
+}
 
 // pair appends one pair.
 func (e *encoder) pair(dst []byte, p *Pair) ([]byte, error) {
@@ -101,7 +108,7 @@ func (e *encoder) dress(p *Pair) ([]byte, error) {
 
 // top appends an attribute that stands in no TLV.
 func (e *encoder) top(dst []byte, a *Attribute, value []byte) ([]byte, error) {
-	e.lengths = e.lengths[:0]
+	e.fields = 0
 	switch {
 	case a.Parent != nil && a.Parent.Type == TypeEVS:
 		head := binary.BigEndian.AppendUint32(make([]byte, 0, 5), a.Vendor.ID)
@@ -120,7 +127,7 @@ func (e *encoder) top(dst []byte, a *Attribute, value []byte) ([]byte, error) {
 	if len(value) > 253 {
 		return dst, tooLong(value, 253)
 	}
-	e.lengths = append(e.lengths, lengthField{len(dst) + 1, 1})
+	e.field(len(dst)+1, 1)
 	return append(append(dst, byte(a.Number), byte(2+len(value))), value...), nil
 }
 
@@ -146,9 +153,9 @@ func (e *encoder) vendorSpecific(dst []byte, a *Attribute, value []byte) ([]byte
 		return dst, tooLong(value, limit)
 	}
 	at := len(dst)
-	e.lengths = append(e.lengths, lengthField{at + 1, 1})
+	e.field(at+1, 1)
 	if v.LengthLen > 0 {
-		e.lengths = append(e.lengths, lengthField{at + 6 + v.TypeLen, v.LengthLen})
+		e.field(at+6+v.TypeLen, v.LengthLen)
 	}
 	return append(appendVendorHeader(dst, a, len(value), false), value...), nil
 }
@@ -178,7 +185,7 @@ func (e *encoder) extended(dst []byte, a *Attribute, head, value []byte) ([]byte
 		if limit := 252 - len(head); len(value) > limit {
 			return dst, tooLong(value, limit)
 		}
-		e.lengths = append(e.lengths, lengthField{len(dst) + 1, 1})
+		e.field(len(dst)+1, 1)
 		dst = append(dst, outer, byte(3+len(head)+len(value)), byte(a.Number))
 		return append(append(dst, head...), value...), nil
 	}
@@ -189,7 +196,7 @@ func (e *encoder) extended(dst []byte, a *Attribute, head, value []byte) ([]byte
 		dst = append(dst, value[:n]...)
 		head, value = nil, value[n:]
 	}
-	e.lengths = append(e.lengths, lengthField{len(dst) + 1, 1})
+	e.field(len(dst)+1, 1)
 	dst = append(dst, outer, byte(4+len(head)+len(value)), byte(a.Number), 0)
 	return append(append(dst, head...), value...), nil
 }

@@ -58,7 +58,7 @@ func (e *encoder) shared(dst []byte, size int) int {
 		for _, l := range e.open[1:depth] {
 			fits = fits && int(dst[l.length])+need <= 255
 		}
-		for _, f := range e.lengths {
+		for _, f := range e.lengths[:e.fields] {
 			limit := 255
 			if f.octets == 2 {
 				limit = 1<<16 - 1
@@ -91,7 +91,7 @@ func (e *encoder) grow(dst []byte, size int) {
 			dst[l] += byte(size)
 		}
 	}
-	for _, f := range e.lengths {
+	for _, f := range e.lengths[:e.fields] {
 		if f.octets == 2 {
 			binary.BigEndian.PutUint16(dst[f.at:], binary.BigEndian.Uint16(dst[f.at:])+uint16(size))
 		} else {

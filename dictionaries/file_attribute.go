@@ -118,7 +118,7 @@ func setType(at position, a *Attribute, text string) error {
 // flag.
 func setFlag(at position, a *Attribute, flag string) (known bool, err error) {
 	switch name, value, _ := strings.Cut(flag, "="); name {
-	case "has_tag":
+	case "has_tag": // has_tag=1 in old files
 		if a.Type != TypeString && a.Type != TypeInteger && a.Type != TypeOctets {
 			return true, at.errorf("has_tag on %s of type %s; RFC 2868 has tags on string and integer only", a.Name, a.Type)
 		}

@@ -15,8 +15,19 @@ func (r *reader) vendor(at position, args []string) error {
 		return at.errorf("vendor number %q of %s is not a number; an IANA enterprise number such as 14988 would be right", args[1], args[0])
 	}
 	v := &Vendor{Name: args[0], ID: uint32(id), TypeLen: 1, LengthLen: 1}
-	if len(args) == 3 {
-		if err := setFormat(at, v, args[2]); err != nil {
+	format := ""
+	switch {
+	case len(args) == 3:
+		format = args[2]
+	case id == 429: // these three are never 1,1, whatever a file forgets to say
+		format = "format=4,0" // USR
+	case id == 4846:
+		format = "format=2,1" // Lucent
+	case id == 8164:
+		format = "format=2,2" // Starent
+	}
+	if format != "" {
+		if err := setFormat(at, v, format); err != nil {
 			return err
 		}
 	}
@@ -25,7 +36,7 @@ func (r *reader) vendor(at position, args []string) error {
 
 // setFormat reads format=t,l[,c]: t is 1, 2 or 4, l is 0, 1 or 2.
 func setFormat(at position, v *Vendor, text string) error {
-	format, ok := strings.CutPrefix(text, "format=")
+	format, ok := strings.CutPrefix(fold(text), "format=")
 	p := strings.Split(format, ",")
 	if !ok || len(p) < 2 || len(p) > 3 ||
 		p[0] != "1" && p[0] != "2" && p[0] != "4" || p[1] != "0" && p[1] != "1" && p[1] != "2" ||

@@ -71,17 +71,15 @@ func revealTunnel(hidden []byte, k Keys) ([]byte, bool) {
 // chain XORs blocks of 16 octets with MD5(secret + previous cipher block); the
 // first block uses seed. cipher is src when decrypting and dst when encrypting.
 func chain(dst, src, cipher, secret, seed []byte) {
-	h := md5.New() //nolint:gosec // the protocol's own hash
-	var mask [16]byte
+	var room [128]byte
 	for at := 0; at < len(src); at += 16 {
-		h.Reset()
-		h.Write(secret)
+		in := append(room[:0], secret...)
 		if at == 0 {
-			h.Write(seed)
+			in = append(in, seed...)
 		} else {
-			h.Write(cipher[at-16 : at])
+			in = append(in, cipher[at-16:at]...)
 		}
-		h.Sum(mask[:0])
+		mask := md5.Sum(in) //nolint:gosec // the protocol's own hash
 		for i := range mask {
 			dst[at+i] = src[at+i] ^ mask[i]
 		}
@@ -91,11 +89,7 @@ func chain(dst, src, cipher, secret, seed []byte) {
 // ascend XORs 16 octets with MD5(authenticator + secret): it hides and reveals
 // Ascend's secrets.
 func ascend(value []byte, k Keys) []byte {
-	h := md5.New() //nolint:gosec // the protocol's own hash
-	h.Write(k.Authenticator[:])
-	h.Write(k.Secret)
-	var mask [16]byte
-	h.Sum(mask[:0])
+	mask := md5.Sum(append(k.Authenticator[:], k.Secret...)) //nolint:gosec // the protocol's own hash
 	out := make([]byte, 16)
 	copy(out, value)
 	for i := range mask {
