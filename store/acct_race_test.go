@@ -312,3 +312,48 @@ func TestLedgerBarrierGivenUp(t *testing.T) {
 	}
 	eventually(t, "nothing under way", func() bool { n, up := l.UnderWay(on.NAS); return n == 0 && !up })
 }
+
+// Another server inserts a session between our look and our insert: our event
+// goes into its row.
+func TestLedgerInsertLost(t *testing.T) {
+	db := storetest.New(t)
+	l, reg := newLedger(t, db, store.LedgerOptions{})
+	tx, err := db.Pool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := acctRecord("s", aaa.StatusStop, 90, 90, 5)
+	if _, err := tx.Exec(t.Context(), `INSERT INTO radacct (acctsessionid, acctuniqueid, nasipaddress, acctstarttime, acctupdatetime, connectinfo_start)
+		VALUES ('theirs', $1, '10.0.0.9', to_timestamp(1790000000), to_timestamp(1790000000), 'theirs')`, stop.UniqueID); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- l.Record(t.Context(), stop) }()
+	eventually(t, "our insert waits", func() bool {
+		return db.Rows(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)[0][0] == "1"
+	})
+	if err := errors.Join(tx.Commit(t.Context()), <-done); err != nil {
+		t.Fatal(err)
+	}
+	rows := acctRows(db)
+	if len(rows) != 1 || rows[0]["session"] != "theirs" || rows[0]["stop"] != "90" || rows[0]["infostop"] != "down" {
+		t.Errorf("rows %v, want theirs, closed by our Stop", rows)
+	}
+	if n := counterOf(t, reg, "radial_accounting_retries_total", "raced"); n != 1 {
+		t.Errorf("ran again %v times, want once", n)
+	}
+}
+
+// Events of a session that share a batch go in the order of their own times.
+func TestLedgerBatchOrder(t *testing.T) {
+	db := storetest.New(t)
+	l, _ := newLedger(t, db, store.LedgerOptions{})
+	if err := errors.Join(l.Apply(t.Context(), acctRecord("s", aaa.StatusInterim, 160, 160, 9), acctRecord("s", aaa.StatusStart, 0, -1, -1),
+		acctRecord("s", aaa.StatusInterim, 60, 60, 5))...); err != nil {
+		t.Fatal(err)
+	}
+	want := acctRow("s", "update=160", "interval=100", "lived=160", "in=9", "out=18")
+	if d := cmp.Diff([]map[string]string{want}, acctRows(db)); d != "" {
+		t.Errorf("row (-want +got):\n%s", d)
+	}
+}
