@@ -3,6 +3,7 @@ package dictionaries
 import (
 	"iter"
 	"strconv"
+	"strings"
 )
 
 // Type is an attribute's data type, by FreeRADIUS's names (dictionary(5)).
@@ -82,7 +83,8 @@ const (
 )
 
 // Attribute is one definition. There is exactly one *Attribute for each
-// definition in a Dictionary, so attributes are compared by pointer.
+// definition in a Dictionary, so attributes are compared by pointer (for
+// unknown ones this holds as long as strangers do not fill the table of them).
 type Attribute struct {
 	Name    string
 	Vendor  *Vendor    // nil for the standard space
@@ -138,6 +140,40 @@ func (a *Attribute) appendOID(b []byte) []byte {
 		b = append(strconv.AppendUint(append(b, "26."...), uint64(a.Vendor.ID), 10), '.')
 	}
 	return strconv.AppendUint(b, uint64(a.Number), 10)
+}
+
+// Definition returns type and flags as a dictionary file writes them:
+// "octets[16]", "string has_tag,encrypt=2".
+func (a *Attribute) Definition() string {
+	s := a.Type.String()
+	if a.Length > 0 {
+		s += "[" + itoa(a.Length) + "]"
+	}
+	var flags []string
+	if a.HasTag {
+		flags = append(flags, "has_tag")
+	}
+	if a.Encrypt != EncryptNone {
+		flags = append(flags, "encrypt="+itoa(int(a.Encrypt)))
+	}
+	for _, f := range [...]struct {
+		on   bool
+		name string
+	}{{a.Concat, "concat"}, {a.Array, "array"}, {a.Virtual, "virtual"}, {a.Secret, "secret"}} {
+		if f.on {
+			flags = append(flags, f.name)
+		}
+	}
+	if len(flags) > 0 {
+		s += " " + strings.Join(flags, ",")
+	}
+	return s
+}
+
+// Sensitive tells the attributes whose values must not show in logs, tables or
+// errors: hidden ones, secrets, and passwords in any form.
+func (a *Attribute) Sensitive() bool {
+	return a.Secret || a.Encrypt != EncryptNone || strings.Contains(a.Name, "Password")
 }
 
 // values names the numbers of an enumerated attribute.

@@ -42,8 +42,18 @@ type position struct {
 	line int
 }
 
+// lineError is an error with its place.
+type lineError struct {
+	at  position
+	err error
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("%s:%d: %v", e.at.file, e.at.line, e.err) }
+
+func (e *lineError) Unwrap() error { return e.err }
+
 func (p position) errorf(format string, args ...any) error {
-	return fmt.Errorf("%s:%d: "+format, append([]any{p.file, p.line}, args...)...)
+	return &lineError{at: p, err: fmt.Errorf(format, args...)}
 }
 
 // block is what BEGIN-… lines have opened in one file.
@@ -85,10 +95,10 @@ func (r *reader) file(path string) error {
 		}
 	}
 	if n := len(b.tlvs); n > 0 {
-		return at.errorf("end of file inside BEGIN-TLV %s; END-TLV %[3]s is missing", b.tlvs[n-1].Name, b.tlvs[n-1].Name)
+		return at.errorf("end of file inside BEGIN-TLV %s; END-TLV %[1]s is missing", b.tlvs[n-1].Name)
 	}
 	if b.vendor != nil {
-		return at.errorf("end of file inside BEGIN-VENDOR %s (line %d); END-VENDOR %[3]s is missing", b.vendor.Name, b.vendorAt)
+		return at.errorf("end of file inside BEGIN-VENDOR %s (line %d); END-VENDOR %[1]s is missing", b.vendor.Name, b.vendorAt)
 	}
 	return nil
 }
@@ -133,11 +143,12 @@ func (r *reader) include(at position, optional bool, args []string) error {
 		path = filepath.Join(filepath.Dir(at.file), path)
 	}
 	err := r.file(path)
+	var inside *lineError
 	switch {
-	case err == nil, optional && errors.Is(err, fs.ErrNotExist):
+	case err == nil || errors.As(err, &inside):
+		return err // inside names its own file and line
+	case optional && errors.Is(err, fs.ErrNotExist):
 		return nil
-	case strings.HasPrefix(err.Error(), path+":"):
-		return err // already names its file and line
 	}
 	return at.errorf("$INCLUDE %s: %w", args[0], err)
 }

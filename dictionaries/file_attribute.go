@@ -166,31 +166,17 @@ func (r *reader) define(at position, a *Attribute) error {
 			// and for server-side twins; who includes them keeps ours.
 			return nil
 		case same:
-			return at.errorf("%s is already defined as %s; it cannot become %s", a.Name, describe(old), describe(a))
+			return at.errorf("%s is already defined as %s; it cannot become %s", a.Name, old.Definition(), a.Definition())
 		}
 		return at.errorf("%s is already defined as number %s; number %s needs another name", a.Name, old.OID(), a.OID())
 	}
-	sp := d.spaceOf(a.Vendor, a.Parent)
-	if old := sp.get(a.Number); old == nil || !old.ours || r.origin == embedded {
-		sp.put(a)
+	if sp := d.spaceOf(a.Vendor, a.Parent); !a.Internal {
+		if old := sp.get(a.Number); old == nil || !old.ours || r.origin == embedded {
+			sp.put(a)
+		}
 	}
 	d.names[a.Name] = a
 	d.names[fold(a.Name)] = a
 	d.order = append(d.order, a)
 	return nil
-}
-
-// describe names what of a definition must not change.
-func describe(a *Attribute) string {
-	s := a.Type.String()
-	if a.Length > 0 {
-		s += "[" + itoa(a.Length) + "]"
-	}
-	if a.HasTag {
-		s += " has_tag"
-	}
-	if a.Encrypt != EncryptNone {
-		s += " encrypt=" + itoa(int(a.Encrypt))
-	}
-	return s
 }

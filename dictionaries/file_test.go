@@ -80,16 +80,15 @@ ATTRIBUTE	Server-Side	200	string
 $INCLUDE	sub/more
 $INCLUDE-	sub/none
 `,
-		"sub/more": "$INCLUDE deeper\n",
-		"sub/deeper": `ATTRIBUTE Deeper 8 string
-`,
+		"sub/more":   "$INCLUDE deeper\n",
+		"sub/deeper": "ATTRIBUTE Deeper 8 string\n",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"Plain": "1 string", "Hex": "2 integer", "Late": "3 byte", "Tagged": "4 string has_tag encrypt=2", "Fixed": "5 octets[16]",
-		"Internal": "1000 integer64", "Ext-1-2": "241.1.2 ipaddr", "Acme-In": "26.60000.300.1 signed",
+		"Plain": "1 string", "Hex": "2 integer", "Late": "3 byte", "Tagged": "4 string has_tag,encrypt=2", "Fixed": "5 octets[16]",
+		"Internal": "1000 integer64 virtual", "Ext-1-2": "241.1.2 ipaddr", "Acme-In": "26.60000.300.1 signed",
 		"Acme-Deepest": "26.60000.300.2.1 ether", "Acme-Dotted": "26.60000.300.3 short", "Acme-EVS": "241.26.60000.9 string",
 		"Other-EVS": "241.26.60001.9 string", "Old-Style": "26.60001.7 string", "By-OID": "26.60001.8 string",
 		"Server-Side": "200 string", "Deeper": "8 string",
@@ -99,7 +98,7 @@ $INCLUDE-	sub/none
 			t.Errorf("%s is missing", name)
 			continue
 		}
-		if got := a.OID() + " " + describe(a); got != want {
+		if got := a.OID() + " " + a.Definition(); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
@@ -159,9 +158,11 @@ func TestSyntaxErrors(t *testing.T) {
 		{"$INCLUDE none", "main:1", "none"},
 		{"$INCLUDE main", "main:1", "includes itself"},
 		{"$INCLUDE bad", "bad:2", `"X"`},
+		{"\n$INCLUDE deep", "bad:2", `"X"`},
+		{"$INCLUDE- hole", "hole:1", "none"}, // the file is there, what it wants is not
 	}
 	for _, c := range cases {
-		err := parseFiles(newDictionary(), tree, map[string]string{"main": c.text, "bad": "\nX"})
+		err := parseFiles(newDictionary(), tree, map[string]string{"main": c.text, "bad": "\nX", "deep": "$INCLUDE bad", "hole": "$INCLUDE none"})
 		if err == nil || !strings.HasPrefix(err.Error(), c.at) || !strings.Contains(err.Error(), c.word) {
 			t.Errorf("%q: %v; want %s … %s", c.text, err, c.at, c.word)
 		}
@@ -215,6 +216,17 @@ func TestOperatorFolder(t *testing.T) {
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a folder that is not there is no error")
+	}
+}
+
+// TestForgottenFormats: three vendors' VENDOR lines are often written without
+// their format.
+func TestForgottenFormats(t *testing.T) {
+	d := parse(t, "VENDOR USR 429\nVENDOR Lucent 4846\nVENDOR Starent 8164\nVENDOR Acme 60000\n")
+	for name, want := range map[string][2]int{"USR": {4, 0}, "Lucent": {2, 1}, "Starent": {2, 2}, "Acme": {1, 1}} {
+		if v := d.Vendor(name); [2]int{v.TypeLen, v.LengthLen} != want {
+			t.Errorf("%s has format %d,%d, want %v", name, v.TypeLen, v.LengthLen, want)
+		}
 	}
 }
 

@@ -85,11 +85,11 @@ func (r *reader) beginVendor(at position, b *block, args []string) error {
 		return at.errorf("BEGIN-VENDOR has %d words after it; a vendor's name would be right", len(args))
 	}
 	if b.vendor != nil {
-		return at.errorf("BEGIN-VENDOR %s inside BEGIN-VENDOR %s; END-VENDOR %[4]s must come first", args[0], b.vendor.Name)
+		return at.errorf("BEGIN-VENDOR %s inside BEGIN-VENDOR %s; END-VENDOR %[2]s must come first", args[0], b.vendor.Name)
 	}
 	v := r.d.Vendor(args[0])
 	if v == nil {
-		return at.errorf("vendor %q is unknown; a line VENDOR %[3]s NUMBER must come first", args[0])
+		return at.errorf("vendor %q is unknown; a line VENDOR %[1]s NUMBER must come first", args[0])
 	}
 	var evs *Attribute
 	if len(args) == 2 {
@@ -115,7 +115,7 @@ func (r *reader) endVendor(at position, b *block, args []string) error {
 		return at.errorf("END-VENDOR %s; END-VENDOR %s would be right (opened on line %d)", strings.Join(args, " "), b.vendor.Name, b.vendorAt)
 	}
 	if n := len(b.tlvs); n > 0 {
-		return at.errorf("END-VENDOR %s inside BEGIN-TLV %s; END-TLV %[4]s must come first", b.vendor.Name, b.tlvs[n-1].Name)
+		return at.errorf("END-VENDOR %s inside BEGIN-TLV %s; END-TLV %[2]s must come first", b.vendor.Name, b.tlvs[n-1].Name)
 	}
 	*b = block{internal: b.internal}
 	return nil

@@ -35,15 +35,7 @@ func bothWays() []string {
 
 // show is all that a definition says.
 func show(a *Attribute) string {
-	s := fmt.Sprintf("%s %s %s", a.Name, a.OID(), describe(a))
-	for _, f := range []struct {
-		on   bool
-		name string
-	}{{a.Concat, "concat"}, {a.Array, "array"}, {a.Virtual, "virtual"}, {a.Secret, "secret"}, {a.Internal, "internal"}} {
-		if f.on {
-			s += " " + f.name
-		}
-	}
+	s := fmt.Sprintf("%s %s %s internal %v", a.Name, a.OID(), a.Definition(), a.Internal)
 	if v := a.Vendor; v != nil {
 		s += fmt.Sprintf(" of %s %d format %d,%d,%v", v.Name, v.ID, v.TypeLen, v.LengthLen, v.Continuation)
 	}

@@ -17,7 +17,7 @@ func (a *Attribute) Parse(text string) ([]byte, error) {
 	value, err := a.parse(text)
 	if err != nil {
 		shown := fmt.Sprintf("%q", text)
-		if a.Secret || a.Encrypt != EncryptNone {
+		if a.Sensitive() {
 			shown = "***"
 		}
 		return nil, fmt.Errorf("value %s of %s: %w", shown, a.Name, err)

@@ -78,6 +78,7 @@ func TestParseRefuses(t *testing.T) {
 		{"PMIP6-Home-IPv4-HoA", "2001:db8::/48", "an IPv4 prefix"},
 		{"Framed-Interface-Id", "0:1:2", "four groups"},
 		{"Framed-Interface-Id", "0:1:2:10000", "four groups"},
+		{"NT-Password", "0x123", "value *** of NT-Password"},
 		{"Class", "0x0", "an even number of hex digits"},
 		{"MS-CHAP-MPPE-Keys", "0x00", "value *** of MS-CHAP-MPPE-Keys: 1 octets; 24 would be right"},
 		{"Expiration", "2026-11-30", "1 Jan 2030"},
@@ -191,6 +192,24 @@ func TestUnknownIsBounded(t *testing.T) {
 	}
 	if n := len(d.unknown.known); n != maxUnknown {
 		t.Errorf("%d attributes are remembered, want %d", n, maxUnknown)
+	}
+}
+
+// TestUnknownIsShared: many packets at once get one pointer for one number.
+func TestUnknownIsShared(t *testing.T) {
+	d := load(t)
+	got := make(chan *Attribute)
+	for range 8 {
+		go func() {
+			ps, _ := d.Decode(nil, []byte{26, 10, 0, 0, 0xff, 0xff, 1, 4, 1, 2}, Keys{})
+			got <- ps[0].Attr
+		}()
+	}
+	first := <-got
+	for range 7 {
+		if a := <-got; a != first {
+			t.Errorf("%p and %p", a, first)
+		}
 	}
 }
 
