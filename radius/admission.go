@@ -121,7 +121,8 @@ func (s *Server) refuse(x *exchange, r Refusal) {
 	switch {
 	case r == RefusedUnknownSource:
 		s.notices.tell("RADIUS packet from an unknown source dropped: no row of nas fits it", x.source.Addr(), func() []zap.Field {
-			return []zap.Field{zap.Stringer("source", x.source), zap.Stringer("listen", x.socket.listener.addr), zap.Stringer("code", x.packet.code())}
+			return []zap.Field{zap.Stringer("source", x.source), zap.Stringer("listen", x.socket.listener.addr), zap.Stringer("code", x.packet.code()),
+				zap.String("hint", "radial nas add "+x.source.Addr().String()+" --secret S")}
 		})
 	case x.device != nil:
 		s.notices.tell("RADIUS packet dropped: "+r.String(), x.source.Addr(), func() []zap.Field {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"radial/nas"
 )
 
@@ -52,6 +54,15 @@ func pump(tb testing.TB, conn *net.UDPConn, packets [][]byte, n, window int) {
 	}
 }
 
+// cpuTime is what this process has used.
+func cpuTime(tb testing.TB) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // load measures answers a second to several sockets' worth of clients.
 func load(b *testing.B, to netip.AddrPort, packets [][]byte) {
 	const clients, window = 8, 48
@@ -60,6 +71,7 @@ func load(b *testing.B, to netip.AddrPort, packets [][]byte) {
 		conns[i] = dial(b, to).conn
 	}
 	var before, after runtime.MemStats
+	cpu := cpuTime(b)
 	runtime.ReadMemStats(&before)
 	b.ResetTimer()
 	var all sync.WaitGroup
@@ -73,6 +85,9 @@ func load(b *testing.B, to netip.AddrPort, packets [][]byte) {
 	all.Wait()
 	b.StopTimer()
 	runtime.ReadMemStats(&after)
+	// The clients' share included; unlike the rate it does not depend on what
+	// else the machine does.
+	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-µs/answer")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "answers/s")
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N), "allocs/answer")
 }

@@ -25,6 +25,12 @@
 // An error of Authorize or Account is trouble and not a decision: the device
 // gets silence, so that it asks its next server.
 //
+// # The client
+//
+// Client (client.go) asks other servers and devices: logins, accounting,
+// Status-Server, CoA and Disconnect. It shares nothing with the server but the
+// dictionary, so that each can judge the other.
+//
 // # Locks
 //
 // Three locks exist: a shard of the duplicates, a crew's queue, a socket's

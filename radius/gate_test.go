@@ -58,7 +58,8 @@ func TestSigner(t *testing.T) {
 		at := rapid.IntRange(0, len(request)-1).Draw(t, "broken byte")
 		request[at] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
 		if p, r := parseHeader(request); r == Admitted && p.walk(200) == Admitted && p.hasMessageAuth() && p.code() == m.code {
-			if s.messageAuthHolds(&p, secret) && !(accounting && at >= 4 && at < 20) {
+			covered := !accounting || at < 4 || at >= 20 // it leaves out an authenticator that comes after it
+			if covered && s.messageAuthHolds(&p, secret) {
 				t.Fatalf("%x holds with byte %d broken", request, at)
 			}
 			if accounting && s.accountingHolds(&p, secret) {

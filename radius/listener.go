@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -42,10 +43,11 @@ func (s *Server) listen(p port, address string) (*listener, error) {
 			k.sender, err = newSender(conn)
 		}
 		if err != nil {
+			err = fmt.Errorf("radius: listen on %s: %w", address, err)
 			for _, c := range conns {
-				c.Close() // the first error tells more
+				err = errors.Join(err, c.Close())
 			}
-			return nil, fmt.Errorf("radius: listen on %s: %w", address, err)
+			return nil, err
 		}
 	}
 	if granted, err := recvBufferOf(conns[0]); err == nil && granted < s.opts.RecvBuffer {

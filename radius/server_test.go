@@ -329,6 +329,25 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
+// TestKernelDrops: what the kernel drops for want of buffer is counted.
+func TestKernelDrops(t *testing.T) {
+	r := start(t, plan{options: Options{AuthListen: []string{"127.0.0.1:0"}, RecvBuffer: 4096, Sockets: 1}, setup: func(s *Server) {
+		c := dial(t, s.AuthAddrs()[0])
+		for id := range byte(200) {
+			c.send(pap(id))
+		}
+	}})
+	eventually(t, "room in the buffer", func() bool { return r.count("requests_total", "auth", "Access-Request") > 0 })
+	r.dial(r.authAddr()).ask(pap(1)) // the count comes with the next datagram
+	answered, dropped := r.count("requests_total", "auth", "Access-Request"), r.count("kernel_drops_total", "auth")
+	if dropped == 0 || answered+dropped != 201 {
+		t.Errorf("%v answered and %v dropped of 201", answered, dropped)
+	}
+	if r.logs.FilterMessageSnippet("receive buffer").Len() > 1 {
+		t.Error("more than one line on the buffer")
+	}
+}
+
 // TestManyDevices: with several sockets, every source is answered, whichever
 // socket the kernel deals it to.
 func TestManyDevices(t *testing.T) {
