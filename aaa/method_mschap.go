@@ -197,7 +197,7 @@ func mschapCode(reason Reason) (code, retry int, message string) {
 	case ReasonSimultaneousUse, ReasonCheckFailed, ReasonPoolFull, ReasonPoolUnknown:
 		return 649, 0, "No dialin permission"
 	}
-	return 691, 1, "Authentication failed"
+	return 691, 1, "Authentication rejected"
 }
 
 // add appends an attribute that the dictionary may lack.

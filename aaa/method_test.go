@@ -257,7 +257,7 @@ func TestMSCHAPError(t *testing.T) {
 		want  string
 	}{
 		{"v1", refused(v1), `^\x2aE=691 R=1 C=[0-9a-f]{16} V=2$`},
-		{"v2", refused(v2), `^\x2aE=691 R=1 C=[0-9a-f]{32} V=3 M=Authentication failed$`},
+		{"v2", refused(v2), `^\x2aE=691 R=1 C=[0-9a-f]{32} V=3 M=Authentication rejected$`},
 		{"expired", v.MSCHAPError(v2.Pairs, ReasonExpired), `^\x2aE=647 R=0 C=[0-9a-f]{32} V=3 M=Account disabled$`},
 		{"hours", v.MSCHAPError(v1.Pairs, ReasonOutsideHours), `^\x2aE=646 R=0 C=[0-9a-f]{16} V=2$`},
 		{"session", v.MSCHAPError(v2.Pairs, ReasonSimultaneousUse), `^\x2aE=649 R=0 `},
