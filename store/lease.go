@@ -103,8 +103,8 @@ type Leases struct {
 	group *Group[ipam.Try, ipam.Claimed]
 }
 
-// Leases returns the address rows of the database.
-func (db *DB) Leases() *Leases {
+// NewLeases returns the address rows of the database.
+func NewLeases(db *DB) *Leases {
 	l := &Leases{db: db}
 	l.group = NewGroup(maxClaims, l.claim)
 	return l

@@ -49,7 +49,7 @@ func TestLeaseRace(t *testing.T) {
 			db := storetest.New(t)
 			makePool(t, db, "main", c.cidr)
 			servers := []*ipam.Allocator{
-				ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil), ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil),
+				ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil), ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil),
 			}
 			numbers := make(chan int)
 			var mu sync.Mutex
@@ -94,7 +94,7 @@ func TestLeaseStorm(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
 	servers := []*ipam.Allocator{
-		ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil), ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil),
+		ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil), ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil),
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -126,7 +126,7 @@ func TestLeaseStorm(t *testing.T) {
 
 func TestLeaseUnknownPool(t *testing.T) {
 	db := storetest.New(t)
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	if _, err := a.Lease(t.Context(), want(1, "")); !errors.Is(err, ipam.ErrPoolUnknown) {
 		t.Errorf("got %v, want ErrPoolUnknown", err)
 	}
@@ -139,7 +139,7 @@ func TestLeaseUnknownPool(t *testing.T) {
 func TestLeaseTextsThatCannotBeStored(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s\x00\xff")
 	w.Caller.User, w.Caller.Port = "a\x00b\xff", "p\x00"
 	first := lease(t, a, w)
@@ -151,7 +151,7 @@ func TestLeaseTextsThatCannotBeStored(t *testing.T) {
 func TestClaimManyAtOnce(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	leases := db.Leases()
+	leases := store.NewLeases(db.DB)
 	pool, err := leases.PoolNamed(t.Context(), 1, "main")
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestClaimManyAtOnce(t *testing.T) {
 func TestLeaseOfReturningCaller(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s1")
 	first := lease(t, a, w)
 	check := func(what string, w ipam.Want, same bool) netip.Addr {
@@ -229,7 +229,7 @@ func TestLeaseOfReturningCaller(t *testing.T) {
 func TestLeaseSticky(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "10.9.0.0/22")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s1")
 	first := lease(t, a, w)
 	settle(t, db, bind(first, 1, w))
@@ -250,7 +250,7 @@ func TestLeaseSticky(t *testing.T) {
 func TestOffersExpire(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/30")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	one, two := lease(t, a, want(1, "")), lease(t, a, want(2, ""))
 	settle(t, db, bind(two, 2, want(2, "")))
 	if n, err := db.ExpireOffers(t.Context(), 100); n != 0 || err != nil {
@@ -274,7 +274,7 @@ func TestOffersExpire(t *testing.T) {
 func TestLeaseTrouble(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{PoolLife: time.Hour}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{PoolLife: time.Hour}, nil)
 	lease(t, a, want(1, ""))
 	db.Exec("ALTER TABLE radial.addresses RENAME TO away")
 	_, err := a.Lease(t.Context(), want(2, ""))

@@ -105,7 +105,7 @@ func TestCreatePoolGoesOn(t *testing.T) {
 func TestDeletePool(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s1")
 	addr := lease(t, a, w)
 	if err := db.DeletePool(t.Context(), "main"); !errors.Is(err, aaa.ErrConflict) {

@@ -55,7 +55,7 @@ func state(db *storetest.DB, a netip.Addr) string {
 func TestSettleLifeOfALease(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s1")
 	addr := lease(t, a, w)
 
@@ -89,7 +89,7 @@ func TestSettleLifeOfALease(t *testing.T) {
 func TestSettleRenewsLazily(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s1")
 	addr := lease(t, a, w)
 	settle(t, db, bind(addr, 1, w))
@@ -111,7 +111,7 @@ func TestSettleRenewsLazily(t *testing.T) {
 func TestSettleDoesNotSteal(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s1")
 	addr := lease(t, a, w)
 	stranger := want(2, "s9")
@@ -134,7 +134,7 @@ func TestSettleTakenOver(t *testing.T) {
 		t.Run(fmt.Sprint("old Stop first ", stopFirst), func(t *testing.T) {
 			db := storetest.New(t)
 			makePool(t, db, "main", "192.0.2.0/24")
-			a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+			a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 			db.Exec(`INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, acctsessiontime)
 				VALUES (1, 's1', 'u1', 'user1', '10.0.0.1', now() - interval '10 minutes', 60), (2, 's2', 'u2', 'user1', '10.0.0.1', now(), 0)`)
 			w1, w2 := want(1, "s1"), want(1, "s2")
@@ -183,7 +183,7 @@ func TestSettleTakenOver(t *testing.T) {
 func TestSettleNASReboot(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "10.7.0.0/22")
-	a := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, nil)
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	var binds, releases []store.LeaseEvent
 	for n := range 300 {
 		w := want(n, fmt.Sprint("s", n))

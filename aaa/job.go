@@ -1,0 +1,13 @@
+package aaa
+
+// What a queued job is to do: one plain struct for each kind, stored as JSON in
+// the queue (River's tables) and worked off by package jobs. Kind names the
+// struct there and must not change while rows of it may exist.
+
+// ExpireOffers frees the addresses of offers that no Start followed.
+type ExpireOffers struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (ExpireOffers) Kind() string { return "expire_offers" }

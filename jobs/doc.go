@@ -1,0 +1,13 @@
+// Package jobs runs what is queued and what is due. The queue is River's, in
+// PostgreSQL, so that a job is enqueued in the transaction of the change that
+// asks for it (package store does that), lives through restarts, and is done by
+// any one server.
+//
+// periodic.go is the list of periodic work: what, how often, and the function.
+// Each family of jobs has its own file. A Runner is what serve runs: it waits
+// for the database, works, and on shutdown lets running jobs finish.
+//
+// The arguments of jobs are plain structs of package aaa. The queue is polled
+// once a second instead of listened to: no connection is held for it, and it
+// works through a pooler in transaction mode.
+package jobs

@@ -1,0 +1,18 @@
+package jobs
+
+import (
+	"time"
+
+	"radial/aaa"
+	"radial/store"
+)
+
+// periodic is the list of all periodic work, one line each: what, how often,
+// and the function that does it. One server, elected in the database, enqueues
+// them; whichever is free does them; while one is queued or under way, the next
+// is not enqueued.
+func periodic(db *store.DB) []work {
+	return []work{
+		every(time.Minute, aaa.ExpireOffers{Batch: 5000}, expireOffers(db)),
+	}
+}

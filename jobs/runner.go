@@ -1,0 +1,99 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+	"go.uber.org/zap"
+
+	"radial/store"
+)
+
+const (
+	maxWorkers  = 4                // jobs of this server at once; they share the database with the hot path
+	stopTimeout = 10 * time.Second // that running jobs have on shutdown, before they are cancelled
+	startAgain  = 5 * time.Second  // between attempts while the database is away
+)
+
+// Runner works the queue off.
+type Runner struct {
+	client *river.Client[pgx.Tx]
+	log    *zap.Logger
+}
+
+// NewRunner makes a runner of all work (periodic.go). It does not touch the
+// database; Run does.
+func NewRunner(db *store.DB, reg prometheus.Registerer, log *zap.Logger) (*Runner, error) {
+	return newRunner(db, periodic(db), reg, log)
+}
+
+func newRunner(db *store.DB, all []work, reg prometheus.Registerer, log *zap.Logger) (*Runner, error) {
+	metrics := NewMetrics(reg)
+	workers := river.NewWorkers()
+	var due []*river.PeriodicJob
+	for _, w := range all {
+		if err := w.register(workers, metrics); err != nil {
+			return nil, fmt.Errorf("job %s: %w", w.kind, err)
+		}
+		due = append(due, w.due)
+	}
+	client, err := river.NewClient(riverpgxv5.New(db.Pool()), &river.Config{
+		Schema:          store.Schema,
+		Queues:          map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers}},
+		Workers:         workers,
+		PeriodicJobs:    due,
+		PollOnly:        true,
+		SoftStopTimeout: stopTimeout,
+		ErrorHandler:    failures{log},
+		Logger:          slog.New(riverLog{log.Named("river")}),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("jobs: %w", err)
+	}
+	return &Runner{client: client, log: log}, nil
+}
+
+// Run works until ctx ends, then lets running jobs finish, for ten seconds at
+// most, and returns nil. While the database is away at the beginning it tries
+// again; later River does by itself.
+func (r *Runner) Run(ctx context.Context) error {
+	for {
+		err := r.client.Start(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.log.Warn("jobs do not run yet", zap.Error(err), zap.Duration("next_attempt", startAgain))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(startAgain):
+		}
+	}
+	<-r.client.Stopped() // which the end of ctx brings about
+	return nil
+}
+
+// failures tells of jobs that failed; River keeps the error with the job.
+type failures struct{ log *zap.Logger }
+
+// HandleError tells of an error.
+func (f failures) HandleError(_ context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
+	f.log.Error("job failed", zap.String("job", job.Kind), zap.Int64("id", job.ID), zap.Int("attempt", job.Attempt), zap.Error(err))
+	return nil
+}
+
+// HandlePanic tells of a panic, which ended the job alone.
+func (f failures) HandlePanic(_ context.Context, job *rivertype.JobRow, value any, trace string) *river.ErrorHandlerResult {
+	f.log.Error("job panicked", zap.String("job", job.Kind), zap.Int64("id", job.ID), zap.Any("panic", value), zap.String("trace", trace))
+	return nil
+}

@@ -1,0 +1,56 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// work is one kind of job: how to work it off, and when it is due.
+type work struct {
+	kind     string
+	cadence  time.Duration
+	register func(*river.Workers, *Metrics) error
+	due      *river.PeriodicJob
+}
+
+// every makes periodic work of a function and the arguments that it gets.
+func every[A river.JobArgs](cadence time.Duration, args A, do func(context.Context, A) error) work {
+	opts := &river.InsertOpts{
+		MaxAttempts: 1, // the next one comes anyway
+		UniqueOpts: river.UniqueOpts{ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+			rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+		}},
+	}
+	return work{
+		kind:    args.Kind(),
+		cadence: cadence,
+		register: func(workers *river.Workers, metrics *Metrics) error {
+			return river.AddWorkerSafely(workers, &worker[A]{do: do, timeout: max(cadence, time.Minute), metrics: metrics})
+		},
+		due: river.NewPeriodicJob(river.PeriodicInterval(cadence), func() (river.JobArgs, *river.InsertOpts) { return args, opts },
+			&river.PeriodicJobOpts{ID: args.Kind(), RunOnStart: true}),
+	}
+}
+
+// worker does jobs of one kind and measures them.
+type worker[A river.JobArgs] struct {
+	river.WorkerDefaults[A]
+	do      func(context.Context, A) error
+	timeout time.Duration
+	metrics *Metrics
+}
+
+// Timeout bounds one run.
+func (w *worker[A]) Timeout(*river.Job[A]) time.Duration { return w.timeout }
+
+// Work does one job.
+func (w *worker[A]) Work(ctx context.Context, job *river.Job[A]) error {
+	begin := time.Now()
+	err := w.do(ctx, job.Args)
+	w.metrics.ran(job.Args.Kind(), begin, err)
+	return err
+}
