@@ -6,10 +6,18 @@ import "testing"
 func mikrotikRequest(t testing.TB, d *Dictionary) Pairs {
 	var ps Pairs
 	for _, p := range [][2]string{
-		{"Service-Type", "Framed-User"}, {"Framed-Protocol", "PPP"}, {"NAS-Port", "15728640"}, {"NAS-Port-Type", "Ethernet"},
-		{"User-Name", "alice"}, {"Calling-Station-Id", "AA:BB:CC:DD:EE:FF"}, {"Called-Station-Id", "pppoe"},
-		{"NAS-Port-Id", "ether1"}, {"Acct-Session-Id", "81000001"}, {"Mikrotik-Realm", "isp"},
-		{"NAS-Identifier", "mt1"}, {"NAS-IP-Address", "10.0.0.9"},
+		{"Service-Type", "Framed-User"},
+		{"Framed-Protocol", "PPP"},
+		{"NAS-Port", "15728640"},
+		{"NAS-Port-Type", "Ethernet"},
+		{"User-Name", "alice"},
+		{"Calling-Station-Id", "AA:BB:CC:DD:EE:FF"},
+		{"Called-Station-Id", "pppoe"},
+		{"NAS-Port-Id", "ether1"},
+		{"Acct-Session-Id", "81000001"},
+		{"Mikrotik-Realm", "isp"},
+		{"NAS-Identifier", "mt1"},
+		{"NAS-IP-Address", "10.0.0.9"},
 	} {
 		ps = append(ps, pair(t, d, p[0], p[1]))
 	}

@@ -39,16 +39,22 @@ var wireCases = []struct {
 	again      string
 }{
 	{"string", "01 05 626f62", []string{`User-Name = "bob"`}, ""},
-	{"order is kept", "12 03 61 01 03 62 12 03 63",
-		[]string{`Reply-Message = "a"`, `User-Name = "b"`, `Reply-Message = "c"`}, ""},
+	{
+		"order is kept", "12 03 61 01 03 62 12 03 63",
+		[]string{`Reply-Message = "a"`, `User-Name = "b"`, `Reply-Message = "c"`},
+		"",
+	},
 	{"integer with a name", "06 06 00000002", []string{`Service-Type = Framed-User`}, ""},
 	{"integer without", "06 06 00000063", []string{`Service-Type = 99`}, ""},
 	{"address", "08 06 0a000001", []string{`Framed-IP-Address = 10.0.0.1`}, ""},
 	{"date", "37 06 70dbd880", []string{`Event-Timestamp = "Jan  1 2030 00:00:00 UTC"`}, ""},
 	{"interface id", "60 0a 00000001000affff", []string{`Framed-Interface-Id = 0:1:a:ffff`}, ""},
 	{"whole prefix", "7b 14 0038 20010db8000000000000000000000000", []string{`Delegated-IPv6-Prefix = 2001:db8::/56`}, ""},
-	{"short prefix", "7b 08 0020 20010db8", []string{`Delegated-IPv6-Prefix = 2001:db8::/32`},
-		"7b 14 0020 20010db8000000000000000000000000"},
+	{
+		"short prefix", "7b 08 0020 20010db8",
+		[]string{`Delegated-IPv6-Prefix = 2001:db8::/32`},
+		"7b 14 0020 20010db8000000000000000000000000",
+	},
 	{"IPv4 prefix", "9b 08 0018 0a010200", []string{`PMIP6-Home-IPv4-HoA = 10.1.2.0/24`}, ""},
 	{"IPv6 address", "a8 12 00000000000000000000000001020304", []string{`Framed-IPv6-Address = ::1.2.3.4`}, ""},
 	{"tagged integer", "40 06 0100000d", []string{`Tunnel-Type:1 = VLAN`}, ""},
@@ -57,20 +63,29 @@ var wireCases = []struct {
 	{"tagged string, no tag", "51 05 313030", []string{`Tunnel-Private-Group-Id = "100"`}, ""},
 	{"tagged string, zero tag", "51 06 00313030", []string{`Tunnel-Private-Group-Id = "100"`}, "51 05 313030"},
 	{"MikroTik", "1a 0d 00003a8c 0807 314d2f314d", []string{`Mikrotik-Rate-Limit = "1M/1M"`}, ""},
-	{"two in one", "1a 12 00003a8c 0806 00000001 0206 00000002", []string{`Mikrotik-Rate-Limit = "\000\000\000\001"`, `Mikrotik-Xmit-Limit = 2`},
-		"1a 0c 00003a8c 0806 00000001 1a 0c 00003a8c 0206 00000002"},
+	{
+		"two in one", "1a 12 00003a8c 0806 00000001 0206 00000002",
+		[]string{`Mikrotik-Rate-Limit = "\000\000\000\001"`, `Mikrotik-Xmit-Limit = 2`},
+		"1a 0c 00003a8c 0806 00000001 1a 0c 00003a8c 0206 00000002",
+	},
 	{"unknown attribute", "e7 05 010203", []string{`Attr-231 = 0x010203`}, ""},
 	{"unknown number of a vendor", "1a 0a 00003a8c fa04 0102", []string{`Attr-26.14988.250 = 0x0102`}, ""},
 	{"unknown vendor", "1a 0a 0000ffff 0104 0102", []string{`Attr-26.65535.1 = 0x0102`}, ""},
-	{"WiMAX-like TLV of Cambium", "1a 11 00004531 9f0b 010378 0206 00000005",
-		[]string{`Cambium-Acct-Class-Name = "x"`, `Cambium-Acct-Input-Octets = 5`}, ""},
+	{
+		"WiMAX-like TLV of Cambium", "1a 11 00004531 9f0b 010378 0206 00000005",
+		[]string{`Cambium-Acct-Class-Name = "x"`, `Cambium-Acct-Input-Octets = 5`},
+		"",
+	},
 	{"extended", "f1 06 63 010203", []string{`Attr-241.99 = 0x010203`}, ""},
 	{"long extended", "f5 07 63 00 010203", []string{`Attr-245.99 = 0x010203`}, ""},
 	{"long extended in pieces", "f5 07 63 80 010203 f5 05 63 00 04", []string{`Attr-245.99 = 0x01020304`}, "f5 08 63 00 01020304"},
 	{"vendor in the extended space", "f1 0a 1a 00002c50 01 0102", []string{`Attr-241.26.11344.1 = 0x0102`}, ""},
 	{"EAP in two", "4f 04 0102 4f 03 03", []string{`EAP-Message = 0x010203`}, "4f 05 010203"},
-	{"EAP with something between", "4f 03 01 01 03 62 4f 03 02",
-		[]string{`EAP-Message = 0x01`, `User-Name = "b"`, `EAP-Message = 0x02`}, ""},
+	{
+		"EAP with something between", "4f 03 01 01 03 62 4f 03 02",
+		[]string{`EAP-Message = 0x01`, `User-Name = "b"`, `EAP-Message = 0x02`},
+		"",
+	},
 	{"empty is passed over", "01 02 12 03 61", []string{`Reply-Message = "a"`}, "12 03 61"},
 	{"empty Chargeable-User-Identity", "59 02", []string{`Chargeable-User-Identity = 0x`}, ""},
 
@@ -265,8 +280,10 @@ func TestVendorFormats(t *testing.T) {
 func TestContinuation(t *testing.T) {
 	d := parse(t, "VENDOR Wi 24757 format=1,1,c\nBEGIN-VENDOR Wi\nATTRIBUTE Wi-A 1 octets\nATTRIBUTE Wi-T 2 tlv\n"+
 		"ATTRIBUTE Wi-T-1 2.1 string\nATTRIBUTE Wi-T-2 2.2 tlv\nATTRIBUTE Wi-T-2-1 2.2.1 integer\nATTRIBUTE Wi-T-2-2 2.2.2 string\nEND-VENDOR Wi\n")
-	ps := Pairs{pair(t, d, "Wi-A", strings.Repeat("a", 500)), pair(t, d, "Wi-T-2-1", "5"), pair(t, d, "Wi-T-2-2", "b"),
-		pair(t, d, "Wi-T-1", "c"), pair(t, d, "Wi-T-2-2", strings.Repeat("d", 249))}
+	ps := Pairs{
+		pair(t, d, "Wi-A", strings.Repeat("a", 500)), pair(t, d, "Wi-T-2-1", "5"), pair(t, d, "Wi-T-2-2", "b"),
+		pair(t, d, "Wi-T-1", "c"), pair(t, d, "Wi-T-2-2", strings.Repeat("d", 249)),
+	}
 	wire, err := d.Append(nil, ps, Keys{})
 	if err != nil {
 		t.Fatal(err)

@@ -104,7 +104,9 @@ func (d *Dictionary) Ref(text string) (a *Attribute, tag uint8, err error) {
 	return a, uint8(n), nil
 }
 
-// Pair reads an attribute reference (see Ref) and a value (see Parse).
+// Pair reads an attribute reference (see Ref) and a value (see Parse). A number
+// that has a definition is that attribute, as in FreeRADIUS, when it can hold
+// the octets: `Attr-26.9.250 = 0x01` is Cisco-Account-Info.
 func (d *Dictionary) Pair(ref, text string) (Pair, error) {
 	a, tag, err := d.Ref(ref)
 	if err != nil {
@@ -113,6 +115,14 @@ func (d *Dictionary) Pair(ref, text string) (Pair, error) {
 	v, err := a.Parse(text)
 	if err != nil {
 		return Pair{}, err
+	}
+	if a.Unknown {
+		known := d.childAt(a.Vendor, a.Parent, a.Number)
+		if known != nil && !known.Type.structural() && !known.HasTag && known.Encrypt == EncryptNone {
+			if c, ok := canonical(known, v); ok {
+				return Pair{Attr: known, Value: c}, nil
+			}
+		}
 	}
 	return Pair{Attr: a, Tag: tag, Value: v}, nil
 }

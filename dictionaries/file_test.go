@@ -117,7 +117,7 @@ $INCLUDE-	sub/none
 func TestSyntaxErrors(t *testing.T) {
 	const vendor = "VENDOR Acme 60000\nBEGIN-VENDOR Acme\n"
 	cases := []struct{ text, at, word string }{
-		{"ATRIBUTE A 1 string", "main:1", `"ATRIBUTE"`},
+		{"ATTRIB A 1 string", "main:1", `"ATTRIB"`},
 		{"\nATTRIBUTE A 1", "main:2", "name, number and type"},
 		{"ATTRIBUTE A x string", "main:1", `"x"`},
 		{"ATTRIBUTE A 1.x string", "main:1", `"1.x"`},
@@ -179,8 +179,10 @@ func TestOperatorFolder(t *testing.T) {
 		want  string // part of the error, or ""
 	}{
 		{"one dictionary", map[string]string{"dictionary": fine, "dictionary.broken": "X"}, ""},
-		{"all others", map[string]string{"dictionary.acme": fine, "b.dict": "ATTRIBUTE B 3002 string\n", "dictionary.acme.bak": "X",
-			"dictionary.acme~": "X", "dictionary.x.dpkg-old": "X", "README": "X"}, ""},
+		{"all others", map[string]string{
+			"dictionary.acme": fine, "b.dict": "ATTRIBUTE B 3002 string\n", "dictionary.acme.bak": "X",
+			"dictionary.acme~": "X", "dictionary.x.dpkg-old": "X", "README": "X",
+		}, ""},
 		{"another number", map[string]string{"a.dict": "ATTRIBUTE User-Name 3000 string\n"}, "a.dict:1: User-Name is already defined as number 1"},
 		{"another type", map[string]string{"a.dict": "\nATTRIBUTE User-Name 1 octets\n"}, "a.dict:2: User-Name is already defined as string"},
 		{"another value", map[string]string{"a.dict": "VALUE Service-Type Framed-User 3\n"}, "a.dict:1: Service-Type Framed-User is already 2"},

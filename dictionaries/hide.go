@@ -2,7 +2,7 @@ package dictionaries
 
 import (
 	"bytes"
-	"crypto/md5" //nolint:gosec // the protocol's own hash
+	"crypto/md5"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -79,7 +79,7 @@ func chain(dst, src, cipher, secret, seed []byte) {
 		} else {
 			in = append(in, cipher[at-16:at]...)
 		}
-		mask := md5.Sum(in) //nolint:gosec // the protocol's own hash
+		mask := md5.Sum(in)
 		for i := range mask {
 			dst[at+i] = src[at+i] ^ mask[i]
 		}
@@ -89,7 +89,7 @@ func chain(dst, src, cipher, secret, seed []byte) {
 // ascend XORs 16 octets with MD5(authenticator + secret): it hides and reveals
 // Ascend's secrets.
 func ascend(value []byte, k Keys) []byte {
-	mask := md5.Sum(append(k.Authenticator[:], k.Secret...)) //nolint:gosec // the protocol's own hash
+	mask := md5.Sum(append(k.Authenticator[:], k.Secret...))
 	out := make([]byte, 16)
 	copy(out, value)
 	for i := range mask {

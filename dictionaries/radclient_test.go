@@ -2,6 +2,8 @@ package dictionaries
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/binary"
 	"net"
 	"os"
 	"os/exec"
@@ -41,6 +43,11 @@ var radclientLines = []string{
 	`Tunnel-Private-Group-Id = 100`,
 	`Tunnel-Preference:31 = 7`,
 	`Attr-231 = 0x010203`,
+	`Attr-26.9.250 = 0x01`,
+	`Vendor-9-Attr-251 = 0x0102`,
+	`Attr-26.9.199 = 0x0102`,
+	`Attr-26.60001.1 = 0x0102`,
+	`Attr-4 = 0x0a000001`,
 	`Framed-IP-Address = 10.0.0.1/32`,
 	`Session-Timeout = 0x10`,
 	`Mikrotik-Rate-Limit = "1M/1M 2M/2M"`,
@@ -66,9 +73,10 @@ var radclientLines = []string{
 	`Chargeable-User-Identity = "c"`,
 }
 
-// capture runs radclient against a socket of ours and returns the packet that
-// it sends and what it says it sends.
-func capture(t *testing.T, input string) (packet []byte, said []string) {
+// exchange runs radclient against a socket of ours. It returns the packet that
+// radclient sends, what it says that it sent, and what it says that it received
+// if answer, called with the packet, returns a reply.
+func exchange(t *testing.T, input string, answer func(packet []byte) []byte) (packet []byte, sent, received []string) {
 	t.Helper()
 	radclient, err := exec.LookPath("radclient")
 	if err != nil {
@@ -78,29 +86,44 @@ func capture(t *testing.T, input string) (packet []byte, said []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	defer func() { _ = conn.Close() }() // nothing is lost by a failed close
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "input")
 	if err := os.WriteFile(file, []byte(input), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// No answer comes, so radclient fails after its one try; what it printed counts.
-	cmd := exec.Command(radclient, "-x", "-r", "1", "-t", "0.1", "-f", file, conn.LocalAddr().String(), "auth", string(keys().Secret))
+	cmd := exec.Command(radclient, "-x", "-r", "1", "-t", "0.5", "-f", file, conn.LocalAddr().String(), "auth", string(keys().Secret))
 	cmd.Env = append(os.Environ(), "TZ=UTC")
-	out, _ := cmd.CombinedOutput()
-	for line := range strings.Lines(string(out)) {
-		if text, ok := strings.CutPrefix(line, "\t"); ok && !strings.HasPrefix(text, "Cleartext-Password") {
-			said = append(said, strings.TrimSuffix(text, "\n"))
-		}
-	}
-	packet = make([]byte, 4096)
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	n, err := conn.Read(packet)
-	if err != nil {
-		t.Fatalf("no packet: %v\n%s", err, out)
+	packet = make([]byte, 4096)
+	n, from, err := conn.ReadFromUDPAddrPort(packet)
+	if err == nil {
+		packet = packet[:n]
+		if reply := answer(packet); reply != nil {
+			_, err = conn.WriteToUDPAddrPort(reply, from)
+		}
 	}
-	return packet[:n], said
+	exit := cmd.Wait() // without an answer it fails after its one try; what it printed counts
+	if err != nil {
+		t.Fatalf("%v; radclient: %v\n%s", err, exit, out.Bytes())
+	}
+	list := &sent
+	for line := range strings.Lines(out.String()) {
+		text, ok := strings.CutPrefix(line, "\t")
+		switch {
+		case strings.HasPrefix(line, "Received"):
+			list = &received
+		case ok && !strings.HasPrefix(text, "Cleartext-Password"):
+			*list = append(*list, strings.TrimSuffix(text, "\n"))
+		}
+	}
+	return packet, sent, received
 }
 
 // TestAgainstRadclient holds text, wire and printing against FreeRADIUS's own
@@ -111,7 +134,7 @@ func TestAgainstRadclient(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Location = time.UTC
-	packet, said := capture(t, strings.Join(radclientLines, "\n")+"\n")
+	packet, said, _ := exchange(t, strings.Join(radclientLines, "\n")+"\n", func([]byte) []byte { return nil })
 	k := Keys{Secret: keys().Secret, Authenticator: (*[16]byte)(packet[4:20])}
 
 	got, err := d.Decode(nil, packet[20:], k)
@@ -136,6 +159,55 @@ func TestAgainstRadclient(t *testing.T) {
 	}
 	if !bytes.Equal(wire, packet[20:]) {
 		t.Errorf("radclient sent\n%x\nwe send\n%x", packet[20:], wire)
+	}
+}
+
+// TestRadclientReadsReplies: FreeRADIUS's own code reads what we send in a
+// reply, hidden attributes included.
+func TestRadclientReadsReplies(t *testing.T) {
+	d, err := LoadFile(needFreeRADIUS(t, "dictionary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ps Pairs
+	for _, p := range [][2]string{
+		{"Reply-Message", "hello"},
+		{"Tunnel-Password:1", "secret one"},
+		{"Tunnel-Password", "x"},
+		{"Tunnel-Type:1", "VLAN"},
+		{"Tunnel-Private-Group-Id", "\x05tag-like"},
+		{"MS-MPPE-Send-Key", "0x" + strings.Repeat("0a", 32)},
+		{"MS-CHAP-MPPE-Keys", "0x" + strings.Repeat("0b", 24)},
+		{"PKM-CA-Cert", "0x" + strings.Repeat("0c", 400)},
+		{"Framed-IPv6-Prefix", "2001:db8:1::/64"},
+		{"Cambium-Acct-Class-Name", "a"},
+		{"Cambium-Acct-Input-Octets", "1"},
+		{"Cambium-Acct-Class-Name", strings.Repeat("b", 230)},
+		{"Mikrotik-Rate-Limit", "20M/100M"},
+		{"Attr-26.60001.7", "0x01"},
+		{"LCS-IKEv2-Local-Password:2", "tagged and hidden in a VSA"},
+		{"WiMAX-Release", "1.2"},
+		{"WiMAX-Accounting-Capabilities", "2"},
+		{"FreeRADIUS-802.1X-EAPoL-Key-Msg", "0x" + strings.Repeat("0d", 300)},
+	} {
+		ps = append(ps, pair(t, d, p[0], p[1]))
+	}
+	_, _, received := exchange(t, "User-Name = x\n", func(packet []byte) []byte {
+		reply := append([]byte{2, packet[1], 0, 0}, packet[4:20]...)
+		reply, err := d.Append(reply, ps, Keys{Secret: keys().Secret, Authenticator: (*[16]byte)(packet[4:20])})
+		if err != nil {
+			t.Error(err)
+		}
+		binary.BigEndian.PutUint16(reply[2:], uint16(len(reply)))
+		sum := md5.Sum(append(bytes.Clone(reply), keys().Secret...)) // Response Authenticator, RFC 2865 §3
+		copy(reply[4:], sum[:])
+		return reply
+	})
+	for i := range received { // radclient shows the zero tag that stands for none
+		received[i] = strings.Replace(received[i], ":0 = ", " = ", 1)
+	}
+	if diff := cmp.Diff(lines(ps), received); diff != "" {
+		t.Errorf("what we sent, and what radclient read:\n%s", diff)
 	}
 }
 

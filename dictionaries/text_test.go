@@ -38,7 +38,10 @@ func TestParseAndText(t *testing.T) {
 		{"PMIP6-Home-IPv4-HoA", "10.1.2.3/24", "00180a010200", "10.1.2.0/24"},
 		{"Framed-Interface-Id", "0:1:A:ffff", "00000001000affff", "0:1:a:ffff"},
 		{"Expiration", "1 Jan 2030", "70dbd880", "Jan  1 2030 00:00:00 UTC"},
-		{"Attr-26.9.250", "0x01", "01", ""},
+		{"Attr-26.9.199", "0x01", "01", ""},
+		{"Attr-26.9.250", "0x61", "61", "a"}, // Cisco-Account-Info
+		{"Attr-6", "0x00000002", "00000002", "Framed-User"},
+		{"Attr-6", "0x0002", "0002", "0x0002"},
 	}
 	for _, c := range cases {
 		p, err := d.Pair(c.name, c.text)
