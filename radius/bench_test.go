@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"radial/aaa"
 	"radial/nas"
 )
 
@@ -135,6 +137,56 @@ func BenchmarkServer(b *testing.B) {
 			b.ReportMetric(r.count("silent_total", "superseded"), "superseded")
 			b.ReportMetric(r.count("refused_total"), "refused")
 		})
+	}
+}
+
+// BenchmarkServerWaiting has a decider that waits for a trip that all who wait
+// share, as those to the database are: every request parks and wakes.
+func BenchmarkServerWaiting(b *testing.B) {
+	var trip atomic.Pointer[chan struct{}]
+	next := make(chan struct{})
+	trip.Store(&next)
+	ended := make(chan struct{})
+	var trips sync.WaitGroup
+	trips.Go(func() {
+		for tick := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				next := make(chan struct{})
+				close(*trip.Swap(&next))
+			case <-ended:
+				tick.Stop()
+				return
+			}
+		}
+	})
+	r := start(b, plan{level: 1, auth: func(ctx context.Context, _ *aaa.Request) (aaa.Decision, error) {
+		select {
+		case <-*trip.Load():
+			return aaa.Decision{Verdict: aaa.Accept}, nil
+		case <-ctx.Done():
+			return aaa.Decision{}, ctx.Err()
+		}
+	}})
+	load(b, r.authAddr(), papPackets())
+	if err := r.stop(); err != nil {
+		b.Error(err)
+	}
+	close(ended)
+	trips.Wait()
+}
+
+// BenchmarkRoundTrip is one request at a time: what the server adds to a
+// device's wait.
+func BenchmarkRoundTrip(b *testing.B) {
+	r := start(b, plan{level: 1})
+	c, packets := r.dial(r.authAddr()), papPackets()
+	buf := make([]byte, 4096)
+	for i := 0; b.Loop(); i++ {
+		c.send(packets[i%len(packets)])
+		if _, err := c.conn.Read(buf); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
