@@ -313,23 +313,6 @@ func RetiredID(s *Session) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// merge takes counters that have grown, and addresses: a newer event's, or
-// any that the row lacks. It tells whether the row has changed.
-func (s *Session) merge(ev *Record) bool {
-	changed := grow(&s.SessionTime, ev.SessionTime)
-	changed = grow(&s.Input, ev.Input) || changed
-	changed = grow(&s.Output, ev.Output) || changed
-	newer := !ev.At.Before(s.Update)
-	changed = takeIf(&s.FramedIP, ev.FramedIP, newer) || changed
-	changed = takeIf(&s.FramedIPv6, ev.FramedIPv6, newer) || changed
-	changed = takeIf(&s.FramedIPv6Pfx, ev.FramedIPv6Pfx, newer) || changed
-	changed = takeIf(&s.DelegatedPrefix, ev.DelegatedPrefix, newer) || changed
-	if ev.InterfaceID != nil && (s.InterfaceID == nil || newer && *s.InterfaceID != *ev.InterfaceID) {
-		s.InterfaceID, changed = ev.InterfaceID, true
-	}
-	return changed
-}
-
 // end closes the row.
 func (s *Session) end(at time.Time, cause string) {
 	s.Stop, s.Update, s.TerminateCause = at, at, &cause
@@ -360,47 +343,4 @@ func (r *Record) beginsAfter(row *Session) bool {
 	}
 	return deref(r.SessionTime) != deref(row.SessionTime) ||
 		deref(r.Input) != deref(row.Input) || deref(r.Output) != deref(row.Output)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func deref(p *int64) int64 {
-	if p == nil {
-		return 0
-	}
-	return *p
-}
-
-func orZero(p *int64) *int64 {
-	if p == nil {
-		return new(int64)
-	}
-	return p
-}
-
-func grow(p **int64, v *int64) bool {
-	if v == nil || *p != nil && **p >= *v {
-		return false
-	}
-	*p = v
-	return true
-}
-
-// address is what merge takes: netip.Addr or netip.Prefix.
-type address interface {
-	comparable
-	IsValid() bool
-}
-
-func takeIf[A address](p *A, v A, newer bool) bool {
-	if !v.IsValid() || *p == v || (*p).IsValid() && !newer {
-		return false
-	}
-	*p = v
-	return true
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 // LedgerOptions bound the ledger's work.
 type LedgerOptions struct {
 	// Shards is how many batches are committed at a time, each on a connection
-	// of its own; 0 means 4.
+	// of its own; 0 means half of the processors, 2 to 8: more shards make
+	// smaller batches, which cost PostgreSQL more for each record.
 	Shards int
 	// Batch is how many records one transaction takes at most; 0 means 500.
 	Batch int
@@ -33,7 +35,7 @@ type LedgerOptions struct {
 // withDefaults fills in what is 0.
 func (o LedgerOptions) withDefaults() LedgerOptions {
 	if o.Shards == 0 {
-		o.Shards = 4
+		o.Shards = min(max(runtime.NumCPU()/2, 2), 8)
 	}
 	if o.Batch == 0 {
 		o.Batch = 500
@@ -51,7 +53,7 @@ func (o LedgerOptions) withDefaults() LedgerOptions {
 func (o LedgerOptions) Validate() error {
 	var errs []error
 	if o.Shards < 0 || o.Shards > 64 {
-		errs = append(errs, fmt.Errorf("shards %d: want 1 to 64, or 0 (4)", o.Shards))
+		errs = append(errs, fmt.Errorf("shards %d: want 1 to 64, or 0 (by the processors)", o.Shards))
 	}
 	if o.Batch < 0 || o.Batch > 10_000 {
 		errs = append(errs, fmt.Errorf("batch %d: want 1 to 10000, or 0 (500)", o.Batch))
