@@ -1,0 +1,318 @@
+package aaa
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"radial/dictionaries"
+	"radial/ipam"
+	"radial/nas"
+)
+
+// pool is an Addresses that answers one thing and remembers what was wanted.
+type pool struct {
+	lease ipam.Lease
+	err   error
+	wants []ipam.Want
+}
+
+func (p *pool) Lease(_ context.Context, w ipam.Want) (ipam.Lease, error) {
+	p.wants = append(p.wants, w)
+	return p.lease, p.err
+}
+
+// postAuthRows is a PostAuthLog.
+type postAuthRows []PostAuth
+
+func (p *postAuthRows) Log(row PostAuth) { *p = append(*p, row) }
+
+func TestAuthorizeLeases(t *testing.T) {
+	address := netip.MustParseAddr("100.64.0.7")
+	trouble := errors.New("no database")
+	for _, test := range []struct {
+		name    string
+		policy  string
+		err     error
+		reply   []string // further radreply rows
+		accept  bool
+		address string
+		reason  Reason
+		trouble bool
+		leased  int
+	}{
+		{name: "an address", accept: true, address: "100.64.0.7", leased: 1},
+		{name: "the reply has one", reply: []string{"Framed-IP-Address", ":=", "10.0.0.1"}, accept: true, address: "10.0.0.1"},
+		{name: "full, reject", err: ipam.ErrPoolFull, reason: ReasonPoolFull, leased: 1},
+		{name: "full, accept", policy: PoolFullAccept, err: ipam.ErrPoolFull, accept: true, leased: 1},
+		{name: "full, silence", policy: PoolFullSilence, err: ipam.ErrPoolFull, trouble: true, leased: 1},
+		{name: "unknown", err: ipam.ErrPoolUnknown, reason: ReasonPoolUnknown, leased: 1},
+		{name: "unknown, silence", policy: PoolFullSilence, err: ipam.ErrPoolUnknown, reason: ReasonPoolUnknown, leased: 1},
+		{name: "trouble", err: trouble, trouble: true, leased: 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newWorkbench(t)
+			p := &pool{lease: ipam.Lease{Address: address}, err: test.err}
+			b.config.Addresses = p
+			if test.policy != "" {
+				b.config.Options.PoolFull = test.policy
+			}
+			b.tables.set("alice", UserRows{
+				Check: rows("Cleartext-Password", ":=", "p1", "Pool-Name", ":=", "main"), Reply: rows(test.reply...),
+			})
+			req := b.request(t, "User-Name", "alice", "User-Password", "p1", "Calling-Station-Id", "AA-BB-CC-DD-EE-0F",
+				"NAS-IP-Address", "10.0.0.9", "NAS-Port-Id", "ether1", "NAS-Port", "7", "Acct-Session-Id", "81000001")
+			req.Device.Settings.VRF = 3
+			d, err := NewEngine(b.config).Authorize(t.Context(), req)
+			if (err != nil) != test.trouble || test.trouble && test.err != nil && !errors.Is(err, test.err) {
+				t.Fatalf("error %v", err)
+			}
+			if (d.Verdict == Accept) != test.accept || d.Reason != test.reason {
+				t.Errorf("got %v %q (%s)", d.Verdict, d.Reason, d.Detail)
+			}
+			if got := textOf(d.Reply, b.dict.Must("Framed-IP-Address")); got != test.address {
+				t.Errorf("address %q, want %q", got, test.address)
+			}
+			if len(p.wants) != test.leased {
+				t.Fatalf("%d leases were asked for", len(p.wants))
+			}
+			want := ipam.Want{Pool: "main", VRF: 3, SessionID: "81000001", Caller: ipam.Caller{
+				User: "alice", MAC: "aa:bb:cc:dd:ee:0f", NAS: netip.MustParseAddr("10.0.0.9"), Port: "ether1",
+			}}
+			if test.leased == 1 && p.wants[0] != want {
+				t.Errorf("want\n%+v, got\n%+v", want, p.wants[0])
+			}
+		})
+	}
+}
+
+// A wrong password must neither count sessions nor take an address.
+func TestAuthorizeWrongPasswordLeasesNothing(t *testing.T) {
+	b := newWorkbench(t)
+	p := &pool{}
+	b.config.Addresses, b.config.Sessions = p, nil
+	b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1", "Pool-Name", ":=", "main", "Simultaneous-Use", ":=", "1")})
+	d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "wrong"))
+	if err != nil || d.Reason != ReasonBadPassword || len(p.wants) != 0 {
+		t.Errorf("%v %q, %d leases", err, d.Reason, len(p.wants))
+	}
+}
+
+// What is missing refuses; it never lets in without.
+func TestAuthorizeNeverFailsOpen(t *testing.T) {
+	for _, item := range [][]string{
+		{"Pool-Name", ":=", "main"}, {"Simultaneous-Use", ":=", "3"}, {"Max-Daily-Session", ":=", "60"}, {"Max-All-Session", ":=", "60"},
+		{"Expire-After", ":=", "60"}, {"Proxy-To-Realm", ":=", "x"}, {"Group", "!=", "staff"}, {"Packet-Dst-Port", "==", "1812"},
+	} {
+		b := newWorkbench(t)
+		b.config.Sessions = nil
+		if b.dict.Find(item[0]) == nil {
+			t.Errorf("the dictionary lacks %s", item[0])
+		}
+		b.tables.set("alice", UserRows{Check: rows(append([]string{"Cleartext-Password", ":=", "p1"}, item...)...)})
+		d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1"))
+		if err != nil || d.Verdict != Reject || d.Reason != ReasonUnsupportedCheck || !strings.Contains(d.Detail, item[0]) {
+			t.Errorf("%v: got %v %q %q, %v", item, d.Verdict, d.Reason, d.Detail, err)
+		}
+	}
+}
+
+func TestAuthorizeTroubleIsNoReject(t *testing.T) {
+	b := newWorkbench(t)
+	b.tables.err = errors.New("no database")
+	b.cache.Down()
+	reg := prometheus.NewRegistry()
+	b.config.Metrics = NewMetrics(reg)
+	log := postAuthRows{}
+	b.config.PostAuth = &log
+	if d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1")); !errors.Is(err, b.tables.err) {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if len(log) != 0 {
+		t.Error("trouble was logged as an outcome")
+	}
+	if n := counted(t, reg, "trouble", ""); n != 1 {
+		t.Errorf("trouble counted %v times", n)
+	}
+}
+
+// counted is the value of radial_logins_total.
+func counted(t *testing.T, reg *prometheus.Registry, verdict, reason string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if l := m.GetLabel(); f.GetName() == "radial_logins_total" && len(l) == 2 && l[0].GetValue() == reason && l[1].GetValue() == verdict {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+func TestPostAuthLog(t *testing.T) {
+	for _, test := range []struct {
+		policy    string
+		passwords bool
+		want      []string // reply, reason, pass of each row
+	}{
+		{PostAuthAll, false, []string{"Access-Accept//", "Access-Reject/bad_password/"}},
+		{PostAuthAll, true, []string{"Access-Accept//p1", "Access-Reject/bad_password/wrong"}},
+		{PostAuthRejects, false, []string{"Access-Reject/bad_password/"}},
+		{PostAuthNone, true, nil},
+	} {
+		b := newWorkbench(t)
+		log := postAuthRows{}
+		reg := prometheus.NewRegistry()
+		b.config.PostAuth, b.config.Metrics = &log, NewMetrics(reg)
+		b.config.Options.PostAuth = PostAuthOptions{Log: test.policy, Passwords: test.passwords}
+		b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Reply: rows("Class", "=", "0x41", "Framed-IP-Address", "=", "10.0.0.1")})
+		e := NewEngine(b.config)
+		for _, password := range []string{"p1", "wrong"} {
+			if _, err := e.Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", password, "NAS-Port", "7")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, r := range log {
+			got = append(got, r.Reply+"/"+string(r.Reason)+"/"+r.Pass)
+			if r.User != "alice" || r.NAS != "127.0.0.1" || r.NASPortID != "7" || !r.At.Equal(b.clock) {
+				t.Errorf("row %+v", r)
+			}
+			if r.Reply == "Access-Accept" && (r.FramedIPAddress != "10.0.0.1" || r.Class != "0x41") {
+				t.Errorf("row %+v", r)
+			}
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.policy, got, test.want)
+		}
+		if a, r := counted(t, reg, "accept", ""), counted(t, reg, "reject", "bad_password"); a != 1 || r != 1 {
+			t.Errorf("counted %v accepts and %v rejects", a, r)
+		}
+	}
+}
+
+func TestRejectDelay(t *testing.T) {
+	own := 300 * time.Millisecond
+	for _, test := range []struct {
+		kind string
+		own  *time.Duration
+		want time.Duration
+	}{{"other", nil, 2 * time.Second}, {"mikrotik", nil, 0}, {"mikrotik", &own, own}, {"cisco", &own, own}} {
+		b := newWorkbench(t)
+		b.config.Options.RejectDelay = 2 * time.Second
+		req := b.request(t, "User-Name", "nobody", "User-Password", "x")
+		req.Device = &nas.Device{Row: nas.Row{Type: test.kind, Settings: nas.Settings{RejectDelay: test.own}}}
+		d, err := NewEngine(b.config).Authorize(t.Context(), req)
+		if err != nil || d.Verdict != Reject || d.Delay != test.want {
+			t.Errorf("%s: delay %v, %v", test.kind, d.Delay, err)
+		}
+	}
+}
+
+// The decision must not hold on to the packet, nor the policy's memory change.
+func TestDecisionOwnsItsMemory(t *testing.T) {
+	b := newWorkbench(t)
+	b.tables.set("alice", UserRows{
+		Check: rows("Cleartext-Password", ":=", "p1", "Expiration", ":=", "21 Nov 2026 10:01:00"),
+		Reply: rows("Reply-Message", "=", "`hi %{User-Name}`", "Session-Timeout", "=", "500"),
+	})
+	e := NewEngine(b.config)
+	for range 2 {
+		req := b.request(t, "User-Name", "alice", "User-Password", "p1")
+		d, err := e.Authorize(t.Context(), req)
+		if err != nil || d.Verdict != Accept {
+			t.Fatal(d, err)
+		}
+		for _, p := range req.Pairs {
+			clear(p.Value)
+		}
+		if got := textOf(d.Reply, b.dict.Must("Reply-Message")); got != "hi alice" || d.User != "alice" {
+			t.Errorf("got %q", got)
+		}
+		if got := textOf(d.Reply, b.dict.Must("Session-Timeout")); got != "60" {
+			t.Errorf("Session-Timeout %s", got)
+		}
+		b.clock = b.clock.Add(0)
+	}
+	u, err := b.cache.user(t.Context(), "alice")
+	if err != nil || uint32Value(u.reply.rules[1].value) != 500 {
+		t.Error("a login has changed the cached policy")
+	}
+}
+
+func TestInternalItemsAreNeverSent(t *testing.T) {
+	b := newWorkbench(t)
+	b.tables.set("alice", UserRows{
+		Check: rows("Cleartext-Password", ":=", "p1"),
+		Reply: rows("Fall-Through", "=", "Yes", "Pool-Name", "=", "x", "Simultaneous-Use", ":=", "1", "Cleartext-Password", ":=", "leak",
+			"Filter-Id", "=", "", "Filter-Id", "+=", "ok"),
+	})
+	d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1"))
+	if err != nil || d.Verdict != Accept || len(d.Reply) != 1 || string(d.Reply[0].Value) != "ok" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+}
+
+func TestShapeSeesTheDevice(t *testing.T) {
+	b := newWorkbench(t)
+	b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Reply: rows("Filter-Id", "=", "x")})
+	b.config.Options.Shape = func(dev *nas.Device, ps dictionaries.Pairs) dictionaries.Pairs {
+		if dev.Type != "other" || len(ps) != 1 {
+			t.Errorf("shape got %q, %d items", dev.Type, len(ps))
+		}
+		return nil
+	}
+	d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1"))
+	if err != nil || len(d.Reply) != 0 {
+		t.Errorf("got %+v, %v", d, err)
+	}
+}
+
+// lines is a MultilinkFinder.
+type lines bool
+
+func (l lines) SameLine(context.Context, string, string, string) (bool, error) { return bool(l), nil }
+
+func TestMultilink(t *testing.T) {
+	for _, test := range []struct {
+		portLimit string
+		same      lines
+		accept    bool
+	}{{"2", true, true}, {"2", false, false}, {"1", true, false}} {
+		b := newWorkbench(t)
+		b.config.Sessions, b.config.Multilink = openSessions{"alice": 1}, test.same
+		b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1", "Simultaneous-Use", ":=", "1"), Reply: rows("Port-Limit", "=", test.portLimit)})
+		d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1"))
+		if err != nil || (d.Verdict == Accept) != test.accept {
+			t.Errorf("%+v: got %v, %v", test, d.Verdict, err)
+		}
+	}
+}
+
+// BenchmarkAuthorize is a cached PAP login with a package's reply items.
+func BenchmarkAuthorize(b *testing.B) {
+	w := newWorkbench(b)
+	w.tables.users["alice"] = UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Groups: []Membership{{Group: "gold", Priority: 100}}}
+	w.tables.groups["gold"] = GroupRows{Reply: rows("Mikrotik-Rate-Limit", ":=", "20M/100M", "Session-Timeout", "=", "86400",
+		"Idle-Timeout", "=", "600", "Acct-Interim-Interval", "=", "300", "Fall-Through", "=", "Yes")}
+	w.config.Metrics = NewMetrics(prometheus.NewRegistry())
+	req := w.request(b, "User-Name", "alice", "User-Password", "p1", "NAS-IP-Address", "10.0.0.1", "NAS-Port", "7", "NAS-Port-Id", "ether1",
+		"Calling-Station-Id", "AA:BB:CC:DD:EE:FF", "Service-Type", "Framed-User", "Framed-Protocol", "PPP", "NAS-Identifier", "mt1")
+	e, ctx := NewEngine(w.config), b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if d, err := e.Authorize(ctx, req); err != nil || d.Verdict != Accept {
+			b.Fatal(d, err)
+		}
+	}
+}
