@@ -19,6 +19,7 @@ type authorization struct {
 	proof          dictionaries.Pairs // what the credential's method answers
 	known          bool               // the tables know the name
 	failed         *rule              // the first check row that did not match
+	limit          *rule              // the first item that no engine here can enforce
 
 	dry    bool // Explain: nothing is leased or logged
 	trace  *trace

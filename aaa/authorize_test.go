@@ -108,7 +108,7 @@ func TestAuthorizeWrongPasswordLeasesNothing(t *testing.T) {
 func TestAuthorizeNeverFailsOpen(t *testing.T) {
 	for _, item := range [][]string{
 		{"Pool-Name", ":=", "main"}, {"Simultaneous-Use", ":=", "3"}, {"Max-Daily-Session", ":=", "60"}, {"Max-All-Session", ":=", "60"},
-		{"Expire-After", ":=", "60"}, {"Proxy-To-Realm", ":=", "x"}, {"Group", "!=", "staff"}, {"Packet-Dst-Port", "==", "1812"},
+		{"Expire-After", "+=", "60"}, {"Proxy-To-Realm", ":=", "x"}, {"Group", "!=", "staff"}, {"Packet-Dst-Port", "==", "1812"},
 	} {
 		b := newWorkbench(t)
 		b.config.Sessions = nil

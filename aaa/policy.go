@@ -1,6 +1,7 @@
 package aaa
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -75,11 +76,13 @@ func (l *authorization) apply(check, reply ruleList) (ok bool, d *denial) {
 		return false, nil
 	}
 	l.noteRules("matches", check.rules)
+	l.limit = cmp.Or(l.limit, check.limit)
 	l.control = l.e.mergeRules(l.control, check.rules, l.lists())
 	if reply.bad != nil {
 		return false, unparsable(reply.bad)
 	}
 	l.noteRules("reply", reply.rules)
+	l.limit = cmp.Or(l.limit, reply.limit)
 	l.reply = l.e.mergeRules(l.reply, reply.rules, l.lists())
 	return true, nil
 }

@@ -253,6 +253,8 @@ type ruleList struct {
 	bad *RowError
 	// fallThrough is the first Fall-Through item of a reply list.
 	fallThrough fallThrough
+	// limit is the first rule that sets something no engine here can enforce.
+	limit *rule
 }
 
 // list compiles rows, which are in the order of their ids.
@@ -272,7 +274,10 @@ func (c *Compiler) list(t table, rows []Row) ruleList {
 				l.fallThrough = fallThroughYes
 			}
 		}
-		l.rules = append(l.rules, r)
+		l.rules = append(l.rules, r) // within its capacity: pointers stay good
+		if l.limit == nil && r.op.adds() && c.words.unsupported[r.attr] {
+			l.limit = &l.rules[len(l.rules)-1]
+		}
 	}
 	return l
 }

@@ -24,8 +24,9 @@ const (
 	virtualSource     // address of the packet's sender
 	virtualSourcePort // its port
 	virtualServer
-	virtualConnectRate
-	virtualUnknown // FreeRADIUS knows it, this engine does not: refused
+	virtualShortName  // shortname of the sender in the nas table
+	virtualPacketType // always Access-Request here
+	virtualUnknown    // FreeRADIUS knows it, this engine does not: refused
 )
 
 // virtualItems is the table of them. Huntgroup-Name is not in it: no
@@ -46,21 +47,27 @@ var virtualItems = []struct {
 	{"Packet-Src-IPv6-Address", virtualSource},
 	{"Packet-Src-Port", virtualSourcePort},
 	{"Virtual-Server", virtualServer},
-	{"Connect-Rate", virtualConnectRate},
-	{"Group", virtualUnknown},      // groups of the operating system
-	{"Group-Name", virtualUnknown}, // the same
+	{"Client-Shortname", virtualShortName},
+	{"Packet-Type", virtualPacketType},
+	{"Group", virtualUnknown}, // groups of the operating system
 	{"LDAP-Group", virtualUnknown},
-	{"Packet-Dst-IP-Address", virtualUnknown},
-	{"Packet-Dst-IPv6-Address", virtualUnknown},
-	{"Packet-Dst-Port", virtualUnknown},
-	{"Request-Processing-Stage", virtualUnknown},
+	{"Connect-Rate", virtualUnknown},
 	{"Daily-Session-Time", virtualUnknown}, // the counters of sqlcounter
 	{"Weekly-Session-Time", virtualUnknown},
 	{"Monthly-Session-Time", virtualUnknown},
+	{"Max-All-Session-Time", virtualUnknown},
+	{"Expire-After-Initial-Login", virtualUnknown},
 }
 
+// virtualAttributes resolves the table. What else the dictionary calls virtual
+// (Packet-Dst-Port …) is computed by FreeRADIUS and unknown here.
 func virtualAttributes(d *dictionaries.Dictionary) map[*dictionaries.Attribute]virtual {
 	m := make(map[*dictionaries.Attribute]virtual, len(virtualItems))
+	for a := range d.All() {
+		if a.Virtual {
+			m[a] = virtualUnknown
+		}
+	}
 	for _, v := range virtualItems {
 		if a := d.Find(v.name); a != nil {
 			m[a] = v.how
@@ -137,9 +144,13 @@ func (e *Engine) virtualSign(in *checkInput, r *rule) (sign int, known bool) {
 			name = in.req.Device.Server
 		}
 		return strings.Compare(name, string(r.value)), true
-	case virtualConnectRate:
-		info, has := in.pairs.Value(e.words.connectInfo)
-		return connectRate(info) - int(integerValue(r.value)), has
+	case virtualShortName:
+		if in.req.Device == nil {
+			return 0, false
+		}
+		return strings.Compare(in.req.Device.ShortName, string(r.value)), true
+	case virtualPacketType:
+		return 1 - int(integerValue(r.value)), true
 	}
 	return 0, false
 }
@@ -160,18 +171,6 @@ func integerValue(v []byte) uint32 {
 	var n uint32
 	for _, b := range v[:min(len(v), 4)] {
 		n = n<<8 | uint32(b)
-	}
-	return n
-}
-
-// connectRate reads the digits at the front of a Connect-Info, as atoi does.
-func connectRate(text []byte) int {
-	n := 0
-	for _, b := range text[:min(len(text), 9)] {
-		if b < '0' || b > '9' {
-			break
-		}
-		n = n*10 + int(b-'0')
 	}
 	return n
 }

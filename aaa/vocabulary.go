@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"radial/dictionaries"
@@ -17,7 +18,7 @@ type vocabulary struct {
 	nasPortID, callingStation, calledStation       *dictionaries.Attribute
 	serviceType, framedProtocol, framedCompression *dictionaries.Attribute
 	framedIPAddress, sessionTimeout, replyMessage  *dictionaries.Attribute
-	acctSessionID, class, portLimit, connectInfo   *dictionaries.Attribute
+	acctSessionID, class, portLimit                *dictionaries.Attribute
 	framedIPv6Address                              *dictionaries.Attribute
 
 	// FreeRADIUS's internal ones
@@ -27,7 +28,7 @@ type vocabulary struct {
 	neverCompared map[*dictionaries.Attribute]bool
 	virtual       map[*dictionaries.Attribute]virtual
 	inReject      map[*dictionaries.Attribute]bool
-	unsupported   []*dictionaries.Attribute // control items whose engine is not there
+	unsupported   map[*dictionaries.Attribute]bool
 
 	authTypeAccept, authTypeReject, authTypeCHAP, authTypeMSCHAP []byte
 	framedUser, ppp, vanJacobson                                 []byte
@@ -42,7 +43,7 @@ func newVocabulary(d *dictionaries.Dictionary) *vocabulary {
 		callingStation: d.Must("Calling-Station-Id"), calledStation: d.Must("Called-Station-Id"),
 		serviceType: d.Must("Service-Type"), framedProtocol: d.Must("Framed-Protocol"), framedCompression: d.Must("Framed-Compression"),
 		framedIPAddress: d.Must("Framed-IP-Address"), sessionTimeout: d.Must("Session-Timeout"), replyMessage: d.Must("Reply-Message"),
-		acctSessionID: d.Must("Acct-Session-Id"), class: d.Must("Class"), portLimit: d.Must("Port-Limit"), connectInfo: d.Must("Connect-Info"),
+		acctSessionID: d.Must("Acct-Session-Id"), class: d.Must("Class"), portLimit: d.Must("Port-Limit"),
 		framedIPv6Address: d.Must("Framed-IPv6-Address"),
 		fallThrough:       d.Must("Fall-Through"), userProfile: d.Must("User-Profile"), authType: d.Must("Auth-Type"),
 		expiration: d.Must("Expiration"), loginTime: d.Must("Login-Time"), simultaneousUse: d.Must("Simultaneous-Use"),
@@ -51,9 +52,10 @@ func newVocabulary(d *dictionaries.Dictionary) *vocabulary {
 	w.neverCompared = attributeSet(d, "Crypt-Password", "Auth-Type", "Autz-Type", "Acct-Type", "Session-Type", "Strip-User-Name")
 	w.inReject = attributeSet(d, "Reply-Message", "State", "EAP-Message", "Error-Cause", "MS-CHAP-Error")
 	w.virtual = virtualAttributes(d)
-	for _, name := range unsupportedControl {
-		if a := d.Find(name); a != nil {
-			w.unsupported = append(w.unsupported, a)
+	w.unsupported = attributeSet(d, unsupportedItems...)
+	for a := range d.All() {
+		if a.Internal && strings.HasPrefix(a.Name, "Max-") {
+			w.unsupported[a] = true
 		}
 	}
 	w.authTypeAccept, w.authTypeReject = mustParse(w.authType, "Accept"), mustParse(w.authType, "Reject")
