@@ -46,7 +46,7 @@ func TestValueText(t *testing.T) {
 }
 
 // What provisioning quotes is read back as it was.
-func TestQuoteValueIsReadBack(t *testing.T) {
+func TestQuotedRowIsReadBack(t *testing.T) {
 	c := NewCompiler(dictionary(t), time.UTC)
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching("[a\"'`\\\\tn0-1 %{}]{1,8}").Draw(t, "text")
