@@ -48,11 +48,11 @@ type Login struct {
 // the MPPE keys of both MS-CHAPs where there are any; then the error is
 // ErrServerProof or ErrMPPEKeys, and the reply is returned as well.
 func (c *Client) Login(ctx context.Context, l Login) (*Reply, error) {
-	b := credentialBuilder{dict: c.dict, user: l.User, password: []byte(l.Password.Reveal())}
-	if err := b.build(l.Method); err != nil {
-		return nil, fmt.Errorf("login of %q: %w", l.User, err)
+	b, err := c.credential(l)
+	if err != nil {
+		return nil, err
 	}
-	reply, err := c.Exchange(ctx, AccessRequest, append(b.pairs, l.Pairs...))
+	reply, err := c.Exchange(ctx, AccessRequest, b.pairs)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +62,22 @@ func (c *Client) Login(ctx context.Context, l Login) (*Reply, error) {
 		}
 	}
 	return reply, nil
+}
+
+// Credential returns what Login sends, with fresh challenges: for whoever wants
+// to see or change it before Exchange.
+func (c *Client) Credential(l Login) (dictionaries.Pairs, error) {
+	b, err := c.credential(l)
+	return b.pairs, err
+}
+
+func (c *Client) credential(l Login) (*credentialBuilder, error) {
+	b := &credentialBuilder{dict: c.dict, user: l.User, password: []byte(l.Password.Reveal())}
+	if err := b.build(l.Method); err != nil {
+		return b, fmt.Errorf("login of %q: %w", l.User, err)
+	}
+	b.pairs = append(b.pairs, l.Pairs...)
+	return b, nil
 }
 
 // credentialBuilder makes the attributes of a credential and what verifies the
