@@ -3,7 +3,9 @@ package config
 import (
 	"time"
 
+	"radial/aaa"
 	"radial/api"
+	"radial/radius"
 	"radial/store"
 )
 
@@ -16,6 +18,13 @@ type Config struct {
 	Database store.Options
 	Migrate  bool // database.migrate: whether serve applies migrations
 	API      api.Options
+
+	Radius       radius.Options
+	Dictionaries []string // folders of operators' dictionaries
+	Policy       aaa.Options
+	Cache        aaa.CacheOptions
+	Accounting   aaa.AccountingOptions
+	Ledger       store.LedgerOptions
 }
 
 // Log is how the server writes its log.
@@ -32,5 +41,13 @@ func Default() *Config {
 		Database: store.Options{Pooler: store.PoolerNone, MaxConns: 16, ConnectTimeout: 5 * time.Second, Escaping: "auto"},
 		Migrate:  true,
 		API:      api.DefaultOptions(),
+
+		Radius: radius.DefaultOptions(),
+		Policy: aaa.DefaultOptions(),
+		Cache:  aaa.DefaultCacheOptions(),
+		Accounting: aaa.AccountingOptions{
+			EventTime: "packet", EventPast: aaa.DefaultEventPast, EventFuture: aaa.DefaultEventFuture,
+		},
+		Ledger: store.LedgerOptions{Shards: 4, Batch: 500, Queue: 20_000, Timeout: 15 * time.Second},
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,11 +53,14 @@ func secret(key string, p *nas.Secret, want, doc string) setting {
 func boolean(key string, p *bool, doc string) setting {
 	return setting{key: key, doc: doc, want: "true or false",
 		set: one(func(s string) error {
-			v, err := strconv.ParseBool(s)
-			if err != nil {
+			switch strings.ToLower(s) {
+			case "true", "on", "yes", "1":
+				*p = true
+			case "false", "off", "no", "0":
+				*p = false
+			default:
 				return fmt.Errorf("not %q", s)
 			}
-			*p = v
 			return nil
 		}), get: func() string { return strconv.FormatBool(*p) }}
 }
@@ -153,6 +157,17 @@ func checkAddress(s string) error {
 	}
 	return nil
 }
+
+func isFolder(s string) error {
+	if st, err := os.Stat(s); err != nil {
+		return err
+	} else if !st.IsDir() {
+		return fmt.Errorf("%s is no folder", s)
+	}
+	return nil
+}
+
+func anyText(string) error { return nil }
 
 // onReload marks a setting that SIGHUP takes over.
 func onReload(s setting) setting {

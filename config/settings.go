@@ -1,14 +1,20 @@
 package config
 
 import (
+	"slices"
 	"time"
 
+	"radial/aaa"
 	"radial/store"
 )
 
-// settings is the list of all keys: one line each, bound to the field of c
-// that it sets. The order is that of the reference.
+// settings is the list of all keys, bound to the fields of c that they set.
+// The order is that of the reference.
 func settings(c *Config) []setting {
+	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c))
+}
+
+func serverSettings(c *Config) []setting {
 	return []setting{
 		text("data_dir", &c.DataDir, "Folder for the embedded database, the key and what a server must remember. One running server to a folder."),
 		onReload(choice("log.level", &c.Log.Level, []string{"debug", "info", "warn", "error"}, "Least level that is logged. debug prints packets.")),
@@ -27,5 +33,65 @@ func settings(c *Config) []setting {
 		boolean("database.migrate", &c.Migrate, "Whether serve applies migrations at start; false: it refuses to start on an older schema."),
 
 		text("api.listen", &c.API.Listen, "host:port of HTTP: /metrics, /healthz, /readyz. Empty: none."),
+	}
+}
+
+func radiusSettings(c *Config) []setting {
+	r := &c.Radius
+	return []setting{
+		addresses("radius.auth_listen", &r.AuthListen, "Where Access-Requests are taken. \":1812\" is every IPv4 and IPv6 address; port 0 a free one. Status-Server is answered on all."),
+		addresses("radius.acct_listen", &r.AcctListen, "Where Accounting-Requests are taken."),
+		boolean("radius.share_port", &r.SharePort, "Lets a second server listen on the same ports, for a rolling restart; off, a port that is taken is an error."),
+		integer("radius.sockets", &r.Sockets, 1, 64, "sockets", "Sockets per address; the kernel deals the devices out among them."),
+		integer("radius.recv_buffer", &r.RecvBuffer, 65536, 1<<30, "bytes", "Receive buffer per socket; net.core.rmem_max may make it smaller."),
+		integer("radius.max_in_flight", &r.MaxInFlight, 1, 1<<20, "requests", "Requests being answered at a time; what comes above is dropped and counted."),
+		integer("radius.max_delayed", &r.MaxDelayed, 1, 1<<20, "rejects", "Rejects held back at a time; what comes above is sent at once."),
+		integer("radius.max_attributes", &r.MaxAttributes, 10, 2000, "attributes", "Attributes of a request; one with more is dropped and counted."),
+		duration("radius.request_timeout", &r.RequestTimeout, 100*time.Millisecond, time.Minute, "After it a request is given up: no answer."),
+		duration("radius.drain_timeout", &r.DrainTimeout, 100*time.Millisecond, time.Minute, "How long SIGTERM waits for what is in flight."),
+		duration("radius.replay_window", &r.ReplayWindow, time.Second, time.Minute, "How long a reply is kept for retransmissions (RFC 5080 section 2.2.2)."),
+		integer("radius.duplicate_entries", &r.DuplicateEntries, 1024, 1<<26, "replies", "Replies kept for retransmissions."),
+		integer("radius.duplicate_bytes", &r.DuplicateBytes, 1<<20, 1<<34, "bytes", "Memory for the replies kept."),
+		integer("radius.status_rate", &r.StatusRate, 1, 100_000, "a second", "Status-Server requests that one source gets answered."),
+		list("dictionaries", &c.Dictionaries, "folders, several with commas between",
+			"Folders with dictionaries of yours in FreeRADIUS's format, added to the built-in ones.", isFolder),
+	}
+}
+
+func policySettings(c *Config) []setting {
+	p := &c.Policy
+	return []setting{
+		boolean("filter_username", &p.FilterUsername, "Refuses odd user names before any look-up (blanks, several @, a realm without a dot), as FreeRADIUS's stock site does."),
+		boolean("realm.strip", &p.StripRealm, "Looks bob@isp.example up as bob."),
+		list("realm.names", &p.Realms, "realms, several with commas between", "The realms that realm.strip takes off; empty: every one.", anyText),
+		duration("reject_delay", &p.RejectDelay, 0, 5*time.Second, "Holds rejects back; 0 for devices of type mikrotik, whose clients give up early, and for devices with a setting of their own."),
+		choice("pool_full", &p.PoolFull, []string{aaa.PoolFullReject, aaa.PoolFullAccept, aaa.PoolFullSilence},
+			"What a login gets whose pool is full: a reject with reason pool_full, an accept without an address (FreeRADIUS's way), or no answer."),
+		text("simultaneous_use.message", &p.SimultaneousUseMessage, "Reply-Message of a login refused by Simultaneous-Use."),
+		duration("login_time.minimum", &p.MinimumTimeout, 0, time.Hour, "Refuses logins with less left of their Login-Time."),
+		boolean("policy.read_groups", &p.ReadGroups, "FreeRADIUS's read_groups: groups count also where no Fall-Through item says so."),
+		boolean("policy.read_profiles", &p.ReadProfiles, "FreeRADIUS's read_profiles."),
+		text("policy.default_user_profile", &p.DefaultUserProfile, "FreeRADIUS's default_user_profile: the name whose groups are tried last."),
+		boolean("policy.ppp_defaults", &p.PPPDefaults, "Adds Framed-Protocol = PPP and Framed-Compression = Van-Jacobson-TCP-IP to replies for PPP, as FreeRADIUS's stock users file does."),
+		integer("policy.cache_entries", &c.Cache.Entries, 1000, 1<<26, "users and groups", "Users and groups held in memory."),
+		integer("policy.cache_bytes", &c.Cache.Bytes, 1<<20, 1<<40, "bytes", "Memory for them, about."),
+		choice("postauth.log", &p.PostAuth.Log, []string{aaa.PostAuthAll, aaa.PostAuthRejects, aaa.PostAuthNone}, "Which logins go into radpostauth."),
+		boolean("postauth.passwords", &p.PostAuth.Passwords, "Stores what the user sent in radpostauth.pass, in clear for PAP, as FreeRADIUS does."),
+	}
+}
+
+func accountingSettings(c *Config) []setting {
+	a, l := &c.Accounting, &c.Ledger
+	return []setting{
+		choice("accounting.event_time", &a.EventTime, []string{"packet", "receive"},
+			"packet: a NAS's Event-Timestamp counts where it is plausible, else the time of receipt less Acct-Delay-Time; receive: always that."),
+		duration("accounting.event_past", &a.EventPast, time.Minute, 10000*time.Hour, "How far in the past an Event-Timestamp is still believed."),
+		duration("accounting.event_future", &a.EventFuture, time.Second, 10000*time.Hour, "How far in the future an Event-Timestamp is still believed."),
+		list("accounting.realms", &a.Realms, "realms, several with commas between, or *", "Realms that radacct.realm names; empty: the column stays NULL, as with a stock FreeRADIUS.", anyText),
+		boolean("accounting.store_class", &a.StoreClass, "Fills radacct.class; a stock FreeRADIUS leaves it NULL."),
+		integer("accounting.shards", &l.Shards, 1, 64, "transactions", "Batches of records committed at a time."),
+		integer("accounting.batch", &l.Batch, 1, 10_000, "records", "Records that one transaction takes at most."),
+		integer("accounting.queue", &l.Queue, 100, 1<<24, "records", "Records that may wait for their commit; what comes above is not answered."),
+		duration("accounting.timeout", &l.Timeout, time.Second, 10*time.Minute, "Bound of one transaction."),
 	}
 }
