@@ -85,8 +85,8 @@ func accountingSettings(c *Config) []setting {
 	return []setting{
 		choice("accounting.event_time", &a.EventTime, []string{"packet", "receive"},
 			"packet: a NAS's Event-Timestamp counts where it is plausible, else the time of receipt less Acct-Delay-Time; receive: always that."),
-		duration("accounting.event_past", &a.EventPast, time.Minute, 10000*time.Hour, "How far in the past an Event-Timestamp is still believed."),
-		duration("accounting.event_future", &a.EventFuture, time.Second, 10000*time.Hour, "How far in the future an Event-Timestamp is still believed."),
+		duration("accounting.event_past", &a.EventPast, time.Minute, 100_000*time.Hour, "How far in the past an Event-Timestamp is still believed."),
+		duration("accounting.event_future", &a.EventFuture, time.Second, 100_000*time.Hour, "How far in the future an Event-Timestamp is still believed."),
 		list("accounting.realms", &a.Realms, "realms, several with commas between, or *", "Realms that radacct.realm names; empty: the column stays NULL, as with a stock FreeRADIUS.", anyText),
 		boolean("accounting.store_class", &a.StoreClass, "Fills radacct.class; a stock FreeRADIUS leaves it NULL."),
 		integer("accounting.shards", &l.Shards, 1, 64, "transactions", "Batches of records committed at a time."),
