@@ -45,3 +45,20 @@ func WriteReference(w io.Writer) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// Changes names the keys whose values differ between two configurations:
+// those that a running server takes over, and those that need a restart.
+func Changes(old, next *Config) (taken, restart []string) {
+	before, after := settings(old), settings(next)
+	for i, s := range after {
+		same := s.get() == before[i].get() && (s.raw == nil || s.raw() == before[i].raw())
+		switch {
+		case same:
+		case s.reload:
+			taken = append(taken, s.key)
+		default:
+			restart = append(restart, s.key)
+		}
+	}
+	return taken, restart
+}

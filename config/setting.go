@@ -20,7 +20,8 @@ type setting struct {
 	reload bool   // SIGHUP takes a new value over
 	secret bool
 	set    func(words []string) error // a list's words, or one text
-	get    func() string
+	get    func() string // for people: secrets are masked
+	raw    func() string // of a secret: the value itself, to see a change
 }
 
 func (s setting) problem(value, origin string, err error) Problem {
@@ -47,7 +48,7 @@ func text(key string, p *string, doc string) setting {
 
 func secret(key string, p *nas.Secret, want, doc string) setting {
 	return setting{key: key, doc: doc, want: want, secret: true,
-		set: one(func(s string) error { *p = nas.Secret(s); return nil }), get: p.String}
+		set: one(func(s string) error { *p = nas.Secret(s); return nil }), get: p.String, raw: p.Reveal}
 }
 
 func boolean(key string, p *bool, doc string) setting {

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"radial/aaa"
+	"radial/api"
+	"radial/config"
+	"radial/dictionaries"
+	"radial/ipam"
+	"radial/jobs"
+	"radial/nas"
+	"radial/radius"
+	"radial/store"
+)
+
+func newServeCmd(a *app) *cobra.Command {
+	var demo bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Answers RADIUS until SIGTERM or SIGINT; then it stops reading, answers what is in flight, and ends. SIGHUP reads the
+configuration again and takes over what can change while it runs (radial check-config --keys), and reloads the devices.`,
+		Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return a.serve(ctx, demo)
+		},
+	}
+	cmd.Flags().BoolVar(&demo, "demo", false, "add demo data: user alice, package gold, this machine as a NAS with secret testing123")
+	return cmd
+}
+
+// serve is the life of a server: take the folder, open the database, build the
+// machine, run it, put everything back.
+func (a *app) serve(ctx context.Context, demo bool) (err error) {
+	c, err := a.config()
+	if err != nil {
+		return err
+	}
+	log, level, err := newLogger(c.Log, a.stderr)
+	if err != nil {
+		return err
+	}
+	lock, err := lockDataDir(c.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	log.Info("starting", zap.String("version", buildVersion()), zap.String("config", c.File), zap.String("data_dir", c.DataDir), zap.Bool("embedded_database", c.Database.URL == ""))
+	db, err := openDatabase(ctx, c, log.Named("store"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.close(ctx)) }()
+	if err := prepareSchema(ctx, c, db, log); err != nil {
+		return err
+	}
+	if demo {
+		if err := a.seedDemo(ctx, db.DB); err != nil {
+			return fmt.Errorf("demo data: %w", err)
+		}
+	}
+	m, err := build(ctx, c, db.DB, log)
+	if err != nil {
+		return err
+	}
+	m.level = level
+	if err := m.listen(); err != nil {
+		return err
+	}
+	if demo {
+		a.printDemo(m)
+	}
+	return m.run(ctx, a.readConfig)
+}
+
+// prepareSchema migrates, or refuses a schema that is not this version's.
+func prepareSchema(ctx context.Context, c *config.Config, db *database, log *zap.Logger) error {
+	if !c.Migrate {
+		return db.CheckSchema(ctx)
+	}
+	report, err := db.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range report.Applied {
+		log.Info("migrated", zap.Int64("version", m.Version), zap.String("name", m.Name))
+	}
+	return nil
+}
+
+// machine is everything that runs, as build has put it together.
+type machine struct {
+	config *config.Config
+	log    *zap.Logger
+	level  zap.AtomicLevel
+
+	devices  *nas.Directory
+	listener *store.Listener
+	postAuth *store.PostAuthLog
+	ledger   *store.Ledger
+	server   *store.Server
+	jobs     *jobs.Runner
+	radius   *radius.Server
+	api      *api.Server
+
+	changed chan struct{} // the rows of nas have changed
+}
+
+// build is the wiring diagram, from the database up to the sockets.
+func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger) (*machine, error) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &machine{config: c, log: log, changed: make(chan struct{}, 1)}
+
+	dict, err := dictionaries.Load(c.Dictionaries...)
+	if err != nil {
+		return nil, err
+	}
+	location, err := db.Location(ctx)
+	if err != nil {
+		return nil, err
+	}
+	storeMetrics := store.NewMetrics(reg)
+
+	// policy: rows -> compiled items in memory, dropped by notifications
+	reader := store.NewPolicyReader(db)
+	cache := aaa.NewCache(aaa.CacheConfig{Reader: reader, Dict: dict, Options: c.Cache, Location: location})
+	m.listener = store.NewListener(db, cacheAndDevices{cache, m.changed}, log.Named("listener"))
+
+	// devices: rows of nas -> table by longest prefix
+	m.devices = nas.NewDirectory(nas.DirectoryOptions{
+		Resolver: net.DefaultResolver, Rows: db.Devices, Changed: m.changed, Told: tellDevices(log.Named("nas")),
+	})
+	if err := m.loadDevices(ctx, db); err != nil {
+		return nil, err
+	}
+
+	// decisions
+	allocator := ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
+	m.postAuth = store.NewPostAuthLog(db, storeMetrics, log.Named("postauth"))
+	policy := c.Policy
+	policy.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
+		return nas.ShapeReply(dev, reply, dict)
+	}
+	engineMetrics := aaa.NewMetrics(reg)
+	engineMetrics.WatchCache(cache)
+	engine := aaa.NewEngine(aaa.EngineConfig{
+		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Sessions: reader,
+		PostAuth: m.postAuth, Options: policy, Metrics: engineMetrics, Location: location,
+	})
+
+	// accounting
+	if m.ledger, err = store.NewLedger(db, c.Ledger, store.NewLedgerMetrics(reg), log.Named("ledger"), time.Now); err != nil {
+		return nil, err
+	}
+	accounting, err := aaa.NewAccounting(dict, m.ledger, c.Accounting, time.Now)
+	if err != nil {
+		return nil, err
+	}
+
+	// the outside
+	if m.radius, err = radius.NewServer(c.Radius, dict, m.devices, engine, accounting, radius.NewMetrics(reg), log.Named("radius")); err != nil {
+		return nil, err
+	}
+	if m.jobs, err = jobs.NewRunner(db, reg, log.Named("jobs")); err != nil {
+		return nil, err
+	}
+	id, err := serverID(c.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if m.server, err = store.NewServer(ctx, db, id, hostname(), buildVersion(), m.devices, log.Named("server")); err != nil {
+		return nil, err
+	}
+	m.api = api.NewServer(c.API, reg, []api.Check{
+		{Name: "database", Test: db.Ping},
+		{Name: "notifications", Test: m.listener.Check},
+	}, log.Named("api"))
+	return m, nil
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
