@@ -1,0 +1,175 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"radial/dictionaries"
+	"radial/nas"
+	"radial/radius"
+	"radial/store/storetest"
+	"radial/test/harness"
+	"radial/test/scenario"
+)
+
+const scenarioSecret = "scenario-s3cret"
+
+// TestScenarios plays test/scenarios/*.txt over UDP against a running server
+// with the rows in PostgreSQL. Cases that need another clock run in process
+// alone (go test ./aaa -run Scenario).
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("scenarios/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	bySettings := map[string][]scenario.Case{}
+	played := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases, err := scenario.Parse(filepath.Base(file), string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cases {
+			if c.Clock == "" {
+				key := settingsOf(c)
+				bySettings[key] = append(bySettings[key], c)
+				played++
+			}
+		}
+	}
+	if played < 50 {
+		t.Errorf("only %d cases", played)
+	}
+	dict, err := dictionaries.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(bySettings)) {
+		t.Run(key, func(t *testing.T) {
+			db := storetest.New(t)
+			db.Exec(`INSERT INTO nas (nasname, shortname, type, secret) VALUES ('127.0.0.0/8', 'local', 'other', $1)`, scenarioSecret)
+			set := map[string]string{"RADIAL_REJECT_DELAY": "0s", "RADIAL_DATABASE_TIME_ZONE": "UTC"}
+			for kv := range strings.SplitSeq(key, ";") {
+				if name, value, ok := strings.Cut(kv, "="); ok {
+					set["RADIAL_"+strings.ToUpper(strings.ReplaceAll(name, ".", "_"))] = value
+				}
+			}
+			server := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: set})
+			p := player{db, dict, radius.NewClient(server.Auth, scenarioSecret, dict, radius.ClientOptions{RequireMessageAuthenticator: true})}
+			for i, c := range bySettings[key] {
+				t.Run(c.File+"/"+c.Name(), func(t *testing.T) { p.play(t, i, c) })
+			}
+		})
+	}
+}
+
+func settingsOf(c scenario.Case) string {
+	var words []string
+	for _, k := range slices.Sorted(maps.Keys(c.Settings)) {
+		words = append(words, k+"="+c.Settings[k])
+	}
+	return strings.Join(words, ";")
+}
+
+// player plays cases one after the other on one server.
+type player struct {
+	db     *storetest.DB
+	dict   *dictionaries.Dictionary
+	client *radius.Client
+}
+
+func (p player) play(t *testing.T, number int, c scenario.Case) {
+	p.db.Exec(`TRUNCATE radcheck, radreply, radgroupcheck, radgroupreply, radusergroup, radacct, nasreload, radpostauth`)
+	for _, r := range c.Rows {
+		name := "username"
+		if strings.HasPrefix(r.Table, "radgroup") {
+			name = "groupname"
+		}
+		p.db.Exec(fmt.Sprintf(`INSERT INTO %s (%s, attribute, op, value) VALUES ($1, $2, $3, $4)`, r.Table, name), r.Name, r.Attribute, r.Op, r.Value)
+	}
+	for _, m := range c.Groups {
+		p.db.Exec(`INSERT INTO radusergroup (username, groupname, priority) VALUES ($1, $2, $3)`, m.User, m.Group, m.Priority)
+	}
+	start := time.Now().Add(-time.Hour)
+	for i, s := range c.Sessions {
+		nas := s.NAS
+		if nas == "" {
+			nas = "127.0.0.1"
+		}
+		p.db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, callingstationid, acctstarttime, acctupdatetime)
+			VALUES ($1, $1, $2, $3::inet, $4, $5, $5)`, fmt.Sprintf("s%d", i), s.User, nas, s.Calling, start.Add(time.Duration(i)*time.Minute))
+	}
+	for _, r := range c.Reloads {
+		p.db.Exec(`INSERT INTO nasreload (nasipaddress, reloadtime) VALUES ($1::inet, $2)`, r.NAS, start.Add(time.Duration(r.Before)*time.Minute-time.Second))
+	}
+	p.settle(t, number)
+	for _, l := range c.Logins {
+		p.login(t, l)
+	}
+}
+
+// settle waits until the server follows what was written: notifications come
+// in the order of commits, so a row written last is seen last.
+func (p player) settle(t *testing.T, number int) {
+	t.Helper()
+	password := "after " + strconv.Itoa(number)
+	p.db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('sentinel', 'Cleartext-Password', ':=', $1)`, password)
+	harness.Eventually(t, 2*time.Second, "the server follows the rows", func() bool {
+		reply, err := p.client.Login(context.Background(), radius.Login{User: "sentinel", Password: password, Method: radius.LoginPAP})
+		return err == nil && reply.Code == radius.AccessAccept
+	})
+	p.db.Exec(`TRUNCATE radpostauth`)
+}
+
+func (p player) send(l scenario.Login, pairs dictionaries.Pairs) (*radius.Reply, error) {
+	if l.Method == "none" {
+		name := dictionaries.Pair{Attr: p.dict.Must("User-Name"), Value: []byte(l.User)}
+		return p.client.Exchange(context.Background(), radius.AccessRequest, append(dictionaries.Pairs{name}, pairs...))
+	}
+	return p.client.Login(context.Background(), radius.Login{User: l.User, Password: nas.Secret(l.Password), Method: radius.LoginMethod(l.Method), Pairs: pairs})
+}
+
+func (p player) login(t *testing.T, l scenario.Login) {
+	t.Helper()
+	pairs, err := l.Pairs(p.dict)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := p.send(l, pairs)
+	if err != nil {
+		t.Errorf("line %d: %v", l.Line, err)
+		return
+	}
+	if accepted := reply.Code == radius.AccessAccept; accepted != l.Want.Accept {
+		t.Errorf("line %d: got %v: %v", l.Line, reply.Code, reply.Pairs)
+	}
+	if err := l.Want.Check(p.dict, reply.Pairs); err != nil {
+		t.Errorf("login of line %d: %v", l.Line, err)
+	}
+	if l.Want.Reason != "" {
+		var reasons []string
+		harness.Eventually(t, 5*time.Second, "the reject in radpostauth", func() bool {
+			reasons = nil
+			for _, r := range p.db.Rows(`SELECT reason FROM radpostauth WHERE reply = 'Access-Reject' ORDER BY id`) {
+				reasons = append(reasons, r[0])
+			}
+			return len(reasons) > 0
+		})
+		if got := reasons[len(reasons)-1]; got != l.Want.Reason {
+			t.Errorf("line %d: radpostauth says %s, want %s", l.Line, got, l.Want.Reason)
+		}
+		p.db.Exec(`TRUNCATE radpostauth`)
+	}
+}
