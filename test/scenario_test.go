@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -33,11 +32,7 @@ func TestScenarios(t *testing.T) {
 	bySettings := map[string][]scenario.Case{}
 	played := 0
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cases, err := scenario.Parse(filepath.Base(file), string(text))
+		cases, err := scenario.ParseFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +122,7 @@ func (p player) settle(t *testing.T, number int) {
 	password := "after " + strconv.Itoa(number)
 	p.db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('sentinel', 'Cleartext-Password', ':=', $1)`, password)
 	harness.Eventually(t, 2*time.Second, "the server follows the rows", func() bool {
-		reply, err := p.client.Login(context.Background(), radius.Login{User: "sentinel", Password: password, Method: radius.LoginPAP})
+		reply, err := p.client.Login(context.Background(), radius.Login{User: "sentinel", Password: nas.Secret(password), Method: radius.LoginPAP})
 		return err == nil && reply.Code == radius.AccessAccept
 	})
 	p.db.Exec(`TRUNCATE radpostauth`)
