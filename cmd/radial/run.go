@@ -115,15 +115,6 @@ func signalChange(c chan<- struct{}) {
 	}
 }
 
-// cacheAndDevices hands the database's notifications on.
-type cacheAndDevices struct {
-	*aaa.Cache
-	changed chan<- struct{}
-}
-
-// DevicesChanged has the table of devices read again.
-func (c cacheAndDevices) DevicesChanged() { signalChange(c.changed) }
-
 // loadDevices makes the first table; no device is no error, but worth a word.
 func (m *machine) loadDevices(ctx context.Context, db *store.DB) error {
 	rows, err := db.Devices(ctx)

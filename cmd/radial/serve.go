@@ -111,7 +111,7 @@ type machine struct {
 
 	devices  *nas.Directory
 	listener *store.Listener
-	postAuth *store.PostAuthLog
+	postAuth *store.PostAuth
 	ledger   *store.Ledger
 	server   *store.Server
 	jobs     *jobs.Runner
@@ -131,16 +131,20 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if err != nil {
 		return nil, err
 	}
-	location, err := db.Location(ctx)
+	zone, err := db.TimeZone(ctx)
 	if err != nil {
 		return nil, err
+	}
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return nil, fmt.Errorf("time zone of the database's settings: %w", err)
 	}
 	storeMetrics := store.NewMetrics(reg)
 
 	// policy: rows -> compiled items in memory, dropped by notifications
-	reader := store.NewPolicyReader(db)
-	cache := aaa.NewCache(aaa.CacheConfig{Reader: reader, Dict: dict, Options: c.Cache, Location: location})
-	m.listener = store.NewListener(db, cacheAndDevices{cache, m.changed}, log.Named("listener"))
+	rows := store.NewPolicy(db, storeMetrics)
+	cache := aaa.NewCache(aaa.CacheConfig{Reader: rows, Dict: dict, Options: c.Cache, Location: location})
+	m.listener = store.NewListener(db, cache, m.changed, storeMetrics, log.Named("listener"))
 
 	// devices: rows of nas -> table by longest prefix
 	m.devices = nas.NewDirectory(nas.DirectoryOptions{
@@ -152,7 +156,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 
 	// decisions
 	allocator := ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
-	m.postAuth = store.NewPostAuthLog(db, storeMetrics, log.Named("postauth"))
+	m.postAuth = store.NewPostAuth(db, storeMetrics, log.Named("postauth"))
 	policy := c.Policy
 	policy.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
 		return nas.ShapeReply(dev, reply, dict)
@@ -160,7 +164,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
-		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Sessions: reader,
+		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Sessions: rows,
 		PostAuth: m.postAuth, Options: policy, Metrics: engineMetrics, Location: location,
 	})
 
@@ -189,7 +193,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	}
 	m.api = api.NewServer(c.API, reg, []api.Check{
 		{Name: "database", Test: db.Ping},
-		{Name: "notifications", Test: m.listener.Check},
+		{Name: "notifications", Test: cacheLive(cache)},
 	}, log.Named("api"))
 	return m, nil
 }
@@ -200,4 +204,15 @@ func hostname() string {
 		return "unknown"
 	}
 	return name
+}
+
+// cacheLive is the readiness of the notifications: without them nothing is
+// served from memory, which is slow but right.
+func cacheLive(cache *aaa.Cache) func(context.Context) error {
+	return func(context.Context) error {
+		if !cache.Live() {
+			return errors.New("no notification of ours has come back for two seconds: every login reads its rows")
+		}
+		return nil
+	}
 }
