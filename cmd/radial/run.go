@@ -42,7 +42,7 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 	parts.Go(func() error { return m.devices.Run(back) })
 	parts.Go(func() error { return m.ledger.Run(back) })
 	parts.Go(func() error { return m.postAuth.Run(back) })
-	parts.Go(func() error { return m.server.Run(back) })
+	parts.Go(func() error { return m.presence.Run(back) })
 	parts.Go(func() error { return m.jobs.Run(back) })
 	parts.Go(func() error { return m.api.Run(back) })
 	parts.Go(func() error { return m.reload(back, reread) })
@@ -117,7 +117,7 @@ func signalChange(c chan<- struct{}) {
 
 // loadDevices makes the first table; no device is no error, but worth a word.
 func (m *machine) loadDevices(ctx context.Context, db *store.DB) error {
-	rows, err := db.Devices(ctx)
+	rows, err := db.NASRows(ctx)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ type machine struct {
 	listener *store.Listener
 	postAuth *store.PostAuth
 	ledger   *store.Ledger
-	server   *store.Server
+	presence *store.Presence
 	jobs     *jobs.Runner
 	radius   *radius.Server
 	api      *api.Server
@@ -148,14 +148,14 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 
 	// devices: rows of nas -> table by longest prefix
 	m.devices = nas.NewDirectory(nas.DirectoryOptions{
-		Resolver: net.DefaultResolver, Rows: db.Devices, Changed: m.changed, Told: tellDevices(log.Named("nas")),
+		Resolver: net.DefaultResolver, Rows: db.NASRows, Changed: m.changed, Told: tellDevices(log.Named("nas")),
 	})
 	if err := m.loadDevices(ctx, db); err != nil {
 		return nil, err
 	}
 
 	// decisions
-	allocator := ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
+	allocator := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
 	m.postAuth = store.NewPostAuth(db, storeMetrics, log.Named("postauth"))
 	policy := c.Policy
 	policy.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
@@ -188,7 +188,11 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if err != nil {
 		return nil, err
 	}
-	if m.server, err = store.NewServer(ctx, db, id, hostname(), buildVersion(), m.devices, log.Named("server")); err != nil {
+	m.presence = &store.Presence{
+		DB: db, ID: id, Name: hostname(), Version: buildVersion(), Log: log.Named("presence"),
+		Devices: func() []*nas.Device { return m.devices.Table().Devices() },
+	}
+	if err := m.presence.Restore(ctx, m.devices.Table().Devices()); err != nil {
 		return nil, err
 	}
 	m.api = api.NewServer(c.API, reg, []api.Check{
