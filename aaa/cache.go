@@ -129,6 +129,10 @@ func (c *Cache) live() bool {
 	return echo != 0 && c.now().UnixNano()-echo < int64(EchoLife)
 }
 
+// Live tells whether the cache serves now: an echo has come back within
+// EchoLife.
+func (c *Cache) Live() bool { return c.live() }
+
 // Invalidate drops what is known of these users and groups.
 func (c *Cache) Invalidate(users, groups []string) {
 	for _, name := range users {

@@ -17,7 +17,7 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{Use: "radial", Short: "A RADIUS server for internet service providers"}
 	root.PersistentFlags().VarP(formatFlag{a}, "output", "o", "output `format`: table or json")
 	a.settings.register(root)
-	root.AddCommand(newCheckConfigCmd(a), newVersionCmd(a), newLoadCmd(a), newMigrateCmd(a), newClientCmd(a),
+	root.AddCommand(newCheckConfigCmd(a), newVersionCmd(a), newLoadCmd(a), newMigrateCmd(a), newServeCmd(a), newDoctorCmd(a), newClientCmd(a),
 		newUserCmd(a), newPackageCmd(a), newNASCmd(a), newDictionaryCmd(a))
 	return root
 }

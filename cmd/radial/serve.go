@@ -20,15 +20,13 @@ import (
 	"radial/config"
 	"radial/dictionaries"
 	"radial/ipam"
-	"radial/jobs"
 	"radial/nas"
 	"radial/radius"
 	"radial/store"
 )
 
 func newServeCmd(a *app) *cobra.Command {
-	var demo bool
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Answers RADIUS until SIGTERM or SIGINT; then it stops reading, answers what is in flight, and ends. SIGHUP reads the
@@ -37,16 +35,14 @@ configuration again and takes over what can change while it runs (radial check-c
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return a.serve(ctx, demo)
+			return a.serve(ctx)
 		},
 	}
-	cmd.Flags().BoolVar(&demo, "demo", false, "add demo data: user alice, package gold, this machine as a NAS with secret testing123")
-	return cmd
 }
 
 // serve is the life of a server: take the folder, open the database, build the
 // machine, run it, put everything back.
-func (a *app) serve(ctx context.Context, demo bool) (err error) {
+func (a *app) serve(ctx context.Context) (err error) {
 	c, err := a.config()
 	if err != nil {
 		return err
@@ -69,11 +65,6 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 	if err := prepareSchema(ctx, c, db, log); err != nil {
 		return err
 	}
-	if demo {
-		if err := a.seedDemo(ctx, db.DB); err != nil {
-			return fmt.Errorf("demo data: %w", err)
-		}
-	}
 	m, err := build(ctx, c, db.DB, log)
 	if err != nil {
 		return err
@@ -81,9 +72,6 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 	m.level = level
 	if err := m.listen(); err != nil {
 		return err
-	}
-	if demo {
-		a.printDemo(m)
 	}
 	return m.run(ctx, a.readConfig)
 }
@@ -114,7 +102,6 @@ type machine struct {
 	postAuth *store.PostAuth
 	ledger   *store.Ledger
 	presence *store.Presence
-	jobs     *jobs.Runner
 	radius   *radius.Server
 	api      *api.Server
 
@@ -158,9 +145,6 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	allocator := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
 	m.postAuth = store.NewPostAuth(db, storeMetrics, log.Named("postauth"))
 	policy := c.Policy
-	policy.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
-		return nas.ShapeReply(dev, reply, dict)
-	}
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
@@ -179,9 +163,6 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 
 	// the outside
 	if m.radius, err = radius.NewServer(c.Radius, dict, m.devices, engine, accounting, radius.NewMetrics(reg), log.Named("radius")); err != nil {
-		return nil, err
-	}
-	if m.jobs, err = jobs.NewRunner(db, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
 	id, err := serverID(c.DataDir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,8 @@ type DB struct {
 	*store.DB
 	t    testing.TB
 	url  string
-	conn *pgx.Conn // for Exec and Rows, apart from the store's pool
+	conn *pgx.Conn  // for Exec and Rows, apart from the store's pool
+	mu   sync.Mutex // conn serves one goroutine at a time
 }
 
 // Option changes what New makes.
@@ -103,6 +105,8 @@ func (db *DB) URL() string { return db.url }
 // the store, and fails the test if it fails. It returns the rows affected.
 func (db *DB) Exec(sql string, args ...any) int64 {
 	db.t.Helper()
+	db.mu.Lock()
+	defer db.mu.Unlock()
 	tag, err := db.conn.Exec(context.Background(), sql, args...)
 	if err != nil {
 		db.t.Fatalf("%s: %v", sql, explain(err))
@@ -114,6 +118,8 @@ func (db *DB) Exec(sql string, args ...any) int64 {
 // them; NULL is "NULL".
 func (db *DB) Rows(sql string, args ...any) [][]string {
 	db.t.Helper()
+	db.mu.Lock()
+	defer db.mu.Unlock()
 	rows, err := db.conn.Query(context.Background(), sql, append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, args...)...)
 	if err != nil {
 		db.t.Fatalf("%s: %v", sql, explain(err))
