@@ -43,6 +43,7 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 	parts.Go(func() error { return m.ledger.Run(back) })
 	parts.Go(func() error { return m.postAuth.Run(back) })
 	parts.Go(func() error { return m.presence.Run(back) })
+	parts.Go(func() error { return m.jobs.Run(back) })
 	parts.Go(func() error { return m.api.Run(back) })
 	parts.Go(func() error { return m.reload(back, reread) })
 	parts.Go(func() error {

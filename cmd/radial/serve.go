@@ -20,6 +20,7 @@ import (
 	"radial/config"
 	"radial/dictionaries"
 	"radial/ipam"
+	"radial/jobs"
 	"radial/nas"
 	"radial/radius"
 	"radial/store"
@@ -102,6 +103,7 @@ type machine struct {
 	postAuth *store.PostAuth
 	ledger   *store.Ledger
 	presence *store.Presence
+	jobs     *jobs.Runner
 	radius   *radius.Server
 	api      *api.Server
 
@@ -142,9 +144,12 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	}
 
 	// decisions
-	allocator := ipam.NewAllocator(db.Leases(), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
+	allocator := ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
 	m.postAuth = store.NewPostAuth(db, storeMetrics, log.Named("postauth"))
 	policy := c.Policy
+	policy.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
+		return nas.ShapeReply(dev, reply, dict)
+	}
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
@@ -163,6 +168,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 
 	// the outside
 	if m.radius, err = radius.NewServer(c.Radius, dict, m.devices, engine, accounting, radius.NewMetrics(reg), log.Named("radius")); err != nil {
+		return nil, err
+	}
+	if m.jobs, err = jobs.NewRunner(db, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
 	id, err := serverID(c.DataDir)
