@@ -20,8 +20,8 @@ type setting struct {
 	reload bool   // SIGHUP takes a new value over
 	secret bool
 	set    func(words []string) error // a list's words, or one text
-	get    func() string // for people: secrets are masked
-	raw    func() string // of a secret: the value itself, to see a change
+	get    func() string              // for people: secrets are masked
+	raw    func() string              // of a secret: the value itself, to see a change
 }
 
 func (s setting) problem(value, origin string, err error) Problem {
