@@ -159,7 +159,14 @@ func (r *reader) define(at position, a *Attribute) error {
 		case same && alike && r.origin != embedded:
 			return nil
 		case same && r.origin == tree:
-			*old = *a // the pointer stays: others may have it as their parent
+			// The pointer stays, with what is known of it: others may have it as
+			// their parent.
+			a.values, a.kids, a.evs = old.values, old.kids, old.evs
+			*old = *a
+			return nil
+		case r.origin == operator && a.Internal && old.Internal && (a.Type == old.Type || a.Type.numeric() && old.Type.numeric()):
+			// Guides for sqlcounter let operators define Max-Daily-Session themselves,
+			// with a number of their choice, which is never sent.
 			return nil
 		case r.origin == operator && !same && strings.HasPrefix(old.Name, "Digest-"):
 			// FreeRADIUS's main files have RFC 5090's names for a draft's numbers

@@ -172,7 +172,7 @@ func TestSyntaxErrors(t *testing.T) {
 // TestOperatorFolder checks which files are read and what they may say.
 func TestOperatorFolder(t *testing.T) {
 	const fine = "ATTRIBUTE Mikrotik-Rate-Limit 26.14988.8 string\nATTRIBUTE Acme-Local 3001 ipaddr\nATTRIBUTE My-Name 1 string\n" +
-		"VALUE Service-Type Acme-User 77\nVENDOR MikroTik 14988\n"
+		"VALUE Service-Type Acme-User 77\nVENDOR MikroTik 14988\nATTRIBUTE Max-Daily-Session 3001 integer\n"
 	cases := []struct {
 		name  string
 		files map[string]string
@@ -185,6 +185,7 @@ func TestOperatorFolder(t *testing.T) {
 		}, ""},
 		{"another number", map[string]string{"a.dict": "ATTRIBUTE User-Name 3000 string\n"}, "a.dict:1: User-Name is already defined as number 1"},
 		{"another type", map[string]string{"a.dict": "\nATTRIBUTE User-Name 1 octets\n"}, "a.dict:2: User-Name is already defined as string"},
+		{"another type of an internal one", map[string]string{"a.dict": "ATTRIBUTE Pool-Name 3000 ipaddr\n"}, "a.dict:1: Pool-Name is already defined"},
 		{"another value", map[string]string{"a.dict": "VALUE Service-Type Framed-User 3\n"}, "a.dict:1: Service-Type Framed-User is already 2"},
 		{"another format", map[string]string{"a.dict": "VENDOR Mikrotik 14988 format=2,1\n"}, "a.dict:1: vendor Mikrotik already has format=1,1"},
 	}
@@ -218,6 +219,20 @@ func TestOperatorFolder(t *testing.T) {
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a folder that is not there is no error")
+	}
+}
+
+// TestLastDefinitionHolds: in a FreeRADIUS tree the later of two definitions
+// replaces the earlier, and loses neither its members nor its value names.
+func TestLastDefinitionHolds(t *testing.T) {
+	d := parse(t, "ATTRIBUTE A 1 integer\nVALUE A One 1\nATTRIBUTE A 1 short\nATTRIBUTE T 245.1 tlv\nATTRIBUTE T-1 245.1.1 string\n"+
+		"ATTRIBUTE T 245.1 tlv array\nATTRIBUTE T 245.1 tlv\n")
+	if got := pair(t, d, "A", "One").Value; string(got) != "\x00\x01" {
+		t.Errorf("A is %x", got)
+	}
+	ps, err := d.Decode(nil, []byte{245, 7, 1, 0, 1, 3, 'x'}, Keys{})
+	if err != nil || len(ps) != 1 || ps[0].String() != `T-1 = "x"` {
+		t.Errorf("%v, %v", ps, err)
 	}
 }
 
