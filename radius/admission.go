@@ -117,7 +117,6 @@ func (x *exchange) signed() Refusal {
 // refuse counts a datagram that gets no answer, and tells of it where the
 // sender is known or ought to be.
 func (s *Server) refuse(x *exchange, r Refusal) {
-	s.metrics.refused[x.socket.listener.port][r].Inc()
 	switch {
 	case r == RefusedUnknownSource:
 		s.notices.tell("RADIUS packet from an unknown source dropped: no row of nas fits it", x.source.Addr(), func() []zap.Field {
@@ -134,6 +133,7 @@ func (s *Server) refuse(x *exchange, r Refusal) {
 			return fields
 		})
 	}
+	s.metrics.refused[x.socket.listener.port][r].Inc()
 }
 
 // hints say what an operator can do about a refusal.
@@ -149,11 +149,11 @@ var hints = [refusalCount]string{
 // panicked ends a request whose handling panicked, and nothing else. Its
 // memory is left to the collector, since the panic may have left it anywhere.
 func (s *Server) panicked(x *exchange, p any) {
-	s.metrics.panics.Inc()
 	s.log.Error("panic while a RADIUS packet was handled", zap.Any("panic", p), zap.Stringer("source", x.source), zap.ByteString("stack", debug.Stack()))
 	if x.ticket.shard != nil {
 		x.ticket.forget()
 	}
+	s.metrics.panics.Inc()
 }
 
 // took observes how long a request took.

@@ -18,8 +18,8 @@ func (s *Server) handle(x *exchange) {
 		s.inFlight.Add(-1)
 		s.metrics.inFlight.Dec()
 		if p := recover(); p != nil {
-			s.metrics.silent[SilentPanic].Inc()
 			s.panicked(x, p)
+			s.metrics.silent[SilentPanic].Inc()
 		}
 	}()
 	x.request = aaa.Request{
@@ -101,12 +101,12 @@ func (s *Server) sendDelayed(x *exchange) {
 // silence ends a request without an answer: the device asks its next server,
 // or again.
 func (s *Server) silence(x *exchange, why Silence, err error) {
-	s.metrics.silent[why].Inc()
 	s.notices.tell("RADIUS request left without an answer: "+why.String(), x.source.Addr(), func() []zap.Field {
 		return []zap.Field{zap.Stringer("source", x.source), zap.String("device", x.device.Name), zap.Stringer("code", x.packet.code()), zap.Error(err)}
 	})
 	s.took(x, s.now())
 	x.ticket.forget()
+	s.metrics.silent[why].Inc()
 	s.free(x)
 }
 
