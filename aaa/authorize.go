@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"radial/dictionaries"
+	"radial/nas"
 )
 
 // EngineConfig is what an Engine is made of. A nil port means that the server
@@ -53,6 +54,11 @@ func NewEngine(c EngineConfig) *Engine {
 	}
 	if e.loc == nil {
 		e.loc = time.Local
+	}
+	if e.opts.Shape == nil {
+		e.opts.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
+			return nas.ShapeReply(dev, reply, c.Dict)
+		}
 	}
 	return e
 }
@@ -127,7 +133,7 @@ func (l *authorization) acceptReply() dictionaries.Pairs {
 		out = append(out, p)
 	}
 	out = append(out, l.proof...)
-	if l.e.opts.Shape != nil && l.in.req.Device != nil {
+	if l.in.req.Device != nil {
 		out = l.e.opts.Shape(l.in.req.Device, out)
 	}
 	return out

@@ -126,7 +126,9 @@ func (c *Cache) group(ctx context.Context, name string) (*groupPolicy, error) {
 // live tells whether the cache may be used now.
 func (c *Cache) live() bool {
 	echo := c.echo.Load()
-	return echo != 0 && c.now().UnixNano()-echo < int64(EchoLife)
+	age := c.now().UnixNano() - echo
+	// an echo from the future means that the clock was set back: wait for the next
+	return echo != 0 && age < int64(EchoLife) && age > -int64(EchoLife)
 }
 
 // Live tells whether the cache serves now: an echo has come back within

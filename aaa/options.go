@@ -52,7 +52,7 @@ type Options struct {
 	RejectDelay time.Duration
 	PostAuth    PostAuthOptions
 	// Shape makes the reply fit a device: the vendor's encoding of what is
-	// granted. Nil sends the items as they stand.
+	// granted. Nil: nas.ShapeReply.
 	Shape func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs
 }
 
