@@ -19,12 +19,8 @@ import (
 // errNotOurs marks a packet that answers another request.
 var errNotOurs = errors.New("reply to another request")
 
-const (
-	clientHeader     = 20 // RFC 2865 §3
-	clientMAType     = 80 // Message-Authenticator
-	clientMALength   = 18 // with type and length
-	clientMAPosition = clientHeader + 2
-)
+// clientMA is where the value of the Message-Authenticator begins in a request.
+const clientMA = headerLen + 2
 
 // encode makes the signed request. Message-Authenticator is the first attribute
 // (CVE-2024-3596). An Access-Request and a Status-Server have a random
@@ -41,7 +37,7 @@ func (c *Client) encode(code Code, pairs dictionaries.Pairs, authenticator [16]b
 	rand.Read(id[:]) //nolint:errcheck // never fails (crypto/rand ends the process instead)
 	b := append(make([]byte, 0, 512), byte(code), id[0], 0, 0)
 	b = append(b, authenticator[:]...)
-	b = append(append(b, clientMAType, clientMALength), make([]byte, md5.Size)...)
+	b = append(append(b, attrMessageAuth, messageAuthLen), make([]byte, md5.Size)...)
 	b, err := c.dict.Append(b, c.sendable(pairs), keys)
 	if err != nil {
 		return nil, err
@@ -52,7 +48,7 @@ func (c *Client) encode(code Code, pairs dictionaries.Pairs, authenticator [16]b
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 	mac := hmac.New(md5.New, c.secret)
 	mac.Write(b)
-	copy(b[clientMAPosition:], mac.Sum(nil))
+	copy(b[clientMA:], mac.Sum(nil))
 	if signed {
 		sum := md5.Sum(append(slices.Clone(b), c.secret...))
 		copy(b[4:], sum[:])
@@ -72,11 +68,11 @@ func (c *Client) sendable(pairs dictionaries.Pairs) dictionaries.Pairs {
 // decode verifies datagram as the reply to request: form, Identifier, Response
 // Authenticator, Message-Authenticator, and then whether its code fits.
 func (c *Client) decode(datagram, request []byte) (*Reply, error) {
-	if len(datagram) < clientHeader {
+	if len(datagram) < headerLen {
 		return nil, fmt.Errorf("%w: %d bytes", ErrBadReply, len(datagram))
 	}
 	length := int(binary.BigEndian.Uint16(datagram[2:]))
-	if length < clientHeader || length > len(datagram) || length > wire.MaxPacketLength {
+	if length < headerLen || length > len(datagram) || length > wire.MaxPacketLength {
 		return nil, fmt.Errorf("%w: its length field says %d, it has %d bytes", ErrBadReply, length, len(datagram))
 	}
 	b := bytes.Clone(datagram[:length])
@@ -99,7 +95,7 @@ func (c *Client) decode(datagram, request []byte) (*Reply, error) {
 	case !slices.Contains(repliesTo(Code(request[0])), code):
 		return nil, fmt.Errorf("%w: %s", ErrUnexpectedCode, code)
 	}
-	pairs, err := c.dict.Decode(nil, b[clientHeader:], dictionaries.Keys{Secret: c.secret, Authenticator: (*[16]byte)(request[4:20])})
+	pairs, err := c.dict.Decode(nil, b[headerLen:], dictionaries.Keys{Secret: c.secret, Authenticator: (*[16]byte)(request[4:20])})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadReply, err)
 	}
@@ -128,14 +124,14 @@ func (c *Client) authenticMessage(b []byte, at int) bool {
 // messageAuthenticatorAt returns where the value of the Message-Authenticator
 // begins, or 0 for none.
 func messageAuthenticatorAt(b []byte) (at int, err error) {
-	for i := clientHeader; i < len(b); i += int(b[i+1]) {
+	for i := headerLen; i < len(b); i += int(b[i+1]) {
 		if i+2 > len(b) || b[i+1] < 2 || i+int(b[i+1]) > len(b) {
 			return 0, fmt.Errorf("%w: the attribute at byte %d does not fit", ErrBadReply, i)
 		}
-		if b[i] != clientMAType {
+		if b[i] != attrMessageAuth {
 			continue
 		}
-		if at != 0 || b[i+1] != clientMALength {
+		if at != 0 || b[i+1] != messageAuthLen {
 			return 0, fmt.Errorf("%w: two Message-Authenticators, or one of %d bytes", ErrBadReply, b[i+1]-2)
 		}
 		at = i + 2
