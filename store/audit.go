@@ -50,3 +50,9 @@ func (db *DB) Audit(ctx context.Context, key, action string, limit int) ([]Audit
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[AuditRow])
 	return all, wrapErr("audit", err)
 }
+
+// NoteChange writes the audit row of a change that is not one transaction,
+// such as the making of a large pool, after it was done.
+func (db *DB) NoteChange(ctx context.Context, c Change, key string, detail aaa.Audit) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return writeAudit(ctx, tx, c, key, detail) })
+}

@@ -15,7 +15,7 @@ import (
 
 const (
 	sqlDeviceList = `
-SELECT n.id::bigint, n.nasname::text, n.shortname::text, coalesce(n.type::text, 'other'), n.secret::text, coalesce(n.description::text, ''),
+SELECT n.id::bigint, coalesce(n.nasname::text, ''), coalesce(n.shortname::text, ''), coalesce(n.type::text, 'other'), coalesce(n.secret::text, ''), coalesce(n.description::text, ''),
     coalesce(s.require_message_authenticator, 'auto'), coalesce(s.limit_proxy_state, 'auto'), coalesce(s.coa_port, 3799),
     coalesce(v.name, 'default'), coalesce(s.swap_octets, false), s.reject_delay_ms
 FROM nas n LEFT JOIN radial.nas_settings s ON s.nas_id = n.id LEFT JOIN radial.vrfs v ON v.id = s.vrf_id

@@ -44,13 +44,6 @@ RETURNING package_id IS NOT NULL`
 SELECT DISTINCT c.username::text FROM radcheck c
 WHERE NOT EXISTS (SELECT FROM radial.projection p WHERE p.tbl = 'radcheck' AND p.row_id = c.id AND p.owner LIKE 'user:%')`
 	sqlSubscribersAmong = `SELECT username FROM radial.subscribers WHERE username = ANY ($1::text[])`
-
-	// Who has a static address already: a subscriber, or a reply row of others.
-	sqlStaticIPHolder = `
-SELECT username FROM radial.subscribers WHERE static_ip = $1::inet AND username <> $2::text
-UNION ALL
-SELECT username::text FROM radreply WHERE attribute = $3::text AND value = host($1::inet) AND username <> $4::text
-LIMIT 1`
 )
 
 // ChangeSubscriber runs one change of a subscriber: f gets what stands there
@@ -139,17 +132,17 @@ func scanSubscriber(row pgx.CollectableRow) (aaa.Subscriber, error) {
 func writeSubscriber(ctx context.Context, tx pgx.Tx, esc Escaper, acc aaa.Account, d *aaa.AccountDelta) error {
 	op := "user " + acc.Name
 	if d.Remove {
-		_, err := tx.Exec(ctx, sqlSubscriberDelete, acc.Name)
-		return wrapErr(op, err)
+		if _, err := tx.Exec(ctx, sqlSubscriberDelete, acc.Name); err != nil {
+			return wrapErr(op, err)
+		}
+		return moveStaticIP(ctx, tx, esc, acc, netip.Addr{})
 	}
 	s := d.Save
 	if s == nil {
 		return nil
 	}
-	if s.StaticIP.IsValid() && (acc.Subscriber == nil || acc.Subscriber.StaticIP != s.StaticIP) {
-		if err := freeStaticIP(ctx, tx, esc, s); err != nil {
-			return err
-		}
+	if err := moveStaticIP(ctx, tx, esc, acc, s.StaticIP); err != nil {
+		return err
 	}
 	var ip *netip.Addr
 	if s.StaticIP.IsValid() {
@@ -173,30 +166,6 @@ func orEmpty[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-// freeStaticIP refuses an address that somebody else has as his own.
-func freeStaticIP(ctx context.Context, tx pgx.Tx, esc Escaper, s *aaa.Subscriber) error {
-	op := "static address " + s.StaticIP.String()
-	if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+s.StaticIP.String()); err != nil {
-		return wrapErr(op, err)
-	}
-	attribute := "Framed-IP-Address"
-	if s.StaticIP.Is6() {
-		attribute = "Framed-IPv6-Address"
-	}
-	rows, err := tx.Query(ctx, sqlStaticIPHolder, s.StaticIP, s.Name, attribute, esc.EscapeUser(s.Name))
-	if err != nil {
-		return wrapErr(op, err)
-	}
-	holders, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return wrapErr(op, err)
-	}
-	if len(holders) > 0 {
-		return fmt.Errorf("address %s is user %q's already: %w", s.StaticIP, holders[0], aaa.ErrConflict)
-	}
-	return nil
 }
 
 // SubscriberFilter chooses and pages subscribers. Empty fields choose all.

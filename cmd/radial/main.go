@@ -18,6 +18,6 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().VarP(formatFlag{a}, "output", "o", "output `format`: table or json")
 	a.settings.register(root)
 	root.AddCommand(newCheckConfigCmd(a), newVersionCmd(a), newLoadCmd(a), newMigrateCmd(a), newServeCmd(a), newDoctorCmd(a), newClientCmd(a),
-		newUserCmd(a), newPackageCmd(a), newNASCmd(a), newDictionaryCmd(a))
+		newUserCmd(a), newPackageCmd(a), newNASCmd(a), newPoolCmd(a), newDictionaryCmd(a))
 	return root
 }

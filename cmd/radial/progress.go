@@ -30,6 +30,14 @@ func (p *progress) step() {
 	}
 }
 
+// set counts up to n.
+func (p *progress) set(n int) {
+	p.count = n
+	if p.out != nil {
+		p.show("\r")
+	}
+}
+
 // done ends the line.
 func (p *progress) done() {
 	if p.out != nil && p.count >= 100 {

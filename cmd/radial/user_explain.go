@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
@@ -103,7 +104,7 @@ func (f *explainFlags) device(ctx context.Context, d *desk, req *aaa.Request) er
 	if err != nil {
 		return usagef("--nas %q: want an address", f.nas)
 	}
-	rows, err := d.db.Devices(ctx)
+	rows, err := d.db.NASRows(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,10 +114,7 @@ func (f *explainFlags) device(ctx context.Context, d *desk, req *aaa.Request) er
 		if err != nil || !name.Prefix.IsValid() {
 			continue // a host name is not resolved here: say its address
 		}
-		devices = append(devices, &nas.Device{Prefix: name.Prefix, Learnt: new(nas.Learnt), Row: nas.Row{
-			ID: row.ID, Name: row.Name, ShortName: row.ShortName, Type: row.Type,
-			Settings: nas.Settings{SwapOctets: row.SwapOctets, CoAPort: row.CoAPort, RejectDelay: row.RejectDelay},
-		}})
+		devices = append(devices, &nas.Device{Prefix: name.Prefix, Learnt: new(nas.Learnt), Row: row})
 	}
 	table, _ := nas.NewTable(devices)
 	dev := table.Find(addr)
@@ -127,52 +125,19 @@ func (f *explainFlags) device(ctx context.Context, d *desk, req *aaa.Request) er
 	return nil
 }
 
-// explainEngine is an engine that reads the rows as they stand now.
+// explainEngine is an engine that reads the rows as they stand now: nobody
+// tells its cache of changes, so that it keeps nothing.
 func explainEngine(d *desk) *aaa.Engine {
-	opts := aaa.DefaultOptions()
+	policy := store.NewPolicy(d.db, store.NewMetrics(prometheus.NewRegistry()))
 	return aaa.NewEngine(aaa.EngineConfig{
 		Dict:     d.dict,
-		Policies: aaa.NewCache(aaa.CacheConfig{Reader: plainRows{d.db}, Dict: d.dict, Location: d.zone, Now: d.now}),
+		Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
 		Verifier: aaa.NewVerifier(d.dict),
-		Options:  opts,
+		Sessions: policy,
+		Options:  aaa.DefaultOptions(),
 		Now:      d.now,
 		Location: d.zone,
 	})
-}
-
-// plainRows reads policies one by one, without the server's shared trips.
-type plainRows struct{ db *store.DB }
-
-func (p plainRows) UserRows(ctx context.Context, user string) (aaa.UserRows, error) {
-	acc, err := p.db.Account(ctx, user)
-	if err != nil {
-		return aaa.UserRows{}, err
-	}
-	rows := aaa.UserRows{Check: policyRows(acc.Rows, aaa.TableCheck), Reply: policyRows(acc.Rows, aaa.TableReply)}
-	for _, r := range acc.Rows {
-		if r.Table == aaa.TableUserGroup {
-			rows.Groups = append(rows.Groups, aaa.Membership{ID: r.ID, Group: r.Group, Priority: r.Priority})
-		}
-	}
-	return rows, nil
-}
-
-func (p plainRows) GroupRows(ctx context.Context, group string) (aaa.GroupRows, error) {
-	s, err := p.db.PackageState(ctx, group)
-	if err != nil {
-		return aaa.GroupRows{}, err
-	}
-	return aaa.GroupRows{Check: policyRows(s.Rows, aaa.TableGroupCheck), Reply: policyRows(s.Rows, aaa.TableGroupReply)}, nil
-}
-
-func policyRows(all []aaa.StoredRow, table aaa.Table) []aaa.Row {
-	var rows []aaa.Row
-	for _, r := range all {
-		if r.Table == table {
-			rows = append(rows, aaa.Row{ID: r.ID, Attribute: r.Attribute, Op: r.Op, Value: r.Value})
-		}
-	}
-	return rows
 }
 
 // explanationView is an explanation in JSON. Secrets are masked.

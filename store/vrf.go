@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+)
+
+const (
+	sqlVRFGet  = `SELECT id FROM radial.vrfs WHERE name = $1::text`
+	sqlVRFMake = `
+INSERT INTO radial.vrfs (name) VALUES ($1::text) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`
+	sqlVRFList = `SELECT id, name FROM radial.vrfs`
+)
+
+// VRF returns the id of an address space, or aaa.ErrNotFound.
+func (db *DB) VRF(ctx context.Context, name string) (int32, error) {
+	var id int32
+	err := db.pool.QueryRow(ctx, sqlVRFGet, name).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, fmt.Errorf("vrf %q: %w", name, aaa.ErrNotFound)
+	}
+	return id, wrapErr("vrf "+name, err)
+}
+
+// MakeVRF returns the id of an address space, which it makes if need be.
+func (db *DB) MakeVRF(ctx context.Context, name string) (int32, error) {
+	if name == "" || len(name) > 100 {
+		return 0, fmt.Errorf("vrf %q: want 1 to 100 characters: %w", name, aaa.ErrInvalid)
+	}
+	id, err := db.VRF(ctx, name)
+	if err == nil || !errors.Is(err, aaa.ErrNotFound) {
+		return id, err
+	}
+	err = db.pool.QueryRow(ctx, sqlVRFMake, name).Scan(&id)
+	return id, wrapErr("vrf "+name, err)
+}
+
+// VRFNames returns the names of all address spaces by id.
+func (db *DB) VRFNames(ctx context.Context) (map[int32]string, error) {
+	rows, err := db.pool.Query(ctx, sqlVRFList)
+	if err != nil {
+		return nil, wrapErr("vrfs", err)
+	}
+	names := map[int32]string{}
+	var id int32
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error { names[id] = name; return nil })
+	return names, wrapErr("vrfs", err)
+}
