@@ -23,9 +23,12 @@ type AccountingOptions struct {
 	// Event-Timestamp may be and still be believed; 0 means DefaultEventPast and
 	// DefaultEventFuture.
 	EventPast, EventFuture time.Duration
-	// Realms are the realms that radacct.realm names, as FreeRADIUS's module
-	// suffix does for those of its proxy.conf; "*" means every one. Empty: the
-	// column stays NULL, as with a stock FreeRADIUS.
+	// StripRealm stores "bob@isp.example" as "bob", as Options.StripRealm looks it
+	// up: set both or neither. acctuniqueid is of the whole name all the same.
+	StripRealm bool
+	// Realms (any case) are the realms that radacct.realm names, as FreeRADIUS's
+	// module suffix does for those of its proxy.conf. Empty: every one with
+	// StripRealm, else none, as with a stock FreeRADIUS.
 	Realms []string
 	// StoreClass fills radacct.class (FreeRADIUS: the class section of
 	// queries.conf); stock leaves it NULL.
@@ -101,8 +104,8 @@ func (a *Accounting) Record(req *Request) *Record {
 	}
 	r := &Record{
 		Status:          statusOf(at.number(ps, at.statusType)),
+		Login:           stringValue(ps, at.user),
 		SessionID:       stringValue(ps, at.sessionID),
-		User:            stringValue(ps, at.user),
 		NAS:             at.nasAddress(req),
 		PortType:        nameValue(ps, at.portType),
 		Received:        received,
@@ -132,7 +135,7 @@ func (a *Accounting) Record(req *Request) *Record {
 		delay = *d
 	}
 	r.At = a.clock.at(received, at.number(ps, at.eventTimestamp), delay)
-	r.Realm = a.realm(r.User)
+	r.User, r.Realm = a.realm(r.Login)
 	if id := nameValue(ps, at.interfaceID); id != "" {
 		r.InterfaceID = &id
 	}
@@ -171,18 +174,21 @@ func (a *Accounting) identify(r *Record, ps dictionaries.Pairs, port string) {
 	r.UniqueID = uniqueID(p)
 }
 
-// realm is what follows the last @ of a user name, where the settings name it.
-func (a *Accounting) realm(user string) *string {
-	i := strings.LastIndexByte(user, '@')
-	if i < 0 || i == len(user)-1 {
-		return nil
+// realm splits a known realm off a login, at the last @; user is the whole
+// login unless the settings strip it.
+func (a *Accounting) realm(login string) (user string, realm *string) {
+	i := strings.LastIndexByte(login, '@')
+	if i < 0 || i == len(login)-1 {
+		return login, nil
 	}
-	realm := user[i+1:]
-	if !a.realms["*"] && !a.realms[strings.ToLower(realm)] {
-		return nil
+	name := login[i+1:]
+	if !a.realms[strings.ToLower(name)] && (len(a.realms) > 0 || !a.opts.StripRealm) {
+		return login, nil
 	}
-	realm = strings.Clone(realm)
-	return &realm
+	if a.opts.StripRealm {
+		login = login[:i]
+	}
+	return login, &name
 }
 
 // acctAttrs are the attributes that accounting reads.

@@ -67,7 +67,8 @@ func TestAccountRecord(t *testing.T) {
 			"Framed-IPv6-Address", "2001:db8::5", "Framed-IPv6-Prefix", "2001:db8:1::/64", "Framed-Interface-Id", "1:2:3:4",
 			"Delegated-IPv6-Prefix", "2001:db8:100::/56", "Class", "0x6162",
 		}, edit(func(r *Record) {
-			r.Status, r.User, r.Realm, r.SessionID, r.NAS = StatusStop, "bob@isp.example", str("isp.example"), "81000001", netip.MustParseAddr("10.0.0.9")
+			r.Status, r.User, r.Login, r.Realm, r.SessionID = StatusStop, "bob@isp.example", "bob@isp.example", str("isp.example"), "81000001"
+			r.NAS = netip.MustParseAddr("10.0.0.9")
 			r.UniqueID = md5Hex([]byte("bob@isp.example,81000001,10.0.0.9,mt1,ether1,15728640"))
 			r.PortID, r.PortType, r.At = str("ether1"), "Ethernet", sec(1_794_999_000)
 			r.SessionTime, r.Input, r.Output = num(3600), num(8589934597), num(7)
@@ -80,12 +81,21 @@ func TestAccountRecord(t *testing.T) {
 		{"nothing", AccountingOptions{}, device, nil, edit(func(r *Record) { r.UniqueID = md5Hex([]byte(",,10.9.8.7,,,")) })},
 		{"status without a query", AccountingOptions{}, device, []string{"Acct-Status-Type", "15"},
 			edit(func(r *Record) { r.UniqueID = md5Hex([]byte(",,10.9.8.7,,,")) })},
-		{"numbers without a name, delay, port, v6", AccountingOptions{Realms: []string{"*"}}, device, []string{
+		{"numbers without a name, delay, port, v6", AccountingOptions{StripRealm: true}, device, []string{
 			"Acct-Status-Type", "Interim-Update", "Service-Type", "99", "Acct-Delay-Time", "7", "NAS-Port", "7",
 			"NAS-IP-Address", "10.0.0.9", "NAS-IPv6-Address", "2001:db8::1", "User-Name", "a@b@",
 		}, edit(func(r *Record) {
-			r.Status, r.User, r.ServiceType, r.At = StatusInterim, "a@b@", "99", sec(1_794_999_993)
+			r.Status, r.User, r.Login, r.ServiceType, r.At = StatusInterim, "a@b@", "a@b@", "99", sec(1_794_999_993)
 			r.PortID, r.NAS, r.UniqueID = str("7"), netip.MustParseAddr("2001:db8::1"), md5Hex([]byte("a@b@,,2001:db8::1,,,7"))
+		})},
+		{"realm stripped", AccountingOptions{StripRealm: true, Realms: []string{"isp"}}, device, []string{"User-Name", "a@b@ISP"}, edit(func(r *Record) {
+			r.User, r.Login, r.Realm, r.UniqueID = "a@b", "a@b@ISP", str("ISP"), md5Hex([]byte("a@b@ISP,,10.9.8.7,,,"))
+		})},
+		{"any realm stripped", AccountingOptions{StripRealm: true}, device, []string{"User-Name", "a@b"}, edit(func(r *Record) {
+			r.User, r.Login, r.Realm, r.UniqueID = "a", "a@b", str("b"), md5Hex([]byte("a@b,,10.9.8.7,,,"))
+		})},
+		{"no realm known", AccountingOptions{}, device, []string{"User-Name", "a@b"}, edit(func(r *Record) {
+			r.User, r.Login, r.UniqueID = "a@b", "a@b", md5Hex([]byte("a@b,,10.9.8.7,,,"))
 		})},
 		{"swapped, clamped, class", AccountingOptions{StoreClass: true}, swapped, []string{
 			"Acct-Status-Type", "Start", "Acct-Input-Octets", "1", "Acct-Output-Gigawords", "4294967295", "Acct-Session-Id", "E8",

@@ -26,7 +26,8 @@ type Record struct {
 	Status    Status
 	UniqueID  string // acctuniqueid: radius-semantics "acctuniqueid"
 	SessionID string
-	User      string
+	User      string // radacct.username: User-Name, without its realm where the settings take it off
+	Login     string // User-Name as it was sent: whose lease it is
 	Realm     *string
 	NAS       netip.Addr // nasipaddress: NAS-IPv6-Address, NAS-IP-Address, else the packet's source
 	DeviceID  int64      // nas.id of the device that sent it

@@ -28,7 +28,8 @@ type LedgerOptions struct {
 	// Queue is how many records may wait in all; a record more is refused at
 	// once (silence: the NAS asks again). 0 means 20,000.
 	Queue int
-	// Timeout bounds one transaction; 0 means 15 s, Accounting-On and Off a minute.
+	// Timeout bounds one transaction; 0 means 15 s. An Accounting-On
+	// or Off has four times as long.
 	Timeout time.Duration
 }
 

@@ -32,7 +32,7 @@ func TestLedgerQuarantine(t *testing.T) {
 		batch = append(batch, acctRecord(fmt.Sprintf("q%02d", i), aaa.StatusStart, int64(i), -1, 0))
 	}
 	bad := batch[13]
-	bad.CallingStation, bad.User, bad.PortID, bad.SessionTime = "refuse me", "\x00\xff\"nobody", ptrTo("a\tb"), ptrTo(int64(0))
+	bad.CallingStation, bad.Login, bad.PortID, bad.SessionTime = "refuse me", "\x00\xff\"nobody", ptrTo("a\tb"), ptrTo(int64(0))
 	if err := errors.Join(l.Apply(t.Context(), batch...)...); err != nil {
 		t.Fatal(err)
 	}
@@ -235,13 +235,13 @@ FROM radial.addresses a WHERE address = '100.64.0.1'`
 		event *aaa.Record
 		want  []string
 	}{
-		{acctRecord("s", aaa.StatusStart, 0, -1, -1), []string{"bound", "t", "t", "bob", "aa:bb:cc:dd:ee:ff"}},
-		{acctRecord("s", aaa.StatusInterim, 60, 60, 5), []string{"bound", "t", "t", "bob", "aa:bb:cc:dd:ee:ff"}},
-		{bareRecord("s", aaa.StatusStop, 90, 90, 5), []string{"free", "f", "f", "bob", "aa:bb:cc:dd:ee:ff"}},
-		{acctRecord("s", aaa.StatusStart, 200, -1, -1), []string{"bound", "t", "t", "bob", "aa:bb:cc:dd:ee:ff"}}, // reused id
-		{acctRecord("s", aaa.StatusInterim, 260, 60, 5), []string{"bound", "t", "t", "bob", "aa:bb:cc:dd:ee:ff"}},
-		{acctRecord("s", aaa.StatusStart, 400, -1, -1), []string{"bound", "t", "t", "bob", "aa:bb:cc:dd:ee:ff"}}, // Stop lost
-		{bareRecord("", aaa.StatusOn, 500, -1, -1), []string{"free", "f", "f", "bob", "aa:bb:cc:dd:ee:ff"}},
+		{acctRecord("s", aaa.StatusStart, 0, -1, -1), []string{"bound", "t", "t", "bob@isp", "aa:bb:cc:dd:ee:ff"}},
+		{acctRecord("s", aaa.StatusInterim, 60, 60, 5), []string{"bound", "t", "t", "bob@isp", "aa:bb:cc:dd:ee:ff"}},
+		{bareRecord("s", aaa.StatusStop, 90, 90, 5), []string{"free", "f", "f", "bob@isp", "aa:bb:cc:dd:ee:ff"}},
+		{acctRecord("s", aaa.StatusStart, 200, -1, -1), []string{"bound", "t", "t", "bob@isp", "aa:bb:cc:dd:ee:ff"}}, // reused id
+		{acctRecord("s", aaa.StatusInterim, 260, 60, 5), []string{"bound", "t", "t", "bob@isp", "aa:bb:cc:dd:ee:ff"}},
+		{acctRecord("s", aaa.StatusStart, 400, -1, -1), []string{"bound", "t", "t", "bob@isp", "aa:bb:cc:dd:ee:ff"}}, // Stop lost
+		{bareRecord("", aaa.StatusOn, 500, -1, -1), []string{"free", "f", "f", "bob@isp", "aa:bb:cc:dd:ee:ff"}},
 	}
 	for i, s := range steps {
 		if err := l.Record(t.Context(), s.event); err != nil {

@@ -78,7 +78,7 @@ func counterOf(t testing.TB, reg *prometheus.Registry, name string, labels ...st
 // and octets below 0 are absent.
 func acctRecord(s string, st aaa.Status, n, session, octets int64) *aaa.Record {
 	r := &aaa.Record{
-		Status: st, UniqueID: fmt.Sprintf("%032s", s), SessionID: s, User: "bob", Realm: ptrTo("isp"),
+		Status: st, UniqueID: fmt.Sprintf("%032s", s), SessionID: s, User: "bob", Login: "bob@isp", Realm: ptrTo("isp"),
 		NAS: netip.MustParseAddr("10.0.0.9"), VRF: 1, PortID: ptrTo("ether1"), PortType: "Ethernet", At: acctAt(n), Received: acctAt(n),
 		Authentic: "RADIUS", ConnectInfo: "up", CalledStation: "pppoe1", CallingStation: "AA:BB:CC:DD:EE:FF",
 		ServiceType: "Framed-User", FramedProtocol: "PPP", FramedIP: netip.MustParseAddr("100.64.0.1"),

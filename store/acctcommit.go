@@ -22,7 +22,7 @@ var errInsertLost = errors.New("another server inserted the session first")
 
 // commit stores a batch and answers each of its records.
 func (l *Ledger) commit(ctx context.Context, batch []*entry) {
-	err := l.retrying(ctx, func(ctx context.Context) error { return l.apply(ctx, batch) })
+	err := l.retrying(ctx, l.opts.Timeout, func(ctx context.Context) error { return l.apply(ctx, batch) })
 	switch {
 	case err == nil:
 	case !refused(err):
@@ -41,12 +41,13 @@ func (l *Ledger) commit(ctx context.Context, batch []*entry) {
 	}
 }
 
-// retrying runs a transaction, again where it lost against another.
-func (l *Ledger) retrying(ctx context.Context, run func(context.Context) error) error {
+// retrying runs a transaction, each time for no longer than limit, again where
+// it lost against another.
+func (l *Ledger) retrying(ctx context.Context, limit time.Duration, run func(context.Context) error) error {
 	var err error
 	for range commitTries {
 		began := time.Now()
-		err = l.once(ctx, run)
+		err = once(ctx, limit, run)
 		l.metrics.commit.Observe(time.Since(began).Seconds())
 		switch {
 		case errors.Is(err, errInsertLost):
@@ -60,8 +61,8 @@ func (l *Ledger) retrying(ctx context.Context, run func(context.Context) error) 
 	return err
 }
 
-func (l *Ledger) once(ctx context.Context, run func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+func once(ctx context.Context, limit time.Duration, run func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return run(ctx)
 }
@@ -96,7 +97,7 @@ func (l *Ledger) quarantine(ctx context.Context, r *aaa.Record, cause error) err
 		return wrapErr("quarantine session "+r.UniqueID, err)
 	}
 	why := NewEscaper(EscapingRaw).Escape(cause.Error())
-	err = l.retrying(ctx, func(ctx context.Context) error {
+	err = l.retrying(ctx, l.opts.Timeout, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, sqlQuarantineInsert, "accounting", payload, why)
 			return err

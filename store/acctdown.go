@@ -28,6 +28,10 @@ SET acctstoptime = greatest($2::timestamptz, r.acctupdatetime), acctupdatetime =
 FROM down WHERE r.radacctid = down.radacctid
 RETURNING r.radacctid, r.framedipaddress, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''), coalesce(r.nasportid, '')`
 
+// downTimeouts is how many times longer than a batch an Accounting-On or Off
+// may take: a NAS may have ten thousands of sessions.
+const downTimeouts = 4
+
 // down closes the sessions of a NAS that has just started or is about to stop.
 func (l *Ledger) down(ctx context.Context, r *aaa.Record) error {
 	what := "accounting: reboot of NAS " + r.NAS.String()
@@ -43,7 +47,7 @@ func (l *Ledger) down(ctx context.Context, r *aaa.Record) error {
 	}
 	e := &entry{raw: r}
 	lasting := context.WithoutCancel(ctx)
-	err := l.retrying(lasting, func(ctx context.Context) error { return l.applyDown(ctx, e) })
+	err := l.retrying(lasting, downTimeouts*l.opts.Timeout, func(ctx context.Context) error { return l.applyDown(ctx, e) })
 	if err != nil && refused(err) {
 		err = l.quarantine(lasting, r, err)
 	}

@@ -142,7 +142,7 @@ func (r *acctRow) leases() []leaseEvent {
 
 // leaseOf makes the lease event of a record.
 func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, address netip.Addr) leaseEvent {
-	caller := ipam.Caller{User: r.User, MAC: ipam.NormaliseMAC(r.CallingStation), NAS: r.NAS}
+	caller := ipam.Caller{User: r.Login, MAC: ipam.NormaliseMAC(r.CallingStation), NAS: r.NAS}
 	if r.PortID != nil {
 		caller.Port = *r.PortID
 	}

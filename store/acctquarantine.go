@@ -16,6 +16,7 @@ type storedRecord struct {
 	UniqueID                              quoted     `json:"acctuniqueid"`
 	SessionID                             quoted     `json:"acctsessionid"`
 	User                                  quoted     `json:"username"`
+	Login                                 quoted     `json:"login"`
 	Realm                                 *quoted    `json:"realm,omitempty"`
 	NAS                                   netip.Addr `json:"nas"`
 	DeviceID                              int64      `json:"device_id"`
@@ -51,7 +52,7 @@ func (q *quoted) UnmarshalText(b []byte) error {
 // encodeRecord writes a record for radial.quarantine.
 func encodeRecord(r *aaa.Record) ([]byte, error) {
 	return json.Marshal(storedRecord{
-		Status: r.Status, UniqueID: quoted(r.UniqueID), SessionID: quoted(r.SessionID), User: quoted(r.User),
+		Status: r.Status, UniqueID: quoted(r.UniqueID), SessionID: quoted(r.SessionID), User: quoted(r.User), Login: quoted(r.Login),
 		Realm: (*quoted)(r.Realm), NAS: r.NAS, DeviceID: r.DeviceID, VRF: r.VRF, PortID: (*quoted)(r.PortID),
 		PortType: quoted(r.PortType), At: r.At, Received: r.Received, SessionTime: r.SessionTime,
 		Input: r.Input, Output: r.Output, Authentic: quoted(r.Authentic), ConnectInfo: quoted(r.ConnectInfo),
@@ -69,7 +70,7 @@ func decodeRecord(b []byte) (*aaa.Record, error) {
 		return nil, err
 	}
 	return &aaa.Record{
-		Status: s.Status, UniqueID: string(s.UniqueID), SessionID: string(s.SessionID), User: string(s.User),
+		Status: s.Status, UniqueID: string(s.UniqueID), SessionID: string(s.SessionID), User: string(s.User), Login: string(s.Login),
 		Realm: (*string)(s.Realm), NAS: s.NAS, DeviceID: s.DeviceID, VRF: s.VRF, PortID: (*string)(s.PortID),
 		PortType: string(s.PortType), At: s.At, Received: s.Received, SessionTime: s.SessionTime,
 		Input: s.Input, Output: s.Output, Authentic: string(s.Authentic), ConnectInfo: string(s.ConnectInfo),
