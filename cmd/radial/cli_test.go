@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("RADIAL_DATABASE_URL", db.URL())
 			env.Setenv("SUDO_USER", "tester")
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command sleeps a second at its end
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"sql": runSQL},

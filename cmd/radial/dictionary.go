@@ -11,8 +11,14 @@ import (
 	"radial/dictionaries"
 )
 
-// dictionary loads the attributes that we know.
-func (a *app) dictionary() (*dictionaries.Dictionary, error) { return dictionaries.Load() }
+// dictionary loads the attributes that we know: ours, and the operator's.
+func (a *app) dictionary() (*dictionaries.Dictionary, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return dictionaries.Load(c.Dictionaries...)
+}
 
 func newDictionaryCmd(a *app) *cobra.Command {
 	return nounOf("dictionary", "Attributes: names, numbers, types and values", newDictionaryShowCmd(a), newDictionaryListCmd(a))

@@ -41,7 +41,11 @@ taken to be right.`,
 				if err != nil {
 					return err
 				}
-				x, err := explainEngine(d).Explain(cmd.Context(), req)
+				engine, err := explainEngine(d)
+				if err != nil {
+					return err
+				}
+				x, err := engine.Explain(cmd.Context(), req)
 				if err != nil {
 					return err
 				}
@@ -125,19 +129,27 @@ func (f *explainFlags) device(ctx context.Context, d *desk, req *aaa.Request) er
 	return nil
 }
 
-// explainEngine is an engine that reads the rows as they stand now: nobody
-// tells its cache of changes, so that it keeps nothing.
-func explainEngine(d *desk) *aaa.Engine {
+// explainEngine is an engine with the server's settings that reads the rows as
+// they stand now: nobody tells its cache of changes, so that it keeps nothing.
+func explainEngine(d *desk) (*aaa.Engine, error) {
+	c, err := d.config()
+	if err != nil {
+		return nil, err
+	}
+	opts := c.Policy
+	opts.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
+		return nas.ShapeReply(dev, reply, d.dict)
+	}
 	policy := store.NewPolicy(d.db, store.NewMetrics(prometheus.NewRegistry()))
 	return aaa.NewEngine(aaa.EngineConfig{
 		Dict:     d.dict,
 		Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
 		Verifier: aaa.NewVerifier(d.dict),
 		Sessions: policy,
-		Options:  aaa.DefaultOptions(),
+		Options:  opts,
 		Now:      d.now,
 		Location: d.zone,
-	})
+	}), nil
 }
 
 // explanationView is an explanation in JSON. Secrets are masked.
