@@ -158,14 +158,14 @@ func start(row *Session, ev *Record) Transition {
 		// A Stop that came first has guessed the start and left connectinfo_stop
 		// NULL; so does Accounting-On, whose rows know their start.
 		guess := row.ConnectInfoStop == nil && (row.TerminateCause == nil || *row.TerminateCause != CauseNASReboot)
-		if !guess || ev.At.Equal(row.Start) {
+		if !guess {
 			return Transition{Row: s, Outcome: Duplicate}
 		}
 		s.Start, s.ConnectInfoStart = ev.At, &ev.ConnectInfo
 		return Transition{Row: s, Outcome: Corrected}
 	}
 	switch {
-	case ev.At.Equal(row.Start):
+	case ev.At.Equal(row.Start) && !row.guessed():
 		return Transition{Row: s, Outcome: Duplicate}
 	case row.untouched() && ev.At.Before(row.Start):
 		return Transition{Row: s, Outcome: Stale}
