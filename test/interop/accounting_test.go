@@ -8,7 +8,6 @@ import (
 	"radial/test/harness"
 )
 
-
 // at is an Event-Timestamp, some seconds after 2026-11-03 10:00:00 UTC.
 func at(seconds string) string { return "Event-Timestamp = " + seconds }
 
