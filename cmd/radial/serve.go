@@ -27,7 +27,8 @@ import (
 )
 
 func newServeCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var demo bool
+	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Answers RADIUS until SIGTERM or SIGINT; then it stops reading, answers what is in flight, and ends. SIGHUP reads the
@@ -36,14 +37,16 @@ configuration again and takes over what can change while it runs (radial check-c
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return a.serve(ctx)
+			return a.serve(ctx, demo)
 		},
 	}
+	cmd.Flags().BoolVar(&demo, "demo", false, "add demo data: user alice, package gold, a pool, and this machine as a device with secret testing123")
+	return cmd
 }
 
 // serve is the life of a server: take the folder, open the database, build the
 // machine, run it, put everything back.
-func (a *app) serve(ctx context.Context) (err error) {
+func (a *app) serve(ctx context.Context, demo bool) (err error) {
 	c, err := a.config()
 	if err != nil {
 		return err
@@ -73,6 +76,11 @@ func (a *app) serve(ctx context.Context) (err error) {
 	m.level = level
 	if err := m.listen(); err != nil {
 		return err
+	}
+	if demo {
+		if err := m.demo(ctx, db.DB, a.stdout); err != nil {
+			return err
+		}
 	}
 	return m.run(ctx, a.readConfig)
 }
@@ -107,7 +115,9 @@ type machine struct {
 	radius   *radius.Server
 	api      *api.Server
 
-	changed chan struct{} // the rows of nas have changed
+	changed  chan struct{} // the rows of nas have changed
+	dict     *dictionaries.Dictionary
+	location *time.Location
 }
 
 // build is the wiring diagram, from the database up to the sockets.
@@ -128,6 +138,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("time zone of the database's settings: %w", err)
 	}
+	m.dict, m.location = dict, location
 	storeMetrics := store.NewMetrics(reg)
 
 	// policy: rows -> compiled items in memory, dropped by notifications
