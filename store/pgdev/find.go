@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,8 +22,6 @@ type binaries struct {
 	dir     string // of initdb, postgres and pg_ctl
 	version int    // major
 }
-
-var versionPattern = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
 // find looks for PostgreSQL in the folders given, on PATH and where Debian,
 // Red Hat and others put it. With want 0 it returns the newest of 15 or later,
@@ -105,12 +102,22 @@ func inspect(dir string) (binaries, bool) {
 	if err != nil {
 		return binaries{}, false
 	}
-	m := versionPattern.FindSubmatch(out)
-	if m == nil {
-		return binaries{}, false
+	b.version = majorVersion(string(out))
+	return b, b.version > 0
+}
+
+// majorVersion reads `postgres (PostgreSQL) 15.8 (Debian …)`; 0 is unknown.
+func majorVersion(s string) int {
+	_, s, _ = strings.Cut(s, "(PostgreSQL) ")
+	end := strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		return 0
 	}
-	b.version, err = strconv.Atoi(string(m[1]))
-	return b, err == nil
+	v, err := strconv.Atoi(s[:end])
+	if err != nil {
+		return 0
+	}
+	return v
 }
 
 // env is the environment that the binaries run with: little, so that nothing

@@ -33,7 +33,7 @@ const templateLock int64 = 0x74656d706c6174
 
 // createDatabase makes a database: a copy of the migrated template, or an
 // empty one.
-func createDatabase(ctx context.Context, c *pgdev.Cluster, empty bool) (name string, err error) {
+func createDatabase(ctx context.Context, c *pgdev.Cluster, durable, empty bool) (name string, err error) {
 	conn, err := pgx.Connect(ctx, c.URL("postgres"))
 	if err != nil {
 		return "", err
@@ -48,7 +48,11 @@ func createDatabase(ctx context.Context, c *pgdev.Cluster, empty bool) (name str
 	// The process's number is in the name, so that what a killed one has left
 	// behind can be told.
 	name = fmt.Sprintf("test_%d_%s", os.Getpid(), strings.ToLower(rand.Text()[:10]))
-	_, err = conn.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template)
+	ddl := "CREATE DATABASE " + name + " TEMPLATE " + template
+	if !durable {
+		ddl += " STRATEGY file_copy" // half the time where nothing is synced
+	}
+	_, err = conn.Exec(ctx, ddl)
 	return name, err
 }
 

@@ -73,7 +73,7 @@ func open(t testing.TB, options []Option) *DB {
 			t.Error("storetest: ", err)
 		}
 	})
-	name, err := createDatabase(ctx, c, cfg.empty)
+	name, err := createDatabase(ctx, c, cfg.durable, cfg.empty)
 	if err != nil {
 		t.Fatal("storetest: ", err)
 	}
