@@ -158,10 +158,9 @@ func start(row *Session, ev *Record) Transition {
 		// A Stop that came first has guessed the start and left connectinfo_stop
 		// NULL; so does Accounting-On, whose rows know their start.
 		guess := row.ConnectInfoStop == nil && (row.TerminateCause == nil || *row.TerminateCause != CauseNASReboot)
-		if !guess {
+		if !guess || !s.begun(ev) {
 			return Transition{Row: s, Outcome: Duplicate}
 		}
-		s.Start, s.ConnectInfoStart = ev.At, &ev.ConnectInfo
 		return Transition{Row: s, Outcome: Corrected}
 	}
 	switch {
@@ -170,7 +169,9 @@ func start(row *Session, ev *Record) Transition {
 	case row.untouched() && ev.At.Before(row.Start):
 		return Transition{Row: s, Outcome: Stale}
 	case row.untouched() || row.guessed():
-		s.Start, s.ConnectInfoStart = ev.At, &ev.ConnectInfo
+		if !s.begun(ev) {
+			return Transition{Row: s, Outcome: Duplicate}
+		}
 		s.Update = later(s.Update, ev.At)
 		return Transition{Row: s, Outcome: Updated}
 	case ev.At.After(row.Update):
@@ -178,6 +179,15 @@ func start(row *Session, ev *Record) Transition {
 	default:
 		return Transition{Row: s, Outcome: Stale}
 	}
+}
+
+// begun takes what a Start tells; false: the row knew it.
+func (s *Session) begun(ev *Record) bool {
+	if s.Start.Equal(ev.At) && s.ConnectInfoStart != nil && *s.ConnectInfoStart == ev.ConnectInfo {
+		return false
+	}
+	s.Start, s.ConnectInfoStart = ev.At, &ev.ConnectInfo
+	return true
 }
 
 func interim(row *Session, ev *Record) Transition {

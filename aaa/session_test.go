@@ -110,6 +110,16 @@ func TestNext(t *testing.T) {
 			edit(open, func(s *Session) {
 				s.Update, s.SessionTime, s.Input, s.Output = sec(160), num(50), num(5), num(10)
 			}), nil, Updated},
+		{"start, row made by an interim that guessed right", []*Record{event(StatusInterim, 160, 60, 5), start(100)},
+			edit(open, func(s *Session) {
+				s.Update, s.SessionTime, s.Input, s.Output, s.FramedIP = sec(160), num(60), num(5), num(10), netip.Addr{}
+			}), nil, Updated},
+		{"the same once more", []*Record{event(StatusInterim, 160, 60, 5), start(100), start(100)},
+			edit(open, func(s *Session) {
+				s.Update, s.SessionTime, s.Input, s.Output, s.FramedIP = sec(160), num(60), num(5), num(10), netip.Addr{}
+			}), nil, Duplicate},
+		{"start after its stop that guessed right", []*Record{stop(200, 100, 7), start(100)},
+			edit(closed, func(s *Session) { s.ConnectInfoStop, s.FramedIP = nil, netip.Addr{} }), nil, Corrected},
 		{"stop, open", []*Record{start(100), stop(200, 100, 7)}, closed, nil, Closed},
 		{"stop, open, without session time", []*Record{start(100), stop(200, -1, 7)}, closed, nil, Closed},
 		{"stop, open, session time 0", []*Record{start(100), stop(200, 0, 7)},
