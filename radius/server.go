@@ -165,6 +165,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed = errors.Join(failed, s.drain(end))
 	others.Wait() // delays: everything due is in the outboxes
 	for _, k := range s.sockets() {
+		failed = errors.Join(failed, k.conn.SetWriteDeadline(s.now().Add(s.opts.DrainTimeout)))
 		k.outbox.close()
 	}
 	writers.Wait()
