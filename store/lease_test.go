@@ -26,7 +26,7 @@ func makePool(t testing.TB, db *storetest.DB, name, cidr string) {
 // want is the request of a numbered subscriber.
 func want(n int, session string) ipam.Want {
 	return ipam.Want{Pool: "main", VRF: 1, SessionID: session, Caller: ipam.Caller{
-		User: fmt.Sprintf("user%d", n), MAC: fmt.Sprintf("00:00:00:00:%02x:%02x", n>>8, n&255), NAS: netip.MustParseAddr("10.0.0.1"), Port: fmt.Sprint("eth", n),
+		User: fmt.Sprintf("user%d", n), MAC: fmt.Sprintf("00:00:00:%02x:%02x:%02x", n>>16&255, n>>8&255, n&255), NAS: netip.MustParseAddr("10.0.0.1"), Port: fmt.Sprint("eth", n),
 	}}
 }
 

@@ -83,8 +83,8 @@ const (
 	LargePool = 1 << 20
 	// What an address row costs, with its indexes, and how many are made in a
 	// second: measured on two cores, for what people are told before they begin.
-	addressRowBytes   = 170
-	addressRowsPerSec = 100_000
+	addressRowBytes   = 190
+	addressRowsPerSec = 50_000
 )
 
 // PoolSpec describes a pool to be made. Zero times mean the defaults (2 minutes
