@@ -111,6 +111,15 @@ const (
 	Conflict                // another live session or login has it: not stolen, counted
 )
 
+// String names the outcome, as a metric's label.
+func (o Outcome) String() string {
+	names := [...]string{Leave: "left", Bind: "bound", Renew: "renewed", Replace: "taken_over", Release: "released", Reoffer: "offered", Conflict: "conflict"}
+	if int(o) < len(names) {
+		return names[o]
+	}
+	return "unknown"
+}
+
 // Session is the session that an accounting event is about.
 type Session struct {
 	RadacctID int64

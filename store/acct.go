@@ -115,7 +115,7 @@ func NewLedger(db *DB, opts LedgerOptions, m *LedgerMetrics, log *zap.Logger, no
 	}
 	opts = opts.withDefaults()
 	l := &Ledger{
-		db: db, opts: opts, metrics: m, log: log, now: now, settle: settleLeases,
+		db: db, opts: opts, metrics: m, log: log, now: now, settle: countedSettle(m),
 		shards: make([]chan *entry, opts.Shards), seed: maphash.MakeSeed(),
 		gates: gates{of: map[netip.Addr]*gate{}}, downs: make(chan struct{}, 2), stopped: make(chan struct{}),
 	}

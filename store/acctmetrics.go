@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"radial/aaa"
+	"radial/ipam"
 )
 
 // LedgerMetrics count what accounting does.
@@ -15,6 +16,7 @@ type LedgerMetrics struct {
 	quarantined prometheus.Counter
 	retries     *prometheus.CounterVec
 	overload    prometheus.Counter
+	leases      *prometheus.CounterVec
 }
 
 // NewLedgerMetrics makes the metrics of a Ledger and registers them.
@@ -45,8 +47,12 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 		overload: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "radial_accounting_overload_total", Help: "Records that were refused because the queue was full.",
 		}),
+		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "radial_accounting_lease_events_total",
+			Help: "What accounting did to addresses of pools; conflict: the address is another's, and stays so.",
+		}, []string{"outcome"}),
 	}
-	reg.MustRegister(m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload)
+	reg.MustRegister(m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
 	return m
 }
 
@@ -57,6 +63,15 @@ func (m *LedgerMetrics) record(s aaa.Status, o aaa.Outcome, err error) {
 		outcome = "failed"
 	}
 	m.records.WithLabelValues(statusLabel(s), outcome).Inc()
+}
+
+// settled counts the outcomes of a batch's lease events.
+func (m *LedgerMetrics) settled(events []leaseEvent) {
+	for i := range events {
+		if out := events[i].outcome; out != ipam.Leave {
+			m.leases.WithLabelValues(out.String()).Inc()
+		}
+	}
 }
 
 func statusLabel(s aaa.Status) string {

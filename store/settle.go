@@ -133,6 +133,17 @@ func settleLeases(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseE
 	return wrapErr("settle leases", s.write(ctx, tx))
 }
 
+// countedSettle is settleLeases with its outcomes counted.
+func countedSettle(m *LedgerMetrics) func(context.Context, pgx.Tx, time.Time, []leaseEvent) error {
+	return func(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseEvent) error {
+		if err := settleLeases(ctx, tx, now, events); err != nil {
+			return err
+		}
+		m.settled(events)
+		return nil
+	}
+}
+
 // leaseKey is the primary key of addresses.
 type leaseKey struct {
 	vrf     int32

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"radial/aaa"
 	"radial/ipam"
 	"radial/store"
 	"radial/store/storetest"
@@ -219,5 +220,61 @@ func TestSettleOneBatch(t *testing.T) {
 	settle(t, db, release(addr, 2, two), future)
 	if rows := db.Rows("SELECT count(*) FROM radial.address_history WHERE at > now() + interval '1 minute'"); rows[0][0] != "0" {
 		t.Error("history begins in the future")
+	}
+}
+
+// Accounting as it comes: a lease is bound, taken over and released by records.
+func TestLedgerMovesLeases(t *testing.T) {
+	db := storetest.New(t)
+	makePool(t, db, "main", "100.64.0.0/24")
+	l, reg := newLedger(t, db, store.LedgerOptions{})
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
+	w := ipam.Want{Pool: "main", VRF: 1, SessionID: "81a00001", Caller: ipam.Caller{
+		User: "bob@isp", MAC: "aa:bb:cc:dd:ee:ff", NAS: netip.MustParseAddr("10.0.0.9"), Port: "ether1",
+	}}
+	addr := lease(t, a, w)
+	record := func(session string, st aaa.Status, n int64, user string) {
+		t.Helper()
+		r := acctRecord(session, st, n, n, n)
+		r.FramedIP, r.Login = addr, user
+		if user != "bob@isp" {
+			r.CallingStation, r.NAS = "00:00:00:00:00:01", netip.MustParseAddr("10.0.0.10")
+		}
+		if err := l.Record(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holder := func() string {
+		return strings.Join(db.Rows("SELECT state, coalesce(session_id, '-') FROM radial.addresses WHERE address = $1", addr)[0], " ")
+	}
+	record("81a00001", aaa.StatusStart, 0, "bob@isp")
+	if got := holder(); got != "bound 81a00001" {
+		t.Errorf("after the Start: %s", got)
+	}
+	record("stranger", aaa.StatusStart, 5, "eve")
+	if got := holder(); got != "bound 81a00001" {
+		t.Errorf("after a stranger's Start: %s", got)
+	}
+	if n := counterOf(t, reg, "radial_accounting_lease_events_total", "conflict"); n != 1 {
+		t.Errorf("%v conflicts counted", n)
+	}
+	// the router lost power; the caller is back before anybody said Stop
+	w.SessionID = "82a00001"
+	if got := lease(t, a, w); got != addr {
+		t.Errorf("back with %s, had %s", got, addr)
+	}
+	record("82a00001", aaa.StatusStart, 100, "bob@isp")
+	if got := holder(); got != "bound 82a00001" {
+		t.Errorf("after the new Start: %s", got)
+	}
+	if rows := db.Rows("SELECT acctterminatecause FROM radacct WHERE acctsessionid = '81a00001'"); rows[0][0] != "Session-Replaced" {
+		t.Errorf("the old session's row: %v", rows)
+	}
+	record("82a00001", aaa.StatusStop, 200, "bob@isp")
+	if got := holder(); !strings.HasPrefix(got, "free") {
+		t.Errorf("after the Stop: %s", got)
+	}
+	if got := history(db, addr); !strings.HasPrefix(got, "bound bob@isp") || !strings.Contains(got, "taken_over") || !strings.Contains(got, "released") {
+		t.Errorf("history %s", got)
 	}
 }
