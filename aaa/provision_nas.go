@@ -10,12 +10,14 @@ import (
 	"radial/nas"
 )
 
-// DeviceTypes are the values of nas.type that mean something: vendors whose
-// attributes we know, and FreeRADIUS's own words for checkrad.
-var DeviceTypes = []string{
-	"other", "mikrotik", "cisco", "juniper", "erx", "huawei", "zte", "nokia", "redback", "adsl-forum", "h3c", "ubiquiti", "cambium",
-	"ruckus", "aruba", "motorola", "computone", "livingston", "max40xx", "multitech", "netserver", "pathras", "patton", "portslave", "tc", "usrhiper",
+// checkradTypes are FreeRADIUS's own words for nas.type, which its checkrad
+// reads. We have no profile for them: replies go out as they stand.
+var checkradTypes = []string{
+	"computone", "livingston", "max40xx", "multitech", "netserver", "pathras", "patton", "portslave", "tc", "usrhiper",
 }
+
+// DeviceTypes lists the values of nas.type that an operator may set.
+func DeviceTypes() []string { return append(nas.Types(), checkradTypes...) }
 
 // Device is a row of nas with its settings, as an operator sees it; the secret
 // prints as ***.
@@ -167,8 +169,8 @@ func (c DeviceChange) change(before *Device, after Device) (DeviceDelta, error) 
 		}
 	}
 	switch {
-	case c.Type != nil && !slices.Contains(DeviceTypes, after.Type):
-		return DeviceDelta{}, fmt.Errorf("nas type %q: one of %s: %w", after.Type, strings.Join(DeviceTypes, ", "), ErrInvalid)
+	case c.Type != nil && !nas.KnownType(after.Type) && !slices.Contains(checkradTypes, after.Type):
+		return DeviceDelta{}, fmt.Errorf("nas type %q: one of %s: %w", after.Type, strings.Join(DeviceTypes(), ", "), ErrInvalid)
 	case after.CoAPort == 0:
 		return DeviceDelta{}, fmt.Errorf("coa port 0: want 1 to 65535: %w", ErrInvalid)
 	case after.ShortName == "" || len(after.ShortName) > 200:

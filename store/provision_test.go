@@ -281,6 +281,42 @@ func TestOneAddressOneSubscriber(t *testing.T) {
 	}
 }
 
+// Somebody who does not take our locks changes a row while we decide: we decide
+// again, on what he left.
+func TestRaceWithPsql(t *testing.T) {
+	o := newOffice(t)
+	o.must(o.addUser("bob", aaa.SubscriberChange{AddReplies: []aaa.Item{{Attribute: "Session-Timeout", Op: ":=", Value: "60"}}}))
+	set := o.rules.SetSubscriber(aaa.SubscriberChange{AddReplies: []aaa.Item{{Attribute: "Session-Timeout", Op: ":=", Value: "70"}}}, nil)
+	var seen []string
+	_, err := o.ChangeSubscriber(t.Context(), by("user.set"), "bob", func(acc aaa.Account) (aaa.AccountDelta, error) {
+		for _, r := range acc.Rows {
+			if r.Table == aaa.TableReply {
+				seen = append(seen, r.Value)
+			}
+		}
+		if len(seen) == 1 {
+			o.Exec("UPDATE radreply SET value = '65'")
+		}
+		return set(acc)
+	})
+	o.must(err)
+	if diff := cmp.Diff([]string{"60", "65"}, seen); diff != "" {
+		t.Error(diff)
+	}
+	o.wantRows("ours in the end", "check bob Cleartext-Password := p w", "reply bob Session-Timeout := 70")
+
+	// One who changes it every time wins, and we say so.
+	n := 100
+	_, err = o.ChangeSubscriber(t.Context(), by("user.set"), "bob", func(acc aaa.Account) (aaa.AccountDelta, error) {
+		n++
+		o.Exec("UPDATE radreply SET value = $1::int", n)
+		return o.rules.SetSubscriber(aaa.SubscriberChange{AddReplies: []aaa.Item{{Attribute: "Session-Timeout", Op: ":=", Value: "80"}}}, nil)(acc)
+	})
+	if !errors.Is(err, aaa.ErrConflict) || !strings.Contains(err.Error(), "try again") {
+		t.Errorf("a race that is lost three times: %v", err)
+	}
+}
+
 func TestDryRunWritesNothing(t *testing.T) {
 	o := newOffice(t)
 	c := by("user.add")

@@ -37,11 +37,13 @@ RETURNING pool_id`
 INSERT INTO radial.address_history (vrf_id, address, pool_id, action, username, reason)
 VALUES (1, $1::inet, $2::bigint, $3::text, $4::text, 'static address')`
 	sqlStaticIPReserveAll = `
-WITH r AS (
-    UPDATE radial.addresses a SET state = 'reserved', username = s.username, since = now()
-    FROM radial.subscribers s
-    WHERE a.vrf_id = 1 AND a.address = s.static_ip AND a.state = 'free'
-    RETURNING a.address, a.pool_id, s.username
+WITH f AS ( -- locked in the order in which all lock addresses
+    SELECT a.address, s.username FROM radial.addresses a JOIN radial.subscribers s ON s.static_ip = a.address
+    WHERE a.vrf_id = 1 AND a.state = 'free' ORDER BY a.address FOR UPDATE OF a
+), r AS (
+    UPDATE radial.addresses a SET state = 'reserved', username = f.username, since = now()
+    FROM f WHERE a.vrf_id = 1 AND a.address = f.address
+    RETURNING a.address, a.pool_id, f.username
 )
 INSERT INTO radial.address_history (vrf_id, address, pool_id, action, username, reason)
 SELECT 1, r.address, r.pool_id, 'reserved', r.username, 'static address' FROM r`
