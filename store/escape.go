@@ -88,8 +88,11 @@ func safe(c byte) bool {
 }
 
 // Escape escapes a text once. What PostgreSQL cannot hold (NUL, bytes that are
-// no UTF-8) is written as =HH in raw mode too.
+// no UTF-8) is written as =HH in raw mode too. NULs at the end are dropped, as
+// rlm_sql does; in the middle it cuts the text there, which we do not. A line
+// break or tab at the very end makes it read on behind the text: nor do we.
 func (e Escaper) Escape(s string) string {
+	s = strings.TrimRight(s, "\x00")
 	i := 0
 	for i < len(s) && safe(s[i]) {
 		i++

@@ -41,6 +41,25 @@ func TestEscapeGolden(t *testing.T) {
 		{twice, "p#1=x é", "p=3D231=3D3Dx é"},
 		{twice, "ether1/1.100", "ether1/1.100"},
 		{once, "", ""},
+		// seen with packets made byte by byte
+		{user, "a\"b\a", "a=5C=22b=5C007"},
+		{user, "lat\xe9x", "lat=5C351x"},
+		{user, "nul\x00in", "nul=5C000in"},
+		{user, "\xc5\xbdof\x80", "Žof=5C200"},
+		{once, `b\s`, "b=5Cs"},
+		{once, `\\`, "=5C=5C"},
+		{once, "tab\tq\\n", `tab\tq=5Cn`},
+		{once, "\xe9t\xe9", "=E9t=E9"},
+		{once, "\abell", "=07bell"},
+		{once, "\x7f", "=7F"},
+		{once, "\xed\xa0\x80 sur", "=ED=A0=80 sur"},
+		{once, "\r\n", `\r=0A`},
+		{once, "q\nŽx", `q\n=C5=BDx`},
+		{once, "trail\x00", "trail"},
+		{twice, "p\tq", "p=5Ctq"},
+		{twice, `b\s`, "b=3D5Cs"},
+		{twice, "\xe9", "=3DE9"},
+		{twice, "a\nb", "a=5Cnb"},
 	} {
 		if got := c.how(c.sent); got != c.want {
 			t.Errorf("%q: %q, want %q", c.sent, got, c.want)
@@ -96,10 +115,11 @@ func TestEscapeIsReversible(t *testing.T) {
 			if mode == store.EscapingRaw {
 				continue
 			}
-			if back := e.Unescape(e.Escape(s)); back != s {
+			whole := strings.TrimRight(s, "\x00")
+			if back := e.Unescape(e.Escape(s)); back != whole {
 				t.Errorf("%q came back as %q", s, back)
 			}
-			if back := e.UnescapeTwice(e.EscapeTwice(s)); back != s {
+			if back := e.UnescapeTwice(e.EscapeTwice(s)); back != whole {
 				t.Errorf("twice: %q came back as %q", s, back)
 			}
 			if back := e.UnescapeUser(e.EscapeUser(s)); back != strings.TrimSuffix(s, "\x00") {

@@ -160,6 +160,9 @@ func (db *DB) migratePool(ctx context.Context, conn *pgx.Conn) (*pgxpool.Pool, e
 	}
 	cfg.ConnConfig = db.direct.Copy()
 	cfg.ConnConfig.RuntimeParams["search_path"] = pgx.Identifier{home}.Sanitize()
+	// A report that runs for an hour must not make us wait in front of
+	// FreeRADIUS for its tables.
+	cfg.ConnConfig.RuntimeParams["lock_timeout"] = "20s"
 	cfg.MaxConns = 3
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	return pool, wrapErr("migrate", err)

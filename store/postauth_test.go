@@ -50,11 +50,11 @@ func TestPostAuthColumns(t *testing.T) {
 	at := time.Date(2026, 11, 21, 19, 0, 0, 123456000, time.FixedZone("", 3600))
 	p.Log(aaa.PostAuth{User: `o'br\`, Pass: "p#1=x é", Reply: "Access-Accept", CalledStation: "h=1;z", CallingStation: "00:11:22:33:44:55",
 		Class: "c", At: at, NAS: "10.0.0.1", NASPortID: "<pppoe-x>", FramedIPAddress: "100.64.0.1"})
-	p.Log(aaa.PostAuth{User: "nul\x00", Reply: "Access-Reject", At: at, Reason: aaa.ReasonBadPassword, Detail: "nul\x00 \xff", NAS: "invalid IP"})
+	p.Log(aaa.PostAuth{User: "nul\x00x", Reply: "Access-Reject", At: at, Reason: aaa.ReasonBadPassword, Detail: "nul\x00 \xff", NAS: "invalid IP"})
 	stop()
 	want := [][]string{
 		{"o=27br=5C", "p=3D231=3D3Dx é", "Access-Accept", "h=3D1=3Bz", "00:11:22:33:44:55", "2026-11-21 18:00:00.123456", "c", "NULL", "NULL", "10.0.0.1", "=3D3Cpppoe-x=3D3E", "100.64.0.1"},
-		{"nul=00", "", "Access-Reject", "NULL", "NULL", "2026-11-21 18:00:00.123456", "NULL", "bad_password", "nul=00 =FF", "NULL", "NULL", "NULL"},
+		{"nul=00x", "", "Access-Reject", "NULL", "NULL", "2026-11-21 18:00:00.123456", "NULL", "bad_password", "nul=00 =FF", "NULL", "NULL", "NULL"},
 	}
 	got := db.Rows(`SELECT username, pass, reply, calledstationid, callingstationid, (authdate AT TIME ZONE 'UTC')::text, class, reason, detail, host(nasipaddress), nasportid, host(framedipaddress) FROM radpostauth ORDER BY id`)
 	if d := cmp.Diff(want, got); d != "" {
