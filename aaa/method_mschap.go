@@ -177,7 +177,7 @@ func (v *Verifier) mschapError(ident byte, v2 bool, reason Reason) dictionaries.
 	if v2 {
 		challenge, tail = challenge[:16], "V=3 M="+message
 	}
-	rand.Read(challenge) //nolint:errcheck // never fails (crypto/rand ends the process instead)
+	rand.Read(challenge) // never fails: crypto/rand ends the process instead
 	text := fmt.Sprintf("%cE=%d R=%d C=%x %s", 0, code, retry, challenge, tail)
 	b := []byte(text)
 	b[0] = ident

@@ -266,7 +266,7 @@ func TestMSCHAPError(t *testing.T) {
 			t.Errorf("%s: got %q", c.name, c.reply)
 		}
 	}
-	if string(refused(v2)[0].Value) == string(refused(v2)[0].Value) {
+	if first, second := refused(v2), refused(v2); string(first[0].Value) == string(second[0].Value) {
 		t.Error("the new challenge is the same twice")
 	}
 	if got := v.MSCHAPError(login{pairs: pap}.request(t, d).Pairs, ReasonExpired); got != nil {

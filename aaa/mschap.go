@@ -11,7 +11,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"golang.org/x/crypto/md4"
+	"golang.org/x/crypto/md4" //nolint:staticcheck // weak, but it is what NT hashes are made of
 )
 
 var errNotUTF8 = errors.New("the password is not valid UTF-8, and NT hashes are made of Unicode text")

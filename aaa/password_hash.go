@@ -138,6 +138,6 @@ func pbkdf2Text(password string) (string, error) {
 
 func newSalt() []byte {
 	salt := make([]byte, saltLength)
-	rand.Read(salt) //nolint:errcheck // never fails (crypto/rand ends the process instead)
+	rand.Read(salt) // never fails: crypto/rand ends the process instead
 	return salt
 }

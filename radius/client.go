@@ -129,7 +129,7 @@ func (c *Client) exchange(ctx context.Context, code Code, pairs dictionaries.Pai
 	if err != nil {
 		return nil, fmt.Errorf("%s to %s: %w", code, c.addr, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing is buffered in a UDP socket
 	x := &clientExchange{c: c, conn: conn, request: request, code: code}
 	x.local, x.remote = addrPortOf(conn.LocalAddr()), addrPortOf(conn.RemoteAddr())
 	if c.opts.Sent != nil {
@@ -238,13 +238,13 @@ func (x *clientExchange) await(ctx context.Context, deadline time.Time) (*Reply,
 // their server together do not ask again together (RFC 5080 §2.2.1).
 func jittered(d time.Duration) time.Duration {
 	var b [8]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails (crypto/rand ends the process instead)
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	span := uint64(d)/5 + 1
 	return d - time.Duration(span/2) + time.Duration(binary.BigEndian.Uint64(b[:])%span)
 }
 
 func randomAuthenticator() (a [16]byte) {
-	rand.Read(a[:]) //nolint:errcheck // never fails (crypto/rand ends the process instead)
+	rand.Read(a[:]) // never fails: crypto/rand ends the process instead
 	return a
 }
 

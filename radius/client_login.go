@@ -186,6 +186,6 @@ func (b *credentialBuilder) value(ps dictionaries.Pairs, name string) ([]byte, b
 
 func random(n int) []byte {
 	b := make([]byte, n)
-	rand.Read(b) //nolint:errcheck // never fails (crypto/rand ends the process instead)
+	rand.Read(b) // never fails: crypto/rand ends the process instead
 	return b
 }

@@ -34,7 +34,7 @@ func (c *Client) encode(code Code, pairs dictionaries.Pairs, authenticator [16]b
 		authenticator, keys.Authenticator = [16]byte{}, nil // nothing can be hidden with what is computed last
 	}
 	var id [1]byte
-	rand.Read(id[:]) //nolint:errcheck // never fails (crypto/rand ends the process instead)
+	rand.Read(id[:]) // never fails: crypto/rand ends the process instead
 	b := append(make([]byte, 0, 512), byte(code), id[0], 0, 0)
 	b = append(b, authenticator[:]...)
 	b = append(append(b, attrMessageAuth, messageAuthLen), make([]byte, md5.Size)...)

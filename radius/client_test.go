@@ -66,10 +66,10 @@ func replyTo(t *testing.T, request []byte, secret string, code wire.Code, ma boo
 	r := p.Response(code)
 	r.Authenticator = p.Authenticator
 	if ma {
-		r.Attributes.Add(80, make([]byte, 16))
+		r.Add(80, make([]byte, 16))
 	}
 	for len(attrs) > 0 {
-		r.Attributes.Add(wire.Type(attrs[0]), attrs[2:attrs[1]])
+		r.Add(wire.Type(attrs[0]), attrs[2:attrs[1]])
 		attrs = attrs[attrs[1]:]
 	}
 	if ma {
@@ -79,7 +79,7 @@ func replyTo(t *testing.T, request []byte, secret string, code wire.Code, ma boo
 		}
 		mac := hmac.New(md5.New, []byte(secret))
 		mac.Write(plain)
-		r.Attributes.Set(80, mac.Sum(nil))
+		r.Set(80, mac.Sum(nil))
 	}
 	b, err := r.Encode()
 	if err != nil {

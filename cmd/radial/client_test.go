@@ -111,7 +111,7 @@ func TestClientExitCodes(t *testing.T) {
 		{[]string{"acct", "stop", "bob", "--session-id", "1", "--cause", "Boredom"}, 2, "", "Acct-Terminate-Cause"},
 	} {
 		args := c.args
-		if len(args) > 0 && !(len(args) == 1 && args[0] == "acct") {
+		if len(args) > 1 || len(args) == 1 && args[0] != "acct" {
 			args = append(slices.Clone(args), quick...)
 		}
 		code, stdout, stderr := radialClient(t, args...)
