@@ -64,7 +64,7 @@ func NewAllocator(rows Rows, opts AllocatorOptions, metrics *Metrics) *Allocator
 		opts:    opts,
 		metrics: metrics,
 		hints:   make(map[poolKey]*hint),
-		rand:    rand.New(rand.NewPCG(opts.Seed, 0)), //nolint:gosec // spreads load, guards nothing
+		rand:    rand.New(rand.NewPCG(opts.Seed, 0)), // spreads load, guards nothing
 	}
 }
 
@@ -128,7 +128,7 @@ func (a *Allocator) hint(key poolKey) *hint {
 	defer a.mu.Unlock()
 	h, ok := a.hints[key]
 	if !ok {
-		h = &hint{key: key, rand: rand.New(rand.NewPCG(a.rand.Uint64(), a.rand.Uint64()))} //nolint:gosec // as above
+		h = &hint{key: key, rand: rand.New(rand.NewPCG(a.rand.Uint64(), a.rand.Uint64()))}
 		a.hints[key] = h
 	}
 	return h

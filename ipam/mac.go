@@ -46,7 +46,7 @@ func parseMAC(s string) (string, bool) {
 	}
 	n := 0
 	for _, g := range groups {
-		if len(g) != width && !(width == 2 && len(g) == 1) {
+		if len(g) != width && (width != 2 || len(g) != 1) {
 			return "", false
 		}
 		for range width - len(g) {

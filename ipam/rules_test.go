@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: verdict %d, want %d", c.name, got, c.want)
 		}
 	}
-	if !(Keep > TakeOver && TakeOver > Sticky && Sticky > Pass) {
+	if Keep <= TakeOver || TakeOver <= Sticky || Sticky <= Pass {
 		t.Error("the order of verdicts")
 	}
 }

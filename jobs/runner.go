@@ -30,11 +30,11 @@ type Runner struct {
 
 // NewRunner makes a runner of all work (periodic.go). It does not touch the
 // database; Run does.
-func NewRunner(db *store.DB, reg prometheus.Registerer, log *zap.Logger) (*Runner, error) {
-	return newRunner(db, periodic(db), reg, log)
+func NewRunner(db *store.DB, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {
+	return newRunner(db, periodic(db), reg, logger)
 }
 
-func newRunner(db *store.DB, all []work, reg prometheus.Registerer, log *zap.Logger) (*Runner, error) {
+func newRunner(db *store.DB, all []work, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {
 	metrics := NewMetrics(reg)
 	workers := river.NewWorkers()
 	var due []*river.PeriodicJob
@@ -51,13 +51,13 @@ func newRunner(db *store.DB, all []work, reg prometheus.Registerer, log *zap.Log
 		PeriodicJobs:    due,
 		PollOnly:        true,
 		SoftStopTimeout: stopTimeout,
-		ErrorHandler:    failures{log},
-		Logger:          slog.New(riverLog{log.Named("river")}),
+		ErrorHandler:    failures{logger},
+		Logger:          slog.New(riverLog{logger.Named("river")}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
-	return &Runner{client: client, log: log}, nil
+	return &Runner{client: client, log: logger}, nil
 }
 
 // Run works until ctx ends, then lets running jobs finish, for ten seconds at

@@ -214,7 +214,7 @@ func newClaim(tries []ipam.Try) *claim {
 // locks (users, radacct, usage, addresses).
 func userLock(user string) int64 {
 	h := fnv.New64a()
-	h.Write([]byte(user)) //nolint:errcheck // a hash takes everything
+	h.Write([]byte(user)) // a hash takes everything
 	return int64(h.Sum64())
 }
 
