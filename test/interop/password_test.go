@@ -114,7 +114,10 @@ func TestVerifierAgreesWithFreeRADIUS(t *testing.T) {
 		}
 		disagreed := false
 		for _, l := range []radius.Login{{Password: "wonder land"}, {Password: "other"}, {Password: "{foo}wonder land"}} {
-			for _, method := range radius.LoginMethods {
+			for i, method := range radius.LoginMethods {
+				if l.Password.Reveal() != "wonder land" && i%3 != 0 {
+					continue // the first and the last method will do
+				}
 				l.User, l.Method = name, method
 				theirs, ours := verdicts(t, c, verifier, control, l)
 				if theirs != ours.OK {
