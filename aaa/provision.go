@@ -25,6 +25,10 @@ type RowChecker interface {
 	Check(table string, row Row) error
 }
 
+// Job is queued work that goes with a change, in the change's own transaction:
+// one of the structs of job.go.
+type Job interface{ Kind() string }
+
 // Audit is what an audit row says of a change: no secrets.
 type Audit map[string]any
 

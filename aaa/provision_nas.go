@@ -94,7 +94,8 @@ type DeviceChange struct {
 type DeviceDelta struct {
 	Save   *Device
 	Remove bool
-	Audit  Audit // nil: nothing changes
+	Jobs   []Job // to be queued with it
+	Audit  Audit // nil: nothing changes, so nothing is written
 }
 
 // AddDevice makes a new device; found are the rows that stand under its name.

@@ -18,6 +18,7 @@ type PackageDelta struct {
 	Save   *Package
 	Remove bool
 	Rows   RowDelta
+	Jobs   []Job // to be queued with it
 	Audit  Audit // nil: nothing changes, so nothing is written
 }
 

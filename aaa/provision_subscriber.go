@@ -31,6 +31,7 @@ type AccountDelta struct {
 	Save   *Subscriber // the row to write, or nil
 	Remove bool        // the row goes
 	Rows   RowDelta
+	Jobs   []Job // to be queued with it
 	Audit  Audit // nil: nothing changes, so nothing is written
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"radial/aaa"
 )
@@ -29,11 +31,17 @@ var (
 	errRaced = fmt.Errorf("somebody changed a row at the same moment; try again: %w", aaa.ErrConflict)
 )
 
+// written is what goes with the rows of a change: its audit row (nil: nothing
+// changes) and the jobs that it asks for.
+type written struct {
+	audit aaa.Audit
+	jobs  []aaa.Job
+}
+
 // change runs one change as one transaction (design "One transaction for a
 // change"): under the lock of the thing named by key, f reads what stands
-// there, decides by a pure function, and writes; the audit row goes with it.
-// A nil audit means that nothing changes. Jobs are to be enqueued here, too.
-func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx) (aaa.Audit, error)) error {
+// there, decides by a pure function, and writes; audit and jobs go with it.
+func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx) (written, error)) error {
 	noun, _, _ := strings.Cut(c.Action, ".")
 	var err error
 	for range 3 {
@@ -41,14 +49,15 @@ func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx
 			if _, err := tx.Exec(ctx, sqlLockKey, noun+":"+key); err != nil {
 				return wrapErr(c.Action+" "+key, err)
 			}
-			audit, err := f(tx)
-			if err != nil {
+			w, err := f(tx)
+			if err != nil || w.audit == nil {
 				return err
 			}
-			if audit != nil {
-				if err := writeAudit(ctx, tx, c, key, audit); err != nil {
-					return err
-				}
+			if err := writeAudit(ctx, tx, c, key, w.audit); err != nil {
+				return err
+			}
+			if err := db.enqueue(ctx, tx, w.jobs); err != nil {
+				return err
 			}
 			if c.DryRun {
 				return errDryRun
@@ -63,6 +72,23 @@ func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx
 		return nil
 	}
 	return wrapPlain(c.Action+" "+key, err)
+}
+
+// enqueue queues jobs in the change's transaction: they run if it commits.
+func (db *DB) enqueue(ctx context.Context, tx pgx.Tx, jobs []aaa.Job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	client, err := river.NewClient(riverpgxv5.New(db.pool), &river.Config{Schema: Schema}) // it inserts and never runs
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	for _, job := range jobs {
+		if _, err := client.InsertTx(ctx, tx, job, nil); err != nil {
+			return wrapErr("queue "+job.Kind(), err)
+		}
+	}
+	return nil
 }
 
 // wrapPlain adds the operation to errors that carry no sentinel yet; the

@@ -123,16 +123,16 @@ func canonicalName(name string) string {
 // All changes of devices take one lock, since names overlap.
 func (db *DB) ChangeDevice(ctx context.Context, c Change, name string, f func(name string, found []aaa.Device) (aaa.DeviceDelta, error)) (aaa.DeviceDelta, error) {
 	var d aaa.DeviceDelta
-	err := db.change(ctx, c, canonicalName(name), func(tx pgx.Tx) (aaa.Audit, error) {
+	err := db.change(ctx, c, canonicalName(name), func(tx pgx.Tx) (written, error) {
 		if _, err := tx.Exec(ctx, sqlLockKey, "nas"); err != nil {
-			return nil, wrapErr("nas "+name, err)
+			return written{}, wrapErr("nas "+name, err)
 		}
 		all, err := devices(ctx, tx)
 		if err != nil {
-			return nil, err
+			return written{}, err
 		}
 		if d, err = f(name, devicesNamed(all, name)); err != nil || d.Audit == nil {
-			return nil, err
+			return written{}, err
 		}
 		if d.Remove {
 			err = deleteDevice(ctx, tx, d.Save.ID)
@@ -140,9 +140,9 @@ func (db *DB) ChangeDevice(ctx context.Context, c Change, name string, f func(na
 			err = saveDevice(ctx, tx, d.Save)
 		}
 		if err != nil {
-			return nil, wrapErr("nas "+name, err)
+			return written{}, wrapErr("nas "+name, err)
 		}
-		return d.Audit, nil
+		return written{d.Audit, d.Jobs}, nil
 	})
 	if err != nil {
 		return aaa.DeviceDelta{}, err

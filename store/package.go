@@ -42,13 +42,13 @@ WHERE g.groupname = $1::text AND NOT EXISTS
 // a subscriber.
 func (db *DB) ChangePackage(ctx context.Context, c Change, name string, f func(aaa.PackageState) (aaa.PackageDelta, error)) (aaa.PackageDelta, error) {
 	var d aaa.PackageDelta
-	err := db.change(ctx, c, name, func(tx pgx.Tx) (aaa.Audit, error) {
+	err := db.change(ctx, c, name, func(tx pgx.Tx) (written, error) {
 		state, err := packageState(ctx, tx, name)
 		if err != nil {
-			return nil, err
+			return written{}, err
 		}
 		if d, err = f(state); err != nil || d.Audit == nil {
-			return nil, err
+			return written{}, err
 		}
 		switch {
 		case d.Remove:
@@ -60,9 +60,9 @@ func (db *DB) ChangePackage(ctx context.Context, c Change, name string, f func(a
 				orEmpty(p.Checks), orEmpty(p.Replies))
 		}
 		if err != nil {
-			return nil, wrapErr("package "+name, err)
+			return written{}, wrapErr("package "+name, err)
 		}
-		return d.Audit, applyRows(ctx, tx, groupRows(name), &d.Rows)
+		return written{d.Audit, d.Jobs}, applyRows(ctx, tx, groupRows(name), &d.Rows)
 	})
 	if err != nil {
 		return aaa.PackageDelta{}, err

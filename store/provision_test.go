@@ -12,7 +12,6 @@ import (
 
 	"radial/aaa"
 	"radial/dictionaries"
-	"radial/nas"
 	"radial/store"
 	"radial/store/storetest"
 )
@@ -329,84 +328,5 @@ func TestDryRunWritesNothing(t *testing.T) {
 	o.wantRows("nothing is kept", "")
 	if n := o.Rows("SELECT FROM radial.audit UNION ALL SELECT FROM radial.subscribers"); len(n) != 0 {
 		t.Errorf("%d rows are kept", len(n))
-	}
-}
-
-func TestPackages(t *testing.T) {
-	o := newOffice(t)
-	o.Exec(`INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ('gold', 'Mikrotik-Rate-Limit', ':=', '1M/1M'), ('gold', 'Class', ':=', 'panel')`)
-	rates := aaa.PackageChange{RateDown: new(int64(100e6)), RateUp: new(int64(20e6)), Pool: new("main"), SimultaneousUse: new(int64(1)), ValidityDays: new(int64(30))}
-	if err := o.addPackage("gold", rates, false); !errors.Is(err, aaa.ErrConflict) {
-		t.Errorf("someone's group: %v", err)
-	}
-	o.must(o.addPackage("gold", rates, true))
-	o.wantRows("adopted", "gcheck gold Pool-Name += main", "gcheck gold Simultaneous-Use += 1",
-		"greply gold Mikrotik-Rate-Limit = 20M/100M", "greply gold Class := panel", "greply gold Fall-Through = Yes")
-	if err := o.addUser("bob", aaa.SubscriberChange{Package: new("silver")}); !errors.Is(err, aaa.ErrNotFound) || !strings.Contains(err.Error(), "silver") {
-		t.Errorf("a package that is not there: %v", err)
-	}
-	o.must(o.addUser("bob", aaa.SubscriberChange{Package: new("gold")}))
-	if _, err := o.ChangePackage(t.Context(), by("package.del"), "gold", o.rules.DeletePackage); !errors.Is(err, aaa.ErrConflict) {
-		t.Errorf("deleting one in use: %v", err)
-	}
-	_, err := o.ChangePackage(t.Context(), by("package.set"), "gold", o.rules.SetPackage(aaa.PackageChange{
-		RateDown: new(int64(0)), RateUp: new(int64(0)), Pool: new(""), SimultaneousUse: new(int64(-1)), Price: new("19.5"),
-	}))
-	o.must(err)
-	o.wantRows("without rates, pool and limit", "check bob Cleartext-Password := p w", "member bob gold 100", "greply gold Class := panel", "greply gold Fall-Through = Yes")
-	p, err := o.Package(t.Context(), "gold")
-	o.must(err)
-	if p.Price != "19.50" || p.RateDown != 0 || p.Pool != "" || p.SimultaneousUse != nil || p.ValidityDays != 30 || p.BillingCycle != "monthly" {
-		t.Errorf("%+v", p)
-	}
-	all, err := o.Packages(t.Context())
-	o.must(err)
-	if len(all) != 1 {
-		t.Errorf("%+v", all)
-	}
-}
-
-func TestDevicesInTheDatabase(t *testing.T) {
-	o := newOffice(t)
-	secret := nas.Secret("s3cret")
-	change := func(verb, name string, f func(string, []aaa.Device) (aaa.DeviceDelta, error)) error {
-		_, err := o.ChangeDevice(t.Context(), by("nas."+verb), name, f)
-		return err
-	}
-	o.must(change("add", "10.1.2.3/8", aaa.DeviceChange{Secret: &secret, ShortName: new("pop")}.AddDevice))
-	if err := change("add", "10.0.0.0/8", aaa.DeviceChange{Secret: &secret}.AddDevice); !errors.Is(err, aaa.ErrConflict) {
-		t.Errorf("the same network again: %v", err)
-	}
-	o.must(change("set", "pop", aaa.DeviceChange{
-		Type: new("mikrotik"), RequireMessageAuthenticator: new(nas.Yes), SwapOctets: new(true), RejectDelay: new(1500 * time.Millisecond), CoAPort: new(uint16(1700)),
-	}.SetDevice))
-	if err := change("set", "pop", aaa.DeviceChange{VRF: new("red")}.SetDevice); !errors.Is(err, aaa.ErrNotFound) || !strings.Contains(err.Error(), "red") {
-		t.Errorf("a vrf that is not there: %v", err)
-	}
-	o.Exec("INSERT INTO nas (nasname, shortname, secret) VALUES ('router.example.net', 'r1', 'panel')") // no settings of ours
-	all, err := o.Devices(t.Context())
-	o.must(err)
-	want := []aaa.Device{
-		{ID: 1, Name: "10.0.0.0/8", ShortName: "pop", Type: "mikrotik", Secret: "s3cret", RequireMessageAuthenticator: nas.Yes, CoAPort: 1700, VRF: "default", SwapOctets: true, RejectDelay: new(1500 * time.Millisecond)},
-		{ID: 2, Name: "router.example.net", ShortName: "r1", Type: "other", Secret: "panel", CoAPort: 3799, VRF: "default"},
-	}
-	if diff := cmp.Diff(want, all); diff != "" {
-		t.Error(diff)
-	}
-	o.Exec(`INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) VALUES ('00000000-0000-4000-8000-000000000001', 's1', 'v', now(), now())`)
-	o.Exec(`INSERT INTO radial.nas_state (server_id, nas_id, require_message_authenticator, limit_proxy_state) VALUES ('00000000-0000-4000-8000-000000000001', 1, 'yes', 'unknown')`)
-	states, err := o.DeviceStates(t.Context(), 1)
-	o.must(err)
-	if len(states) != 1 || states[0].Server != "s1" || states[0].RequireMessageAuthenticator != "yes" {
-		t.Errorf("%+v", states)
-	}
-	o.must(change("del", "10.0.0.0/8", aaa.DeleteDevice))
-	if n := o.Rows("SELECT nas_id FROM radial.nas_settings UNION ALL SELECT nas_id FROM radial.nas_state"); len(n) != 0 {
-		t.Errorf("left over: %v", n)
-	}
-	for _, row := range o.Rows("SELECT detail::text FROM radial.audit") {
-		if strings.Contains(row[0], "s3cret") {
-			t.Errorf("a secret in the audit: %s", row[0])
-		}
 	}
 }

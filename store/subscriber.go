@@ -54,18 +54,18 @@ func (db *DB) ChangeSubscriber(ctx context.Context, c Change, name string, f fun
 		return aaa.AccountDelta{}, err
 	}
 	var d aaa.AccountDelta
-	err = db.change(ctx, c, name, func(tx pgx.Tx) (aaa.Audit, error) {
+	err = db.change(ctx, c, name, func(tx pgx.Tx) (written, error) {
 		acc, err := account(ctx, tx, esc, name)
 		if err != nil {
-			return nil, err
+			return written{}, err
 		}
 		if d, err = f(acc); err != nil || d.Audit == nil {
-			return nil, err
+			return written{}, err
 		}
 		if err := writeSubscriber(ctx, tx, esc, acc, &d); err != nil {
-			return nil, err
+			return written{}, err
 		}
-		return d.Audit, applyRows(ctx, tx, userRows(esc, name), &d.Rows)
+		return written{d.Audit, d.Jobs}, applyRows(ctx, tx, userRows(esc, name), &d.Rows)
 	})
 	if err != nil {
 		return aaa.AccountDelta{}, err
