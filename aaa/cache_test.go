@@ -348,3 +348,22 @@ func TestCacheHitDoesNotAllocate(t *testing.T) {
 		t.Errorf("a hit allocates %v times", n)
 	}
 }
+
+// A read that ends when the echo is too old is not stored.
+func TestCacheStoresOnlyWhileLive(t *testing.T) {
+	c, s, clock := newSlowCache(t)
+	var late atomic.Int64
+	c.now = func() time.Time { return clock.Add(time.Duration(late.Load())) }
+	s.set("alice", withPassword("p"))
+	done := make(chan error)
+	go func() { _, err := c.user(t.Context(), "alice"); done <- err }()
+	<-s.looked
+	late.Store(int64(EchoLife))
+	s.release <- struct{}{}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if st := c.Stats(); st.Entries != 0 {
+		t.Errorf("stored %d entries", st.Entries)
+	}
+}
