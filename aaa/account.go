@@ -27,12 +27,21 @@ type AccountingOptions struct {
 	// up: set both or neither. acctuniqueid is of the whole name all the same.
 	StripRealm bool
 	// Realms (any case) are the realms that radacct.realm names, as FreeRADIUS's
-	// module suffix does for those of its proxy.conf. Empty: every one with
-	// StripRealm, else none, as with a stock FreeRADIUS.
+	// module suffix does for those of its proxy.conf; "*" is every one. Empty:
+	// every one with StripRealm, else none, as with a stock FreeRADIUS.
 	Realms []string
 	// StoreClass fills radacct.class (FreeRADIUS: the class section of
 	// queries.conf); stock leaves it NULL.
 	StoreClass bool
+}
+
+// Naming returns the options with users named as logins name them, where logins
+// strip realms: open sessions are counted under the name that is looked up.
+func (o AccountingOptions) Naming(login Options) AccountingOptions {
+	if login.StripRealm {
+		o.StripRealm, o.Realms = true, login.Realms
+	}
+	return o
 }
 
 // Validate lists everything that is wrong with the options.
@@ -182,7 +191,8 @@ func (a *Accounting) realm(login string) (user string, realm *string) {
 		return login, nil
 	}
 	name := login[i+1:]
-	if !a.realms[strings.ToLower(name)] && (len(a.realms) > 0 || !a.opts.StripRealm) {
+	known := a.realms["*"] || a.realms[strings.ToLower(name)] || a.opts.StripRealm && len(a.realms) == 0
+	if !known {
 		return login, nil
 	}
 	if a.opts.StripRealm {

@@ -94,6 +94,12 @@ func TestAccountRecord(t *testing.T) {
 		{"any realm stripped", AccountingOptions{StripRealm: true}, device, []string{"User-Name", "a@b"}, edit(func(r *Record) {
 			r.User, r.Login, r.Realm, r.UniqueID = "a", "a@b", str("b"), md5Hex([]byte("a@b,,10.9.8.7,,,"))
 		})},
+		{"any realm named", AccountingOptions{Realms: []string{"*"}}, device, []string{"User-Name", "a@b"}, edit(func(r *Record) {
+			r.User, r.Login, r.Realm, r.UniqueID = "a@b", "a@b", str("b"), md5Hex([]byte("a@b,,10.9.8.7,,,"))
+		})},
+		{"another realm", AccountingOptions{StripRealm: true, Realms: []string{"c"}}, device, []string{"User-Name", "a@b"}, edit(func(r *Record) {
+			r.User, r.Login, r.UniqueID = "a@b", "a@b", md5Hex([]byte("a@b,,10.9.8.7,,,"))
+		})},
 		{"no realm known", AccountingOptions{}, device, []string{"User-Name", "a@b"}, edit(func(r *Record) {
 			r.User, r.Login, r.UniqueID = "a@b", "a@b", md5Hex([]byte("a@b,,10.9.8.7,,,"))
 		})},
@@ -157,5 +163,16 @@ func BenchmarkRecord(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		a.Record(req)
+	}
+}
+
+func TestAccountNaming(t *testing.T) {
+	own := AccountingOptions{Realms: []string{"a"}, EventTime: "receive"}
+	if d := cmp.Diff(own, own.Naming(Options{Realms: []string{"b"}})); d != "" {
+		t.Errorf("logins keep realms (-want +got):\n%s", d)
+	}
+	want := AccountingOptions{Realms: []string{"b"}, StripRealm: true, EventTime: "receive"}
+	if d := cmp.Diff(want, own.Naming(Options{StripRealm: true, Realms: []string{"b"}})); d != "" {
+		t.Errorf("logins strip realms (-want +got):\n%s", d)
 	}
 }

@@ -172,7 +172,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if m.ledger, err = store.NewLedger(db, c.Ledger, store.NewLedgerMetrics(reg), log.Named("ledger"), time.Now); err != nil {
 		return nil, err
 	}
-	accounting, err := aaa.NewAccounting(dict, m.ledger, c.Accounting, time.Now)
+	accounting, err := aaa.NewAccounting(dict, m.ledger, c.Accounting.Naming(c.Policy), time.Now)
 	if err != nil {
 		return nil, err
 	}
