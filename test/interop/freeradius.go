@@ -58,7 +58,7 @@ const readyLine = "Ready to process requests"
 // where that is not possible, and fails it instead when CI is "true".
 func StartFreeRADIUS(t testing.TB, c Config) *FreeRADIUS {
 	t.Helper()
-	binary, owner := needs(t)
+	binary, owner := needs(t, c)
 	if c.Secret == "" {
 		c.Secret = "testing123"
 	}
@@ -100,8 +100,8 @@ func (f *FreeRADIUS) Log() string {
 // ids are the user and group that FreeRADIUS runs as.
 type ids struct{ uid, gid int }
 
-// needs tells whether a FreeRADIUS can be run here.
-func needs(t testing.TB) (binary string, owner ids) {
+// needs tells whether a FreeRADIUS that does what c says can be run here.
+func needs(t testing.TB, c Config) (binary string, owner ids) {
 	t.Helper()
 	lacks := func(what string) {
 		t.Helper()
@@ -119,6 +119,9 @@ func needs(t testing.TB) (binary string, owner ids) {
 	}
 	if _, err := os.Stat(stockConfig); err != nil {
 		lacks("needs FreeRADIUS's configuration in " + stockConfig)
+	}
+	if _, err := os.Stat(sqlDriver); err != nil && c.SQLDSN != "" {
+		lacks("needs the freeradius-postgresql package (" + sqlDriver + ")")
 	}
 	u, err := user.Lookup("freerad")
 	if err != nil {

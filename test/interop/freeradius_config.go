@@ -14,6 +14,9 @@ import (
 // stockConfig is where Debian has FreeRADIUS's configuration.
 const stockConfig = "/etc/freeradius/3.0"
 
+// sqlDriver is the module of freeradius-postgresql.
+const sqlDriver = "/usr/lib/freeradius/rlm_sql_postgresql.so"
+
 // enabledModules are the modules of the stock configuration that take part.
 // EAP stays out: it wants certificates and is not under test.
 var enabledModules = []string{
