@@ -90,7 +90,7 @@ func TestAddSubscriber(t *testing.T) {
 		{"in radcheck already", foreign, SubscriberChange{Password: password}, nil, ErrConflict, "FreeRADIUS"},
 		{"no password", Account{Name: "bob"}, SubscriberChange{}, nil, ErrInvalid, "no password"},
 		{"no password, but an Auth-Type", Account{Name: "bob"}, SubscriberChange{AddChecks: []Item{{"Auth-Type", ":=", "Accept"}}}, nil, nil, ""},
-		{"an unknown check never passes", Account{Name: "bob"}, SubscriberChange{Password: password, AddChecks: []Item{{"Simultaneus-Use", ":=", "1"}}}, nil, ErrInvalid, "Simultaneus-Use"},
+		{"an unknown check never passes", Account{Name: "bob"}, SubscriberChange{Password: password, AddChecks: []Item{{"Simultaneous-Uses", ":=", "1"}}}, nil, ErrInvalid, "Simultaneous-Uses"},
 		{"= in a check", Account{Name: "bob"}, SubscriberChange{Password: password, AddChecks: []Item{{"NAS-Port", "=", "1"}}}, nil, ErrInvalid, "== compares"},
 		{"== in a reply", Account{Name: "bob"}, SubscriberChange{Password: password, AddReplies: []Item{{"Class", "==", "1"}}}, nil, ErrInvalid, "= adds"},
 		{"a bad value", Account{Name: "bob"}, SubscriberChange{Password: password, AddReplies: []Item{{"Framed-IP-Address", ":=", "300.1.1.1"}}}, nil, ErrInvalid, "300.1.1.1"},

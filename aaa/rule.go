@@ -220,7 +220,7 @@ func (c *Compiler) setValue(r *rule, text string, quote byte) error {
 		}
 		re, err := regexp.Compile(text)
 		if err != nil {
-			return fmt.Errorf("the regular expression cannot be used (%v); back-references and look-around are not known here", err)
+			return fmt.Errorf("the regular expression cannot be used (%w); back-references and look-around are not known here", err)
 		}
 		r.late = &lateValue{regex: re, text: text}
 		return nil

@@ -48,6 +48,7 @@ var modules = map[string][]string{
 	"github.com/prometheus/client_golang":                {"radius", "store", "aaa", "ipam", "nas", "jobs", "api", "cmd"},
 	"github.com/spf13/viper":                             {"config"},
 	"github.com/spf13/cobra":                             {"cmd"},
+	"github.com/spf13/pflag":                             {"cmd"},
 	"go.uber.org/zap":                                    {"radius", "store", "jobs", "api", "cmd"},
 	"github.com/coreos/go-systemd/v22":                   {"cmd"},
 	"github.com/jedib0t/go-pretty/v6":                    {"cmd"},

@@ -93,7 +93,7 @@ func sharedBuffers() uint64 {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 128 << 20
 	}
-	return min(max(uint64(info.Totalram)*uint64(info.Unit)/8, 128<<20), 2<<30)
+	return min(max(info.Totalram*uint64(info.Unit)/8, 128<<20), 2<<30)
 }
 
 // launch starts the server and waits until it takes connections. After a

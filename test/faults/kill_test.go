@@ -94,7 +94,6 @@ func compare(t *testing.T, db *storetest.DB, sessions []load.SessionState) {
 		n                      int
 		stopped                bool
 		seconds, input, output int64
-		span                   int64
 	}
 	rows := map[string]row{}
 	for _, r := range db.Rows(`SELECT acctsessionid, username, acctstoptime IS NOT NULL, coalesce(acctsessiontime, 0), coalesce(acctinputoctets, 0), coalesce(acctoutputoctets, 0) FROM radacct`) {
