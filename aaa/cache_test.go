@@ -30,6 +30,17 @@ func (s *slowTables) UserRows(ctx context.Context, user string) (UserRows, error
 	}
 }
 
+// within takes a value from a channel, and fails the test where none comes.
+func within[T any](t *testing.T, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(5 * time.Second):
+		t.Fatal("nothing came within 5 s")
+	}
+	return v
+}
+
 func password(u *userPolicy) string {
 	if len(u.check.rules) == 0 {
 		return ""
@@ -69,7 +80,7 @@ func TestCacheMissAndInvalidationCross(t *testing.T) {
 				}
 				early <- password(u)
 			}()
-			<-s.looked // it has seen the old row
+			within(t, s.looked) // it has seen the old row
 			s.set("alice", withPassword("new"))
 			way.drop(c)
 
@@ -81,13 +92,13 @@ func TestCacheMissAndInvalidationCross(t *testing.T) {
 				}
 				late <- password(u)
 			}()
-			<-s.looked // the late one reads by itself
+			within(t, s.looked) // the late one reads by itself
 			s.release <- struct{}{}
 			s.release <- struct{}{}
-			if got := <-late; got != "new" {
+			if got := within(t, late); got != "new" {
 				t.Errorf("after the invalidation: got %q, want new", got)
 			}
-			if got := <-early; got != "old" {
+			if got := within(t, early); got != "old" {
 				t.Errorf("the early caller: got %q, want old", got)
 			}
 			// whatever landed last, memory holds no old row
@@ -148,7 +159,7 @@ func TestCacheSharesReads(t *testing.T) {
 	}
 	wg.Add(1)
 	go get()
-	<-s.looked
+	within(t, s.looked)
 	for range 20 {
 		wg.Add(1)
 		go get()
@@ -167,16 +178,16 @@ func TestCacheCallerGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error)
 	go func() { _, err := c.user(ctx, "alice"); first <- err }()
-	<-s.looked
+	within(t, s.looked)
 	second := make(chan error)
 	go func() { _, err := c.user(t.Context(), "alice"); second <- err }()
 	cancel()
-	if err := <-first; !errors.Is(err, context.Canceled) {
+	if err := within(t, first); !errors.Is(err, context.Canceled) {
 		t.Errorf("first: %v", err)
 	}
-	<-s.looked // the second one reads by itself
+	within(t, s.looked) // the second one reads by itself
 	s.release <- struct{}{}
-	if err := <-second; err != nil {
+	if err := within(t, second); err != nil {
 		t.Errorf("second: %v", err)
 	}
 }
@@ -357,10 +368,10 @@ func TestCacheStoresOnlyWhileLive(t *testing.T) {
 	s.set("alice", withPassword("p"))
 	done := make(chan error)
 	go func() { _, err := c.user(t.Context(), "alice"); done <- err }()
-	<-s.looked
+	within(t, s.looked)
 	late.Store(int64(EchoLife))
 	s.release <- struct{}{}
-	if err := <-done; err != nil {
+	if err := within(t, done); err != nil {
 		t.Fatal(err)
 	}
 	if st := c.Stats(); st.Entries != 0 {
