@@ -25,6 +25,8 @@
 //
 // Accounting turns an Accounting-Request into a Record (account.go), and the
 // state machine of a session (session.go) says what a record does to a row.
-// Provisioning is pure as well: subscribers and packages become rows
-// (projection.go), which store writes.
+// Provisioning is pure as well: what an operator says of a subscriber, a package
+// or a device (provision_*.go) becomes rows (projection.go), which are compared
+// with those that stand there under the rules of who owns a row
+// (provision_reconcile.go), and which store writes as one change.
 package aaa

@@ -123,9 +123,10 @@ func ValidUsername(name string) error {
 // stores without escaping (radius-semantics §1.3): group names cross its
 // escaping once more on each look-up, so others would not be found.
 func validGroupName(what, name string) error {
-	bad := strings.IndexFunc(name, func(r rune) bool {
-		return r < utf8.RuneSelf && !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@.-_ /", r))
-	})
+	safe := func(r rune) bool {
+		return r >= utf8.RuneSelf || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@.-_ /", r)
+	}
+	bad := strings.IndexFunc(name, func(r rune) bool { return !safe(r) })
 	switch {
 	case name == "" || len(name) > 100:
 		return fmt.Errorf("%s name %q: want 1 to 100 characters: %w", what, name, ErrInvalid)

@@ -16,6 +16,10 @@
 //   - Listener: LISTEN/NOTIFY, which keeps the policy cache and the table of
 //     devices true.
 //
+// What an operator changes is one transaction (change.go): lock, read, a pure
+// function of aaa that decides, the row, its projection into FreeRADIUS's
+// tables, the audit and the jobs.
+//
 // Every SQL statement is a package-level constant named sqlXxx; a test prepares
 // each of them against the migrated schema. Errors come back wrapped with
 // the operation's name and one of aaa's sentinels; a database that cannot be

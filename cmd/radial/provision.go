@@ -108,7 +108,7 @@ func rowText(r aaa.ProjectedRow) string {
 	if r.Table == aaa.TableUserGroup {
 		return fmt.Sprintf("%s priority %d", r.Group, r.Priority)
 	}
-	return r.Item.String()
+	return r.String()
 }
 
 // confirm asks before something that cannot be undone; without a terminal it
