@@ -42,7 +42,10 @@ const (
 )
 
 const (
-	sqlMigrateLock   = `SELECT pg_advisory_lock($1::bigint)`
+	// Tried again and again rather than waited for: who waits in a statement holds a
+	// snapshot, and CREATE INDEX CONCURRENTLY waits for snapshots.
+	sqlMigrateLock   = `SELECT pg_try_advisory_lock($1::bigint)`
+	sqlSearchPath    = `SELECT set_config('search_path', $1::text, false)`
 	sqlMigrateUnlock = `SELECT pg_advisory_unlock($1::bigint)`
 	sqlVersionNum    = `SELECT current_setting('server_version_num')::int`
 	// The schema that FreeRADIUS's tables stand in, or will be made in.
@@ -69,6 +72,7 @@ type Migration struct {
 type MigrateReport struct {
 	Applied  []Migration // our steps that were applied now
 	River    []int       // River's steps that were applied now
+	Indexes  []string    // indexes of FreeRADIUS's tables that were made now
 	Adopted  bool        // FreeRADIUS's tables stood there before the first step
 	Escaping string      // as stored: safe-characters or raw
 	TimeZone string      // as stored
@@ -88,7 +92,7 @@ func (db *DB) Migrate(ctx context.Context) (report MigrateReport, err error) {
 		return report, err
 	}
 	// Released with the connection, whatever happens.
-	if _, err := conn.Exec(ctx, sqlMigrateLock, migrateLock); err != nil {
+	if err := lockMigrations(ctx, conn); err != nil {
 		return report, wrapErr("migrate: lock", err)
 	}
 	pool, err := db.migratePool(ctx, conn)
@@ -121,8 +125,31 @@ func (db *DB) Migrate(ctx context.Context) (report MigrateReport, err error) {
 	if err != nil {
 		return report, err
 	}
+	if report.Indexes, err = indexIn(ctx, conn, pool); err != nil {
+		return report, rightsErr(wrapErr("migrate", err), conn)
+	}
 	_, err = conn.Exec(ctx, sqlMigrateUnlock, migrateLock)
 	return report, wrapErr("migrate: unlock", err)
+}
+
+func lockMigrations(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var locked bool
+		if err := conn.QueryRow(ctx, sqlMigrateLock, migrateLock).Scan(&locked); err != nil || locked {
+			return err
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// indexIn makes the indexes on conn, in the schema that pool's connections work in.
+func indexIn(ctx context.Context, conn *pgx.Conn, pool *pgxpool.Pool) ([]string, error) {
+	if _, err := conn.Exec(ctx, sqlSearchPath, pool.Config().ConnConfig.RuntimeParams["search_path"]); err != nil {
+		return nil, err
+	}
+	return makeIndexes(ctx, conn)
 }
 
 // closeConn closes a connection of our own. Close only fails to say goodbye to
@@ -232,6 +259,7 @@ func SchemaDigest() (string, error) {
 		}
 		fmt.Fprintf(h, "%s %d\n%s", n, len(text), text)
 	}
+	fmt.Fprintf(h, "%s", sqlIndexesMissing)
 	m, err := riverMigrator(nil)
 	if err != nil {
 		return "", err

@@ -188,6 +188,31 @@ func TestMigrateTellsMissingRights(t *testing.T) {
 	}
 }
 
+// Indexes are made once, also after an interruption; what an operator drops
+// stays dropped.
+func TestMigrateMakesIndexesOnce(t *testing.T) {
+	db := storetest.Empty(t)
+	db.Exec(read(t, "testdata/freeradius-3.0.19.sql"))
+	report, err := db.Migrate(t.Context())
+	if err != nil || !slices.Contains(report.Indexes, "radial_radacct_open_user_idx") || slices.Contains(report.Indexes, "radcheck_username") {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	// as an interrupted build leaves it
+	db.Exec(`DELETE FROM radial.settings WHERE key = 'indexes'; DROP INDEX radial_radacct_user_start_idx;
+		UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'radial_radacct_open_user_idx'::regclass`)
+	report, err = db.Migrate(t.Context())
+	if want := []string{"radial_radacct_open_user_idx", "radial_radacct_user_start_idx"}; err != nil || !slices.Equal(report.Indexes, want) {
+		t.Errorf("%v, %v, want %v", report.Indexes, err, want)
+	}
+	if broken := db.Rows(`SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid`); len(broken) != 0 {
+		t.Errorf("broken: %v", broken)
+	}
+	db.Exec(`DROP INDEX radacct_calss_idx`)
+	if report, err = db.Migrate(t.Context()); err != nil || len(report.Indexes) != 0 {
+		t.Errorf("%v, %v", report.Indexes, err)
+	}
+}
+
 func TestMigrateTwoAtOnce(t *testing.T) {
 	db := storetest.Empty(t)
 	var wg sync.WaitGroup

@@ -116,13 +116,10 @@ ALTER TABLE radpostauth
     ADD COLUMN IF NOT EXISTS nasportid       text,
     ADD COLUMN IF NOT EXISTS framedipaddress inet;
 
+-- Until 3.0.15 or so radusergroup had no id. Appended, so that inserts without a list of columns still work.
 -- +goose StatementBegin
 DO $$
-DECLARE
-    ix   record;
-    name text;
 BEGIN
-    -- Until 3.0.15 or so radusergroup had no id. Appended, so that inserts without a list of columns still work.
     IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'radusergroup'::regclass AND attname = 'id' AND NOT attisdropped) THEN
         IF EXISTS (SELECT FROM pg_index WHERE indrelid = 'radusergroup'::regclass AND indisprimary) THEN
             ALTER TABLE radusergroup ADD COLUMN id serial UNIQUE;
@@ -130,39 +127,7 @@ BEGIN
             ALTER TABLE radusergroup ADD COLUMN id serial PRIMARY KEY;
         END IF;
     END IF;
-
-    -- FreeRADIUS's indexes by its names, then ours: what its schema is slow at (its issue 5628). Made only where no index
-    -- on the same columns, with the same condition, stands under any name. None has acctupdatetime, octets or session time.
-    FOR ix IN SELECT * FROM (VALUES
-        ('radacct', 'radacct_active_session_idx', '{acctuniqueid}'::text[], '(acctstoptime IS NULL)'),
-        ('radacct', 'radacct_bulk_close', '{nasipaddress,acctstarttime}', '(acctstoptime IS NULL)'),
-        ('radacct', 'radacct_start_user_idx', '{acctstarttime,username}', NULL),
-        ('radacct', 'radacct_calss_idx', '{class}', NULL),
-        ('radcheck', 'radcheck_username', '{username,attribute}', NULL),
-        ('radreply', 'radreply_username', '{username,attribute}', NULL),
-        ('radgroupcheck', 'radgroupcheck_groupname', '{groupname,attribute}', NULL),
-        ('radgroupreply', 'radgroupreply_groupname', '{groupname,attribute}', NULL),
-        ('radusergroup', 'radusergroup_username', '{username}', NULL),
-        ('radpostauth', 'radpostauth_username_idx', '{username}', NULL),
-        ('radpostauth', 'radpostauth_class_idx', '{class}', NULL),
-        ('nas', 'nas_nasname', '{nasname}', NULL),
-        ('radacct', 'radial_radacct_open_user_idx', '{username}', '(acctstoptime IS NULL)'),
-        ('radacct', 'radial_radacct_user_start_idx', '{username,acctstarttime}', NULL)
-    ) v(tbl, idx, cols, pred) LOOP
-        CONTINUE WHEN EXISTS (
-            SELECT FROM pg_index i
-            WHERE i.indrelid = ix.tbl::regclass AND i.indisvalid AND i.indexprs IS NULL
-              AND pg_get_expr(i.indpred, i.indrelid) IS NOT DISTINCT FROM ix.pred
-              AND ix.cols = (SELECT array_agg(a.attname::text ORDER BY k.ord)
-                             FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
-                             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                             WHERE k.ord <= i.indnkeyatts));
-        name := ix.idx;
-        IF to_regclass(quote_ident(name)) IS NOT NULL THEN -- the name is taken by something else
-            name := 'radial_' || name;
-        END IF;
-        EXECUTE format('CREATE INDEX %I ON %I (%s)%s', name, ix.tbl,
-            (SELECT string_agg(quote_ident(c), ', ') FROM unnest(ix.cols) c), coalesce(' WHERE ' || ix.pred, ''));
-    END LOOP;
 END $$;
 -- +goose StatementEnd
+
+-- The indexes are made by store/indexes.go, without locking anyone out: FreeRADIUS may be at work in these tables.
