@@ -316,3 +316,30 @@ func BenchmarkAuthorize(b *testing.B) {
 		}
 	}
 }
+
+func TestMinimumTimeout(t *testing.T) {
+	b := newWorkbench(t) // 10:00
+	b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1", "Login-Time", ":=", "Al0900-1003")})
+	for least, want := range map[time.Duration]Reason{4 * time.Minute: ReasonNone, 4*time.Minute + time.Second: ReasonOutsideHours} {
+		b.config.Options.MinimumTimeout = least
+		d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1"))
+		if err != nil || d.Reason != want {
+			t.Errorf("%v: got %q (%s), %v", least, d.Reason, d.Detail, err)
+		}
+	}
+}
+
+// What preprocessing adds must not land in the request's own memory.
+func TestAuthorizeLeavesTheRequestAlone(t *testing.T) {
+	b := newWorkbench(t)
+	req := b.request(t, "User-Name", "alice", "User-Password", "p1", "Framed-Protocol", "PPP")
+	req.Pairs = append(make(dictionaries.Pairs, 0, 10), req.Pairs...)
+	if _, err := NewEngine(b.config).Authorize(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range req.Pairs[len(req.Pairs):cap(req.Pairs)] {
+		if p.Attr != nil {
+			t.Errorf("%s was written behind the request", p.Attr.Name)
+		}
+	}
+}

@@ -92,7 +92,7 @@ func (e *Engine) satisfies(in *checkInput, r *rule, p *dictionaries.Pair) bool {
 		}
 		value = v
 	}
-	if r.attr.HasTag && p.Tag != r.tag {
+	if r.tag != 0 && p.Tag != r.tag { // a row without a tag takes any
 		return r.op.holds(int(p.Tag) - int(r.tag))
 	}
 	if r.op == opEqual {

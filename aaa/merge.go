@@ -101,16 +101,16 @@ func (m *merging) apply(r *rule, p dictionaries.Pair) {
 		case opAbsent:
 			m.gone[i] = true
 		case opSubtract:
-			m.gone[i] = comparePairs(&m.old[i], &p) == 0
+			m.gone[i] = compareOld(&m.old[i], &p) == 0
 		case opEqual:
-			m.gone[i] = comparePairs(&m.old[i], &p) != 0
+			m.gone[i] = compareOld(&m.old[i], &p) != 0
 		case opAtMost:
-			if comparePairs(&m.old[i], &p) > 0 {
+			if compareOld(&m.old[i], &p) > 0 {
 				m.replace(i, p)
 				return
 			}
 		case opAtLeast:
-			if comparePairs(&m.old[i], &p) < 0 {
+			if compareOld(&m.old[i], &p) < 0 {
 				m.replace(i, p)
 				return
 			}
@@ -139,13 +139,14 @@ func (m *merging) result() dictionaries.Pairs {
 	return append(out, m.after...)
 }
 
-// comparePairs orders two values of one attribute; tags decide first.
-func comparePairs(a, b *dictionaries.Pair) int {
-	if a.Tag != b.Tag {
-		return int(a.Tag) - int(b.Tag)
+// compareOld orders an old value and a rule's. A tag decides first, where the
+// rule has one.
+func compareOld(old, p *dictionaries.Pair) int {
+	if p.Tag != 0 && old.Tag != p.Tag {
+		return int(old.Tag) - int(p.Tag)
 	}
-	if bytes.Equal(a.Value, b.Value) {
+	if bytes.Equal(old.Value, p.Value) {
 		return 0
 	}
-	return a.Attr.Compare(a.Value, b.Value)
+	return old.Attr.Compare(old.Value, p.Value)
 }
