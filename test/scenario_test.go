@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -89,29 +88,7 @@ type player struct {
 }
 
 func (p player) play(t *testing.T, number int, c scenario.Case) {
-	p.db.Exec(`TRUNCATE radcheck, radreply, radgroupcheck, radgroupreply, radusergroup, radacct, nasreload, radpostauth`)
-	for _, r := range c.Rows {
-		name := "username"
-		if strings.HasPrefix(r.Table, "radgroup") {
-			name = "groupname"
-		}
-		p.db.Exec(fmt.Sprintf(`INSERT INTO %s (%s, attribute, op, value) VALUES ($1, $2, $3, $4)`, r.Table, name), r.Name, r.Attribute, r.Op, r.Value)
-	}
-	for _, m := range c.Groups {
-		p.db.Exec(`INSERT INTO radusergroup (username, groupname, priority) VALUES ($1, $2, $3)`, m.User, m.Group, m.Priority)
-	}
-	start := time.Now().Add(-time.Hour)
-	for i, s := range c.Sessions {
-		nas := s.NAS
-		if nas == "" {
-			nas = "127.0.0.1"
-		}
-		p.db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, callingstationid, acctstarttime, acctupdatetime)
-			VALUES ($1, $1, $2, $3::inet, $4, $5, $5)`, fmt.Sprintf("s%d", i), s.User, nas, s.Calling, start.Add(time.Duration(i)*time.Minute))
-	}
-	for _, r := range c.Reloads {
-		p.db.Exec(`INSERT INTO nasreload (nasipaddress, reloadtime) VALUES ($1::inet, $2)`, r.NAS, start.Add(time.Duration(r.Before)*time.Minute-time.Second))
-	}
+	harness.WriteCase(p.db, c)
 	p.settle(t, number)
 	for _, l := range c.Logins {
 		p.login(t, l)
