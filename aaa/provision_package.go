@@ -81,8 +81,8 @@ func (p *Provisioner) DeletePackage(s PackageState) (PackageDelta, error) {
 	case s.Members > 0:
 		return PackageDelta{}, fmt.Errorf("package %q: %d rows of radusergroup that others wrote name it; remove them first: %w", s.Name, s.Members, ErrConflict)
 	}
-	d := PackageDelta{Remove: true, Rows: reconcile(nil, s.Rows, s.Lost, overwrite{}), Audit: Audit{}}
-	return d, nil
+	audit, err := diff(maskedPackage(*s.Package), nil)
+	return PackageDelta{Remove: true, Rows: reconcile(nil, s.Rows, s.Lost, overwrite{}), Audit: audit}, err
 }
 
 // SyncPackage repairs a package's rows, as SyncSubscriber does a

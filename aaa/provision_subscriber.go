@@ -113,6 +113,12 @@ func (p *Provisioner) DeleteSubscriber(acc Account) (AccountDelta, error) {
 		return AccountDelta{}, fmt.Errorf("user %q: %w", acc.Name, ErrNotFound)
 	}
 	d := AccountDelta{Remove: acc.Subscriber != nil, Rows: RowDelta{Delete: acc.Rows, Forget: acc.Lost}, Audit: Audit{}}
+	if acc.Subscriber != nil {
+		var err error
+		if d.Audit, err = diff(maskedSubscriber(*acc.Subscriber), nil); err != nil {
+			return AccountDelta{}, err
+		}
+	}
 	d.Audit.noteRows(&d.Rows)
 	return d, nil
 }
