@@ -138,6 +138,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("time zone of the database's settings: %w", err)
 	}
+	dict.Location = location
 	m.dict, m.location = dict, location
 	storeMetrics := store.NewMetrics(reg)
 
@@ -164,7 +165,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
-		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Sessions: rows,
+		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Sessions: rows, Multilink: rows,
 		PostAuth: m.postAuth, Options: policy, Metrics: engineMetrics, Location: location,
 	})
 
