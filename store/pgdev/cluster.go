@@ -272,6 +272,9 @@ func (c *Cluster) stop(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("pg_ctl: %w: %s", err, lastLines(string(out), 3))
 	}
+	if c.socket != c.path(runDir) {
+		return os.Remove(c.socket) // a short folder elsewhere; PostgreSQL has emptied it
+	}
 	return nil
 }
 

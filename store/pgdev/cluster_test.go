@@ -259,6 +259,9 @@ func TestAwkwardFolders(t *testing.T) {
 			other := start(t, pgdev.Options{Dir: dir, NoSync: true})
 			ask(t, other.URL("postgres"), "SELECT 'here'")
 			stop(t, other)
+			if left, err := filepath.Glob("/run/radial-*"); name == "long" && os.Geteuid() == 0 && (err != nil || len(left) == 0) {
+				t.Error("the short folder is not where it is looked for")
+			}
 		})
 	}
 }
