@@ -98,7 +98,19 @@ func (e *Engine) satisfies(in *checkInput, r *rule, p *dictionaries.Pair) bool {
 	if r.op == opEqual {
 		return bytes.Equal(p.Value, value)
 	}
-	return r.op.holds(r.attr.Compare(p.Value, value))
+	return r.op.holds(compareValues(r.attr, p.Value, value))
+}
+
+// compareValues orders two values of an attribute as FreeRADIUS does: octets of
+// different lengths are never in order, the first counts as the greater.
+func compareValues(a *dictionaries.Attribute, x, y []byte) int {
+	switch {
+	case bytes.Equal(x, y):
+		return 0
+	case a.Type == dictionaries.TypeOctets && len(x) != len(y):
+		return 1
+	}
+	return a.Compare(x, y)
 }
 
 // holds tells whether the operator accepts the sign of (request - row).

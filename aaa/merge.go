@@ -1,8 +1,6 @@
 package aaa
 
 import (
-	"bytes"
-
 	"radial/dictionaries"
 )
 
@@ -145,8 +143,5 @@ func compareOld(old, p *dictionaries.Pair) int {
 	if p.Tag != 0 && old.Tag != p.Tag {
 		return int(old.Tag) - int(p.Tag)
 	}
-	if bytes.Equal(old.Value, p.Value) {
-		return 0
-	}
-	return old.Attr.Compare(old.Value, p.Value)
+	return compareValues(old.Attr, old.Value, p.Value)
 }

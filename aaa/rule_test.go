@@ -111,6 +111,7 @@ func TestVirtualItems(t *testing.T) {
 		{"Current-Time", "==", "Sa1000", matched}, {"Current-Time", "==", "Su", mismatched}, {"Current-Time", "!=", "Su", matched},
 		{"Time-Of-Day", ">=", "10:00:00", matched}, {"Time-Of-Day", "<", "10:00", mismatched}, {"Time-Of-Day", "<", "10:00:01", matched},
 		{"Prefix", "==", "ali", matched}, {"Prefix", "==", "bob", mismatched}, {"Suffix", "==", "@isp", matched}, {"Suffix", "==", "@x", mismatched},
+		{"Suffix", "<", "@isq", matched}, {"Suffix", "<", "@iso", mismatched}, {"Prefix", "!=", "a name that is longer", matched},
 		{"Client-IP-Address", "==", "127.0.0.1", matched}, {"Client-IP-Address", "==", "127.0.0.2", mismatched},
 		{"Packet-Src-IP-Address", "<", "127.0.0.2", matched}, {"Packet-Src-IPv6-Address", "==", "::1", mismatched}, {"Packet-Src-IPv6-Address", "!=", "::1", mismatched},
 		{"Packet-Src-Port", "==", "1812", matched}, {"Packet-Src-Port", ">", "1812", mismatched},

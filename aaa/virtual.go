@@ -130,10 +130,14 @@ func (e *Engine) virtualSign(in *checkInput, r *rule) (sign int, known bool) {
 		return in.now.Hour()*3600 + in.now.Minute()*60 + in.now.Second() - when, err == nil
 	case virtualPrefix, virtualSuffix:
 		name, has := in.pairs.Value(e.words.userName)
-		if r.how == virtualPrefix && bytes.HasPrefix(name, r.value) || r.how == virtualSuffix && bytes.HasSuffix(name, r.value) {
-			return 0, has
+		if len(name) < len(r.value) {
+			return -1, has
 		}
-		return -1, has
+		end := name[:len(r.value)]
+		if r.how == virtualSuffix {
+			end = name[len(name)-len(r.value):]
+		}
+		return bytes.Compare(end, r.value), has
 	case virtualSource:
 		return sourceSign(in.req.Source.Addr(), r)
 	case virtualSourcePort:
