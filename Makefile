@@ -6,12 +6,11 @@ GOLANGCI_VERSION := v2.15.0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 CACHE   := $(CURDIR)/.cache
 TOOLS   := $(CACHE)/bin
-# Debian's packages are unpacked here when we may not install them (deploy/tools).
+# Debian's packages are unpacked here where we may not install them (deploy/tools). The folders need not be there.
 UNPACKED := $(CACHE)/debian
-export PATH := $(TOOLS):$(PATH):$(UNPACKED)/usr/bin:$(UNPACKED)/usr/sbin:$(wildcard $(UNPACKED)/usr/lib/postgresql/*/bin)
-ifneq ($(wildcard $(UNPACKED)/usr/lib),)
-export LD_LIBRARY_PATH := $(UNPACKED)/usr/lib/x86_64-linux-gnu:$(UNPACKED)/usr/lib/aarch64-linux-gnu:$(UNPACKED)/usr/lib/freeradius:$(LD_LIBRARY_PATH)
-endif
+MACHINE  := $(shell uname -m)-linux-gnu
+export PATH := $(TOOLS):$(PATH):$(UNPACKED)/usr/bin:$(UNPACKED)/usr/sbin:$(UNPACKED)/usr/lib/postgresql/15/bin
+export LD_LIBRARY_PATH := $(UNPACKED)/usr/lib/$(MACHINE):$(UNPACKED)/usr/lib/freeradius$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +53,8 @@ generate: ## write the generated references and goldens anew
 vuln: ## known vulnerabilities in what we link (needs the vulnerability database)
 	@go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
 
+tools: tools-test ## install all that make run and make test need
+
 tools-run: ## install what `make run` needs: PostgreSQL, radclient
 	@deploy/tools run
 
@@ -67,4 +68,4 @@ $(TOOLS)/golangci-lint:
 clean: ## remove bin, caches and the demo's data
 	@rm -rf bin data .cache
 
-.PHONY: help run build test test-short test-faults lint bench bench-db bench-peer fuzz generate vuln tools-run tools-test clean
+.PHONY: help run build test test-short test-faults lint bench bench-db bench-peer fuzz generate vuln tools tools-run tools-test clean
