@@ -10,7 +10,7 @@ TOOLS   := $(CACHE)/bin
 UNPACKED := $(CACHE)/debian
 MACHINE  := $(shell uname -m)-linux-gnu
 export PATH := $(TOOLS):$(PATH):$(UNPACKED)/usr/bin:$(UNPACKED)/usr/sbin:$(UNPACKED)/usr/lib/postgresql/15/bin
-export LD_LIBRARY_PATH := $(UNPACKED)/usr/lib/$(MACHINE):$(UNPACKED)/usr/lib/freeradius$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
+export LD_LIBRARY_PATH := $(UNPACKED)/usr/lib/$(MACHINE):$(UNPACKED)/lib/$(MACHINE):$(UNPACKED)/usr/lib/freeradius$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
