@@ -12,11 +12,13 @@
 // back-quotes), compared with the request in the check phase (compare.go,
 // virtual.go) and merged into the control and reply lists (merge.go). All of
 // that was held against FreeRADIUS 3.2.1, oddities included, because rows that
-// work there must work here: test/scenarios tells the cases. Three things are
+// work there must work here: test/scenarios tells the cases. Four things are
 // on purpose not as there. Regular expressions are Go's: no back-references and
 // no look-around (such a row cannot be read). A check or limit that this engine
 // cannot evaluate refuses the login, with the name of the item. The value of =*
-// and !* is ignored even where it is none of the attribute's type.
+// and !* is ignored even where it is none of the attribute's type. And
+// Client-IP-Address and the Packet-* items mean what their operator says: 3.2.1
+// takes != < and > on them the wrong way round, and any >= for true.
 //
 // The policy cache (cache.go) keeps compiled users and groups and follows the
 // tables; its promise stands at the type. Credentials are checked by the
