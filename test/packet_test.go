@@ -25,9 +25,10 @@ const (
 	accountingRequest, accountingResponse                      = 4, 5
 	statusServer, disconnectRequest                            = 12, 40
 
-	userName, userPassword, chapPassword, nasPort = 1, 2, 3, 5
-	replyMessage, state, proxyState, acctStatus   = 18, 24, 33, 40
-	acctSessionID, eapMessage, messageAuth        = 44, 79, 80
+	userName, userPassword, chapPassword, nasPort   = 1, 2, 3, 5
+	replyMessage, state, callingStation, proxyState = 18, 24, 31, 33
+	acctStatus                                      = 40
+	acctSessionID, eapMessage, messageAuth          = 44, 79, 80
 )
 
 // request says how a packet is made.
