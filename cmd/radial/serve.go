@@ -130,13 +130,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if err != nil {
 		return nil, err
 	}
-	zone, err := db.TimeZone(ctx)
+	location, err := zoneOf(ctx, db)
 	if err != nil {
 		return nil, err
-	}
-	location, err := time.LoadLocation(zone)
-	if err != nil {
-		return nil, fmt.Errorf("time zone of the database's settings: %w", err)
 	}
 	dict.Location = location
 	m.dict, m.location = dict, location
@@ -201,6 +197,19 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 		{Name: "notifications", Test: cacheLive(cache)},
 	}, log.Named("api"))
 	return m, nil
+}
+
+// zoneOf is the zone in which all servers of the database reckon days.
+func zoneOf(ctx context.Context, db *store.DB) (*time.Location, error) {
+	name, err := db.TimeZone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("time zone of the database's settings: %w", err)
+	}
+	return zone, nil
 }
 
 func hostname() string {
