@@ -35,7 +35,7 @@ type Log struct {
 
 // Default is the configuration with nothing set.
 func Default() *Config {
-	return &Config{
+	c := &Config{
 		DataDir:  "/var/lib/radial",
 		Log:      Log{Level: "info", Format: "auto"},
 		Database: store.Options{Pooler: store.PoolerNone, MaxConns: 16, ConnectTimeout: 5 * time.Second, Escaping: "auto"},
@@ -48,6 +48,8 @@ func Default() *Config {
 		Accounting: aaa.AccountingOptions{
 			EventTime: "packet", EventPast: aaa.DefaultEventPast, EventFuture: aaa.DefaultEventFuture,
 		},
-		Ledger: store.LedgerOptions{Shards: 4, Batch: 500, Queue: 20_000, Timeout: 15 * time.Second},
+		Ledger: store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second},
 	}
+	c.Radius.Sockets = 0 // by the machine, not by the one that wrote the reference
+	return c
 }

@@ -120,7 +120,7 @@ func (l *lane) send(i int, now time.Time) {
 		s.dest = l.run.auth
 	}
 	s.tries, s.first, s.due = 1, now, now.Add(l.run.opts.Timeout)
-	s.measure = l.run.measured(s.session)
+	s.measure = !l.run.preparing()
 	l.counts.Sent++
 	l.queue(s)
 }
@@ -171,7 +171,9 @@ func (l *lane) receive(reply []byte, now time.Time) {
 	switch reply[0] {
 	case codeAccessAccept:
 		l.counts.Accepted++
-		s.session.address = framedIP(reply)
+		if a := framedIP(reply); a != 0 || l.run.opts.Mode == Session {
+			s.session.address = a
+		}
 		l.run.lease(s.session, &l.counts)
 	case codeAccessReject:
 		l.counts.Rejected++
@@ -183,9 +185,13 @@ func (l *lane) receive(reply []byte, now time.Time) {
 		l.counts.Stray++
 		return
 	}
-	if alive && s.session.advance(l.run.opts.Mode) && !l.run.stopping() {
+	preparing := l.run.preparing()
+	if alive && s.session.advance(l.run.opts.Mode, preparing) && !l.run.stopping() {
 		l.send(i, now)
 		return
+	}
+	if alive && preparing {
+		l.run.prepared(s.session)
 	}
 	l.run.release(s.session)
 	s.session = nil

@@ -98,6 +98,44 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+func TestInterimsAreOfSessionsThatWereStarted(t *testing.T) {
+	address, started, strange := map[string]string{}, map[string]bool{}, 0
+	addr, stop := serve(t, func(p *wire.Packet) *wire.Packet {
+		user := rfc2865.UserName_GetString(p)
+		if p.Code == wire.CodeAccessRequest {
+			reply := p.Response(wire.CodeAccessAccept)
+			ip := net.IPv4(100, 64, 1, byte(len(address)+1))
+			address[user] = ip.String()
+			if err := rfc2865.FramedIPAddress_Set(reply, ip); err != nil {
+				t.Error(err)
+			}
+			return reply
+		}
+		switch rfc2866.AcctStatusType_Get(p) {
+		case rfc2866.AcctStatusType_Value_Start:
+			started[user] = true
+		case rfc2866.AcctStatusType_Value_InterimUpdate:
+			if !started[user] || rfc2866.AcctSessionTime_Get(p) == 0 {
+				strange++
+			}
+		}
+		if rfc2865.FramedIPAddress_Get(p).String() != address[user] {
+			strange++
+		}
+		return p.Response(wire.CodeAccountingResponse)
+	})
+	o := DefaultOptions()
+	o.Mode, o.Auth, o.Acct, o.Secret, o.Window, o.Count, o.Users = Interim, addr, addr, testSecret, 4, 100, 10
+	res, err := Run(context.Background(), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if res.Answered != 100 || len(started) != 10 || strange > 0 {
+		t.Errorf("answered %d, %d started, %d out of place", res.Answered, len(started), strange)
+	}
+}
+
 func TestRetransmitsAndGivesUp(t *testing.T) {
 	sends := map[byte]int{}
 	addr, stop := serve(t, func(p *wire.Packet) *wire.Packet {

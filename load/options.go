@@ -13,7 +13,8 @@ import (
 // Mode is what a run sends.
 type Mode string
 
-// The modes. Interim and Stop first start their sessions, unmeasured.
+// The modes. Start first logs its users in, Interim and Stop also start their
+// sessions, unmeasured: a server that leases addresses finds its leases.
 const (
 	PAP     Mode = "pap"
 	CHAP    Mode = "chap"

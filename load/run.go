@@ -103,24 +103,24 @@ func Run(ctx context.Context, o Options, watch func(Progress)) (*Result, error) 
 	if watch != nil {
 		watch(Progress{r})
 	}
-	if o.Mode == Interim || o.Mode == Stop {
-		if err := r.startSessions(ctx); err != nil {
+	if o.Mode == Start || o.Mode == Interim || o.Mode == Stop {
+		if err := r.prepare(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return r.measure(ctx)
 }
 
-// startSessions starts a session for each user, unmeasured.
-func (r *run) startSessions(ctx context.Context) error {
+// prepare makes a session for each user, as far as the mode needs it.
+func (r *run) prepare(ctx context.Context) error {
 	r.limit = int64(r.opts.Users)
-	r.mode.Store(int32(stepStart))
+	r.mode.Store(int32(stepLogin))
 	var c Counts
 	if _, err := r.lanes(ctx, &c); err != nil {
 		return err
 	}
-	if c.GivenUp > 0 {
-		return fmt.Errorf("load: %d of %d sessions could not be started: no answer from %v", c.GivenUp, r.opts.Users, r.acct)
+	if len(r.started) < r.opts.Users {
+		return fmt.Errorf("load: only %d of %d sessions could be prepared: %d requests were rejected, %d not answered", len(r.started), r.opts.Users, c.Rejected, c.GivenUp)
 	}
 	r.prelude, r.started = r.started, nil
 	r.given.Store(0)
@@ -196,24 +196,24 @@ func (r *run) next() *session {
 		return nil
 	}
 	n := r.given.Add(1) - 1
-	if r.limit > 0 && n >= r.limit || r.prelude != nil && n >= int64(len(r.prelude)) && r.opts.Mode == Stop {
+	if r.limit > 0 && n >= r.limit || r.prelude != nil && n >= int64(len(r.prelude)) && r.opts.Mode != Interim {
 		return nil
 	}
 	if r.prelude != nil {
 		s := r.prelude[n%int64(len(r.prelude))]
 		next := *s // two slots may have the same session outstanding in mode interim
 		next.step = step(r.mode.Load())
+		if next.step == stepStart {
+			return &next
+		}
 		round := uint32(n/int64(len(r.prelude))) + 1
 		next.seconds, next.in, next.out = 60*round, 1_000_003*round, 10_000_019*round
 		return &next
 	}
 	s := &session{number: int(n), user: int(r.order[n%int64(r.opts.Users)]), step: step(r.mode.Load())}
-	s.address = 10<<24 | 64<<16 + uint32(n)&0xffffff
+	s.address = 10<<24 | 64<<16 + uint32(n)&0xffffff // where the server gives none
 	return s
 }
-
-// measured tells whether the session's request belongs to the measured part.
-func (r *run) measured(*session) bool { return r.end.Load() != 0 }
 
 // lease notes the address of an Access-Accept and finds one given twice.
 func (r *run) lease(s *session, c *Counts) {
@@ -244,21 +244,24 @@ func (r *run) release(s *session) {
 	}
 }
 
+// preparing tells the unmeasured part.
+func (r *run) preparing() bool { return r.end.Load() == 0 }
+
+// prepared keeps a session for the measured part.
+func (r *run) prepared(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.started = append(r.started, s)
+}
+
 // acknowledged notes what the server has promised to have stored.
 func (r *run) acknowledged(s *session) {
 	r.live.Add(1)
-	preparing := r.end.Load() == 0
-	if !preparing && !r.opts.KeepSessions {
+	if !r.opts.KeepSessions {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if preparing {
-		r.started = append(r.started, s)
-	}
-	if !r.opts.KeepSessions {
-		return
-	}
 	st := r.states[s.number]
 	if st == nil {
 		st = &SessionState{User: r.names.user[s.user], SessionID: r.sessionID(s), NAS: r.nasText(s)}

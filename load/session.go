@@ -119,11 +119,11 @@ func (l *lane) appendNAS(b []byte, s *session) []byte {
 }
 
 // advance moves a session on after its request was answered; false: it ends.
-func (s *session) advance(mode Mode) bool {
-	if mode != Session {
-		return false
-	}
+// Preparing, it goes as far as the measured part needs it.
+func (s *session) advance(mode Mode, preparing bool) bool {
 	switch {
+	case preparing && mode == Start, preparing && s.step == stepStart, !preparing && mode != Session:
+		return false
 	case s.step == stepLogin:
 		s.step = stepStart
 	case s.step == stepStart, s.step == stepInterim && s.interims < interimsPerSession:
