@@ -128,11 +128,13 @@ func startRadial(t *testing.T, db *storetest.DB, set map[string]string) *harness
 }
 
 func TestAccountingAsFreeRADIUS(t *testing.T) {
+	theirs, ours := storetest.New(t), storetest.New(t)
+	peer := StartFreeRADIUS(t, Config{SQLDSN: theirs.URL(), Secret: secret})
+	radial := startRadial(t, ours, nil)
 	for _, tc := range accountingCases {
 		t.Run(tc.name, func(t *testing.T) {
-			theirs, ours := storetest.New(t), storetest.New(t)
-			peer := StartFreeRADIUS(t, Config{SQLDSN: theirs.URL(), Secret: secret})
-			radial := startRadial(t, ours, nil)
+			theirs.Exec("TRUNCATE radacct")
+			ours.Exec("TRUNCATE radacct")
 			sendAcct(t, peer.AcctAddr, tc.packets...)
 			sendAcct(t, radial.Acct, tc.packets...)
 			compareRows(t, acctRows(theirs), acctRows(ours), tc.differ)
