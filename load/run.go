@@ -85,8 +85,8 @@ func (p Progress) Acknowledged() uint64 { return p.run.live.Load() }
 func (p Progress) Finish() { p.run.end.Store(time.Now().UnixNano()) }
 
 // Run sends until the duration or count is reached and every outstanding
-// request is answered or given up. watch, if not nil, is called once with a
-// way to look at the run while it goes on.
+// request is answered or given up. watch, if not nil, is called once, as the
+// measured part begins, with a way to look at the run while it goes on.
 func Run(ctx context.Context, o Options, watch func(Progress)) (*Result, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -100,13 +100,13 @@ func Run(ctx context.Context, o Options, watch func(Progress)) (*Result, error) 
 	if o.Shuffle {
 		rand.New(rand.NewPCG(o.Seed, 1)).Shuffle(o.Users, func(i, j int) { r.order[i], r.order[j] = r.order[j], r.order[i] })
 	}
-	if watch != nil {
-		watch(Progress{r})
-	}
 	if o.Mode == Start || o.Mode == Interim || o.Mode == Stop {
 		if err := r.prepare(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if watch != nil {
+		watch(Progress{r})
 	}
 	return r.measure(ctx)
 }

@@ -40,7 +40,9 @@ unmeasured) or session (login, start, three interims, stop). Users are numbers p
 			if o.Seed == 0 {
 				o.Seed = uint64(a.now().UnixNano())
 			}
-			res, err := load.Run(cmd.Context(), o, nil)
+			res, err := load.Run(cmd.Context(), o, func(load.Progress) {
+				fmt.Fprintln(a.stderr, "radial: measuring")
+			})
 			if err != nil {
 				return err
 			}
