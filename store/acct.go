@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -88,7 +87,6 @@ type Ledger struct {
 	metrics *LedgerMetrics
 	log     *zap.Logger
 	now     func() time.Time
-	settle  func(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseEvent) error
 
 	shards  []chan *entry
 	seed    maphash.Seed
@@ -115,7 +113,7 @@ func NewLedger(db *DB, opts LedgerOptions, m *LedgerMetrics, log *zap.Logger, no
 	}
 	opts = opts.withDefaults()
 	l := &Ledger{
-		db: db, opts: opts, metrics: m, log: log, now: now, settle: countedSettle(m),
+		db: db, opts: opts, metrics: m, log: log, now: now,
 		shards: make([]chan *entry, opts.Shards), seed: maphash.MakeSeed(),
 		gates: gates{of: map[netip.Addr]*gate{}}, downs: make(chan struct{}, 2), stopped: make(chan struct{}),
 	}

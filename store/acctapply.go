@@ -70,28 +70,56 @@ func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	return pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
-		found, err := tx.Query(ctx, sqlAcctLock, ids)
-		if err != nil {
-			return err
-		}
-		rows, err := pgx.CollectRows(found, scanSession)
-		if err != nil {
-			return err
-		}
-		f := foldBatch(rows, batch)
-		if err := writeSessions(ctx, tx, f); err != nil {
-			return err
-		}
-		return l.settle(ctx, tx, l.now(), f.leases())
+	var events []leaseEvent
+	err = l.db.inTrips(ctx, func(conn *pgx.Conn) error {
+		events, err = l.applyOn(ctx, conn, ids, batch)
+		return err
 	})
+	if err == nil {
+		l.metrics.settled(events)
+	}
+	return err
 }
 
-// writeSessions writes each changed row once. Retired rows give up their
-// acctuniqueid before the new ones take it.
-func writeSessions(ctx context.Context, tx pgx.Tx, f *fold) error {
+// applyOn makes three trips: begin and lock the sessions; write them and lock
+// their addresses; write those and commit.
+func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry) ([]leaseEvent, error) {
+	var look, write, settle pgx.Batch
+	var rows []*acctRow
+	look.Queue(tripBegin)
+	look.Queue(sqlAcctLock, ids).Query(func(found pgx.Rows) (err error) {
+		rows, err = pgx.CollectRows(found, scanSession)
+		return err
+	})
+	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
+		return nil, err
+	}
+	f := foldBatch(rows, batch)
+	s := newSettlement()
+	lost := queueSessions(&write, f)
+	if events := f.leases(); len(events) > 0 {
+		s.queueLock(&write, events)
+	}
+	if write.Len() > 0 {
+		if err := conn.SendBatch(ctx, &write).Close(); err != nil {
+			return nil, err
+		}
+	}
+	if lost() {
+		return nil, errInsertLost
+	}
+	events := f.leases() // anew: now new sessions have their radacctid
+	s.settle(events, l.now())
+	s.queueWrite(&settle)
+	settle.Queue(tripCommit)
+	return events, conn.SendBatch(ctx, &settle).Close()
+}
+
+// queueSessions adds the write of each changed row, once. Retired rows give up
+// their acctuniqueid before the new ones take it. lost tells, after the batch
+// has run, that another server had inserted a row first.
+func queueSessions(b *pgx.Batch, f *fold) (lost func() bool) {
 	inserts, counters, updates := f.changed()
-	b := &pgx.Batch{}
 	if len(updates) > 0 {
 		args := append([]any{column(updates, func(r *acctRow) int64 { return r.ID })}, sessionColumns(updates)...)
 		b.Queue(sqlAcctUpdate, args...)
@@ -122,16 +150,7 @@ func writeSessions(ctx context.Context, tx pgx.Tx, f *fold) error {
 			return err
 		})
 	}
-	if b.Len() == 0 {
-		return nil
-	}
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return err
-	}
-	if inserted < len(inserts) {
-		return errInsertLost
-	}
-	return nil
+	return func() bool { return inserted < len(inserts) }
 }
 
 // sessionColumns are the columns that events change, from acctuniqueid on.

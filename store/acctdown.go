@@ -61,7 +61,8 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 		return err
 	}
 	writer{conventions: texts, metrics: l.metrics}.write(&e.rec, e.raw)
-	return pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
+	var released []leaseEvent
+	err = pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, sqlAcctDown, e.rec.NAS, e.rec.At, e.rec.At.Add(aaa.NASDownGrace), aaa.DownCause(&e.rec))
 		if err != nil {
 			return err
@@ -85,6 +86,11 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 		if len(events) > 0 {
 			e.outcome = aaa.Closed
 		}
-		return l.settle(ctx, tx, l.now(), events)
+		released = events
+		return settleLeases(ctx, tx, l.now(), events)
 	})
+	if err == nil {
+		l.metrics.settled(released)
+	}
+	return err
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"radial/ipam"
 )
@@ -170,7 +169,7 @@ func (db *DB) ExpireOffers(ctx context.Context, limit int) (n int, err error) {
 func (l *Leases) claim(ctx context.Context, tries []ipam.Try) (out []ipam.Claimed, err error) {
 	c := newClaim(tries)
 	for range 3 {
-		err = l.db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return c.run(ctx, conn.Conn()) })
+		err = l.db.inTrips(ctx, func(conn *pgx.Conn) error { return c.run(ctx, conn) })
 		if !retryable(err) {
 			break
 		}
@@ -223,18 +222,11 @@ func (c *claim) run(ctx context.Context, conn *pgx.Conn) error {
 	c.out = make([]ipam.Claimed, len(c.tries))
 	c.own, c.last, c.free, c.offers = nil, nil, nil, nil
 	c.taken = make(map[leaseKey]bool, len(c.tries))
-	err := c.read(ctx, conn)
-	if err == nil {
-		c.decide()
-		err = c.write(ctx, conn)
+	if err := c.read(ctx, conn); err != nil {
+		return err
 	}
-	if err != nil && !conn.IsClosed() && conn.PgConn().TxStatus() != 'I' {
-		// The transaction holds nothing once it ends; where even this fails, the
-		// pool throws the connection away.
-		_, rollback := conn.Exec(context.WithoutCancel(ctx), "rollback")
-		return errors.Join(err, rollback)
-	}
-	return err
+	c.decide()
+	return c.write(ctx, conn)
 }
 
 func (c *claim) read(ctx context.Context, conn *pgx.Conn) error {
@@ -259,7 +251,7 @@ func (c *claim) read(ctx context.Context, conn *pgx.Conn) error {
 		}
 	}
 	b := &pgx.Batch{}
-	b.Queue("begin")
+	b.Queue(tripBegin)
 	b.Queue(sqlClaimUsers, c.users)
 	b.Queue(sqlClaimOwn, vrfs, pools, users, macs, nass, ports).Query(collect(&c.own))
 	b.Queue(sqlClaimLast, vrfs, pools, users, macs).Query(collect(&c.last))
@@ -369,7 +361,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		})
 	}
-	b.Queue("commit")
+	b.Queue(tripCommit)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}

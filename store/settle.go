@@ -115,33 +115,17 @@ func settleLeases(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseE
 	if len(events) == 0 {
 		return nil
 	}
-	for i := range events {
-		ev := &events[i]
-		ev.caller, ev.sessionID = storable(ev.caller), storableText(ev.sessionID)
-		ev.address = ev.address.Unmap()
-		if ev.at.IsZero() || ev.at.After(now) {
-			ev.at = now
-		}
-	}
-	s, err := lockSettled(ctx, tx, events)
-	if err != nil {
+	var look, write pgx.Batch
+	s := newSettlement()
+	s.queueLock(&look, events)
+	if err := tx.SendBatch(ctx, &look).Close(); err != nil {
 		return wrapErr("settle leases: lock", err)
 	}
-	for i := range events {
-		s.apply(&events[i])
-	}
-	return wrapErr("settle leases", s.write(ctx, tx))
-}
-
-// countedSettle is settleLeases with its outcomes counted.
-func countedSettle(m *LedgerMetrics) func(context.Context, pgx.Tx, time.Time, []leaseEvent) error {
-	return func(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseEvent) error {
-		if err := settleLeases(ctx, tx, now, events); err != nil {
-			return err
-		}
-		m.settled(events)
+	s.settle(events, now)
+	if s.queueWrite(&write); write.Len() == 0 {
 		return nil
 	}
+	return wrapErr("settle leases", tx.SendBatch(ctx, &write).Close())
 }
 
 // leaseKey is the primary key of addresses.
@@ -193,29 +177,42 @@ type replaced struct {
 	at        time.Time
 }
 
-func lockSettled(ctx context.Context, tx pgx.Tx, events []leaseEvent) (*settlement, error) {
+func newSettlement() *settlement {
+	return &settlement{rows: map[leaseKey]*leaseRow{}, bySession: map[int64][]*leaseRow{}}
+}
+
+// queueLock adds the look at the rows that events are about. An event whose
+// session has no radacctid yet will do.
+func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent) {
 	kinds, vrfs := make([]int32, len(events)), make([]int32, len(events))
 	addrs, sessions := make([]*netip.Addr, len(events)), make([]int64, len(events))
 	for i := range events {
 		ev := &events[i]
-		kinds[i], vrfs[i], sessions[i], addrs[i] = int32(ev.kind), ev.vrf, ev.radacctid, orNull(ev.address)
+		kinds[i], vrfs[i], sessions[i], addrs[i] = int32(ev.kind), ev.vrf, ev.radacctid, orNull(ev.address.Unmap())
 	}
-	found, err := tx.Query(ctx, sqlSettleLock, kinds, vrfs, addrs, sessions)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := pgx.CollectRows(found, scanLease)
-	if err != nil {
-		return nil, err
-	}
-	s := &settlement{ordered: rows, rows: make(map[leaseKey]*leaseRow, len(rows)), bySession: make(map[int64][]*leaseRow)}
-	for _, r := range rows {
+	b.Queue(sqlSettleLock, kinds, vrfs, addrs, sessions).Query(func(found pgx.Rows) (err error) {
+		s.ordered, err = pgx.CollectRows(found, scanLease)
+		return err
+	})
+}
+
+// settle applies the events to the rows that were locked for them.
+func (s *settlement) settle(events []leaseEvent, now time.Time) {
+	for _, r := range s.ordered {
 		s.rows[r.leaseKey] = r
 		if r.RadacctID != 0 {
 			s.bySession[r.RadacctID] = append(s.bySession[r.RadacctID], r)
 		}
 	}
-	return s, nil
+	for i := range events {
+		ev := &events[i]
+		ev.caller, ev.sessionID = storable(ev.caller), storableText(ev.sessionID)
+		ev.address = ev.address.Unmap()
+		if ev.at.IsZero() || ev.at.After(now) {
+			ev.at = now
+		}
+		s.apply(ev)
+	}
 }
 
 func (s *settlement) apply(ev *leaseEvent) {
@@ -283,9 +280,8 @@ func (s *settlement) tell(r *leaseRow, action string, at time.Time, reason strin
 	s.history = append(s.history, historyRow{at: at, key: r.leaseKey, pool: r.pool, action: action, holding: r.Holding, reason: reason})
 }
 
-// write stores what has changed, each row once.
-func (s *settlement) write(ctx context.Context, tx pgx.Tx) error {
-	b := &pgx.Batch{}
+// queueWrite adds what has changed, each row once.
+func (s *settlement) queueWrite(b *pgx.Batch) {
 	queueRows(b, s.ordered)
 	var vrfs []int32
 	var addrs []netip.Addr
@@ -305,8 +301,4 @@ func (s *settlement) write(ctx context.Context, tx pgx.Tx) error {
 		}
 		b.Queue(sqlSettleReplaced, ids, ats)
 	}
-	if b.Len() == 0 {
-		return nil
-	}
-	return tx.SendBatch(ctx, b).Close()
 }
