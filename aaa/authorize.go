@@ -15,6 +15,7 @@ type EngineConfig struct {
 	Policies  *Cache
 	Verifier  *Verifier
 	Addresses Addresses
+	Pools     PoolReader // for Explain; nil: pools are taken to have room
 	Sessions  SessionCounter
 	// Multilink finds the sessions of the same line; nil: no exception for
 	// multilink from Simultaneous-Use.
@@ -33,6 +34,7 @@ type Engine struct {
 	policies  *Cache
 	verifier  *Verifier
 	addresses Addresses
+	pools     PoolReader
 	sessions  SessionCounter
 	multilink MultilinkFinder
 	postAuth  PostAuthLog
@@ -46,8 +48,8 @@ type Engine struct {
 // every build has.
 func NewEngine(c EngineConfig) *Engine {
 	e := &Engine{
-		words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, sessions: c.Sessions,
-		multilink: c.Multilink, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
+		words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, pools: c.Pools,
+		sessions: c.Sessions, multilink: c.Multilink, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
 	}
 	if e.now == nil {
 		e.now = time.Now

@@ -205,12 +205,15 @@ func (l *authorization) leaseAddress(ctx context.Context) (*denial, error) {
 		return &denial{ReasonUnsupportedCheck, "Pool-Name: no pools are served here"}, nil
 	}
 	want := l.want(string(v))
+	lease, err := ipam.Lease{}, error(nil)
 	if l.dry {
-		l.note(StepInfo, "an address of pool "+want.Pool+" would be leased")
-		return nil, nil
+		err = l.wouldLease(ctx, want)
+	} else {
+		lease, err = l.e.addresses.Lease(ctx, want)
 	}
-	lease, err := l.e.addresses.Lease(ctx, want)
 	switch {
+	case err == nil && l.dry:
+		return nil, nil
 	case err == nil:
 		a := w.framedIPAddress
 		if lease.Address.Is6() {
@@ -221,7 +224,7 @@ func (l *authorization) leaseAddress(ctx context.Context) (*denial, error) {
 	case errors.Is(err, ipam.ErrPoolFull) && l.e.opts.PoolFull == PoolFullReject:
 		return &denial{ReasonPoolFull, fmt.Sprintf("pool %q has no free address", want.Pool)}, nil
 	case errors.Is(err, ipam.ErrPoolUnknown) && l.e.opts.PoolFull != PoolFullAccept:
-		return &denial{ReasonPoolUnknown, fmt.Sprintf("there is no pool %q", want.Pool)}, nil
+		return &denial{ReasonPoolUnknown, fmt.Sprintf("there is no pool %q%s", want.Pool, inVRF(want.VRF))}, nil
 	case (errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, ipam.ErrPoolUnknown)) && l.e.opts.PoolFull == PoolFullAccept:
 		return nil, nil
 	}

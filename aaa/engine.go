@@ -52,6 +52,13 @@ type Addresses interface {
 	Lease(ctx context.Context, w ipam.Want) (ipam.Lease, error)
 }
 
+// PoolReader tells Explain what a pool has (store). Logins do not ask it.
+type PoolReader interface {
+	// PoolUse counts the addresses of an active pool and those that are free
+	// now; ipam.ErrPoolUnknown where the VRF has no such pool.
+	PoolUse(ctx context.Context, vrf int32, pool string) (total, free int64, err error)
+}
+
 // SessionCounter counts sessions for Simultaneous-Use (store).
 type SessionCounter interface {
 	// OpenSessions counts the open rows of radacct with exactly this username,

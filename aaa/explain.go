@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"radial/dictionaries"
+	"radial/ipam"
 )
 
 // StepOutcome says what a step of an explanation found.
@@ -74,6 +75,32 @@ func (l *authorization) noteRules(what string, rules []rule) {
 	}
 }
 
+// wouldLease looks where leaseAddress would take an address, and takes none.
+func (l *authorization) wouldLease(ctx context.Context, want ipam.Want) error {
+	if l.e.pools == nil {
+		l.note(StepInfo, "an address of pool "+want.Pool+" would be leased")
+		return nil
+	}
+	total, free, err := l.e.pools.PoolUse(ctx, want.VRF, want.Pool)
+	switch {
+	case err != nil:
+		return err
+	case free == 0:
+		l.note(StepInfo, fmt.Sprintf("all %d addresses of pool %s are taken: only a caller who holds one gets in", total, want.Pool))
+		return ipam.ErrPoolFull
+	}
+	l.note(StepYes, fmt.Sprintf("an address of pool %s would be leased (%d of %d are free)", want.Pool, free, total))
+	return nil
+}
+
+// inVRF names a VRF that is not the default one.
+func inVRF(vrf int32) string {
+	if vrf == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" in the device's VRF (number %d)", vrf)
+}
+
 // seen tells what the request has of a rule's attribute.
 func (l *authorization) seen(r *rule) string {
 	if r.how != virtualNone {
@@ -111,6 +138,7 @@ func (x *Explanation) Text() string {
 		b.WriteString("answer: Access-Accept\n")
 	} else {
 		fmt.Fprintf(&b, "answer: Access-Reject, reason %s\n", d.Reason)
+		fmt.Fprintf(&b, "look at: %s\n", d.Reason.LookAt())
 	}
 	if len(x.Groups) > 0 {
 		fmt.Fprintf(&b, "groups: %s\n", strings.Join(x.Groups, ", "))

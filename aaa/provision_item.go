@@ -17,10 +17,11 @@ type Item struct {
 	Value     string `json:"value"`
 }
 
-// String gives the item as ParseItem reads it; the value of a password is ***.
+// String gives the item as ParseItem reads it; the value of a password is ***,
+// also where its attribute is misspelt.
 func (i Item) String() string {
 	v := i.Value
-	if IsPasswordAttribute(i.Attribute) {
+	if SoundsSecret(i.Attribute) {
 		v = "***"
 	}
 	return i.Attribute + " " + i.Op + " " + v
@@ -90,6 +91,18 @@ func IsPasswordAttribute(name string) bool {
 	return passwordAttributes[name]
 }
 
+// SoundsSecret tells whether a value is better not shown: a password
+// attribute, or what somebody took for one (Cleartext-Pasword).
+func SoundsSecret(name string) bool {
+	name = strings.ToLower(name)
+	for _, part := range []string{"pass", "pasw", "pwd", "secret"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return IsPasswordAttribute(name)
+}
+
 // QuoteValue writes raw text so that both FreeRADIUS and Radial read exactly
 // that text from a value column: rows are taken for double-quoted text, where a
 // backslash escapes, and a value that is wrapped in quotes loses them (in
@@ -147,7 +160,7 @@ func (p *Provisioner) replyItem(table Table, it Item) error {
 func (p *Provisioner) readable(table Table, what string, it Item) error {
 	err := p.Rows.Check(string(table), Row{Attribute: it.Attribute, Op: it.Op, Value: it.Value})
 	if err == nil {
-		return nil
+		return strictLoginTime(what, it)
 	}
 	why := err.Error()
 	var row *RowError
@@ -155,6 +168,22 @@ func (p *Provisioner) readable(table Table, what string, it Item) error {
 		why = row.Problem // the row has no id yet, and what names it stands before
 	}
 	return fmt.Errorf("%s %q: %s: %w", what, it, why, ErrInvalid)
+}
+
+// strictLoginTime refuses hours of which a part cannot be read: logins leave
+// such a part out, as FreeRADIUS does, and nobody would see why.
+func strictLoginTime(what string, it Item) error {
+	if !strings.EqualFold(it.Attribute, "Login-Time") || it.Op == "=~" || it.Op == "!~" || it.Op == "=*" || it.Op == "!*" {
+		return nil
+	}
+	text, quote, err := unquote(it.Value)
+	if err != nil || quote == '`' { // a template has no hours before it is expanded
+		return err
+	}
+	if err := CheckLoginTime(text); err != nil {
+		return fmt.Errorf("%s %q: %w: %w", what, it, err, ErrInvalid)
+	}
+	return nil
 }
 
 // normalItems puts dates that are given in ISO 8601 into the form that

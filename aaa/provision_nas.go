@@ -108,7 +108,7 @@ func (c DeviceChange) AddDevice(name string, found []Device) (DeviceDelta, error
 		return DeviceDelta{}, fmt.Errorf("nas %q exists already; change it with nas set: %w", parsed, ErrConflict)
 	}
 	if c.Secret == nil || *c.Secret == "" {
-		return DeviceDelta{}, fmt.Errorf("nas %q: a device needs a secret: %w", parsed, ErrInvalid)
+		return DeviceDelta{}, fmt.Errorf("nas %q: a device needs a secret: --secret-stdin (or --secret): %w", parsed, ErrInvalid)
 	}
 	d := Device{Name: parsed.String(), ShortName: parsed.String(), Type: "other", CoAPort: 3799, VRF: "default"}
 	return c.change(nil, d)

@@ -86,7 +86,7 @@ func (p *Provisioner) AddSubscriber(c SubscriberChange, pkg *Package) func(Accou
 			return AccountDelta{}, err
 		}
 		if c.Password == nil && !slices.ContainsFunc(c.AddChecks, func(it Item) bool { return strings.EqualFold(it.Attribute, "Auth-Type") }) {
-			return AccountDelta{}, fmt.Errorf("user %q: no password: nobody could log in: %w", acc.Name, ErrInvalid)
+			return AccountDelta{}, fmt.Errorf("user %q: no password: nobody could log in; give one (--password-stdin, --password), or --check 'Auth-Type := Accept' to ask for none: %w", acc.Name, ErrInvalid)
 		}
 		return p.change(acc, c, pkg)
 	}
@@ -318,7 +318,7 @@ func maskedSubscriber(s Subscriber) *Subscriber {
 func maskedItems(items []Item) []Item {
 	out := slices.Clone(items)
 	for i := range out {
-		if IsPasswordAttribute(out[i].Attribute) {
+		if SoundsSecret(out[i].Attribute) {
 			out[i].Value = "***"
 		}
 	}

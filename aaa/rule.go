@@ -128,7 +128,7 @@ type RowError struct {
 
 func (e *RowError) Error() string {
 	value := e.Row.Value
-	if e.secret || IsPasswordAttribute(e.Row.Attribute) {
+	if e.secret || SoundsSecret(e.Row.Attribute) {
 		value = "***"
 	}
 	return fmt.Sprintf("%s id %d: %s %s %q: %s", e.Table, e.Row.ID, e.Row.Attribute, e.Row.Op, value, e.Problem)

@@ -62,20 +62,20 @@ WHERE is_applied AND version_id > 0 GROUP BY version_id ORDER BY version_id`
 
 // Migration is one step of the schema.
 type Migration struct {
-	Version int64
-	Name    string
-	Applied bool
-	At      time.Time // when it was applied
+	Version int64     `json:"version"`
+	Name    string    `json:"name"`
+	Applied bool      `json:"applied"`
+	At      time.Time `json:"applied_at,omitzero"`
 }
 
 // MigrateReport says what Migrate did.
 type MigrateReport struct {
-	Applied  []Migration // our steps that were applied now
-	River    []int       // River's steps that were applied now
-	Indexes  []string    // indexes of FreeRADIUS's tables that were made now
-	Adopted  bool        // FreeRADIUS's tables stood there before the first step
-	Escaping string      // as stored: safe-characters or raw
-	TimeZone string      // as stored
+	Applied  []Migration `json:"applied"`  // our steps that were applied now
+	River    []int       `json:"river"`    // River's steps that were applied now
+	Indexes  []string    `json:"indexes"`  // indexes of FreeRADIUS's tables that were made now
+	Adopted  bool        `json:"adopted"`  // FreeRADIUS's tables stood there before the first step
+	Escaping string      `json:"escaping"` // as stored: safe-characters or raw
+	TimeZone string      `json:"time_zone"`
 }
 
 // Migrate brings the database to the schema of this version: FreeRADIUS's

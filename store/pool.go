@@ -189,7 +189,7 @@ func checkPool(spec PoolSpec) (PoolSpec, uint64, error) {
 		return spec, 0, errors.New("the networks hold no address that could be given")
 	}
 	if total > LargePool && !spec.Large {
-		return spec, 0, fmt.Errorf("%d addresses would take about %s and %d MB; ask for a large pool if that is meant, or choose a smaller CIDR",
+		return spec, 0, fmt.Errorf("%d addresses would take about %s and %d MB; say --large if that is meant, or choose a smaller CIDR",
 			total, (time.Duration(total/addressRowsPerSec) * time.Second).String(), total*addressRowBytes>>20)
 	}
 	return spec, total, nil

@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +14,18 @@ import (
 	"radial/aaa"
 	"radial/ipam"
 )
+
+// Who names a pool: logins of theirs would be refused without it. $1 the
+// pool's name, $2 its id: where another VRF has a pool of that name, nobody is
+// asked.
+const sqlPoolNamedBy = `
+SELECT who FROM (
+  SELECT 'package ' || p.name AS who FROM radial.packages p WHERE p.pool = $1::text
+  UNION SELECT 'group ' || c.groupname FROM radgroupcheck c
+        WHERE lower(c.attribute) = 'pool-name' AND c.value = $1::text AND c.groupname NOT IN (SELECT name FROM radial.packages)
+  UNION SELECT 'user ' || c.username FROM radcheck c WHERE lower(c.attribute) = 'pool-name' AND c.value = $1::text) n
+WHERE NOT EXISTS (SELECT FROM radial.pools o WHERE o.name = $1::text AND o.id <> $2::bigint)
+ORDER BY who LIMIT 4`
 
 // Open sessions with an address in a run, by radacctid; the VRF is that of
 // their NAS, as far as its row names the address. $1 VRF, $2 first, $3 last,
@@ -46,6 +60,20 @@ func (db *DB) PoolByName(ctx context.Context, name string) (Pool, error) {
 	return p, wrapErr(fmt.Sprintf("pool %q", name), err)
 }
 
+// PoolUse counts a pool's addresses and those that are free now, for
+// aaa.PoolReader.
+func (db *DB) PoolUse(ctx context.Context, vrf int32, name string) (total, free int64, err error) {
+	rows, err := db.pool.Query(ctx, sqlPoolGet, storableText(name), vrf)
+	if err != nil {
+		return 0, 0, wrapErr("pool use", err)
+	}
+	p, err := pgx.CollectOneRow(rows, scanPool)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, 0, ipam.ErrPoolUnknown
+	}
+	return p.Total(), p.Free, wrapErr("pool use", err)
+}
+
 func scanPool(row pgx.CollectableRow) (Pool, error) {
 	var p Pool
 	err := row.Scan(&p.ID, &p.Name, &p.VRF, &p.Description, &p.Status, &p.OfferTime, &p.LeaseTime, &p.CreatedAt,
@@ -54,9 +82,13 @@ func scanPool(row pgx.CollectableRow) (Pool, error) {
 }
 
 // DeletePool removes a pool and its address rows; the history stays. A pool
-// with addresses that are offered, bound or reserved is aaa.ErrConflict.
+// with addresses that are offered, bound or reserved is aaa.ErrConflict, and so
+// is one that a package, a group or a user names.
 func (db *DB) DeletePool(ctx context.Context, name string) error {
 	p, err := db.PoolByName(ctx, name)
+	if errors.Is(err, aaa.ErrNotFound) {
+		return fmt.Errorf("pool %q: %w", name, aaa.ErrNotFound)
+	}
 	if err != nil {
 		return fmt.Errorf("delete %w", err)
 	}
@@ -71,7 +103,21 @@ func (db *DB) DeletePool(ctx context.Context, name string) error {
 		if leased > 0 {
 			return fmt.Errorf("%w: %d of its addresses are leased or reserved; disconnect their sessions first", aaa.ErrConflict, leased)
 		}
-		_, err := tx.Exec(ctx, sqlPoolDelete, p.ID)
+		rows, err := tx.Query(ctx, sqlPoolNamedBy, p.Name, p.ID)
+		if err != nil {
+			return err
+		}
+		users, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if len(users) > 3 {
+			users[3] = "others"
+		}
+		if len(users) > 0 {
+			return fmt.Errorf("%w: still named by %s: their logins would be refused; give them another pool first", aaa.ErrConflict, strings.Join(users, ", "))
+		}
+		_, err = tx.Exec(ctx, sqlPoolDelete, p.ID)
 		return err
 	})
 	return wrapErr(fmt.Sprintf("delete pool %q", name), err)

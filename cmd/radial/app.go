@@ -7,10 +7,13 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"radial/aaa"
 )
 
 // app is what every command shares: streams, output format, and the lazily
@@ -73,10 +76,10 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command "):
-		return exitUsage // cobra has no type for an unknown command
 	case errors.As(err, &coded):
 		return coded.code
+	case errors.As(err, &usage), errors.Is(err, aaa.ErrInvalid), strings.HasPrefix(err.Error(), "unknown command "):
+		return exitUsage // cobra has no type for an unknown command
 	default:
 		return exitFailure
 	}
@@ -91,15 +94,45 @@ func (a *app) execute(ctx context.Context, root *cobra.Command, args []string) i
 	root.SetErr(a.stderr)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w; see %s --help", err, cmd.CommandPath())
+		return usagef("%s; see %s --help", plainFlagError(err), cmd.CommandPath())
 	})
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		if _, werr := fmt.Fprintf(a.stderr, "radial: %v\n", err); werr != nil {
+		if _, werr := fmt.Fprintf(a.stderr, "radial: %s\n", errorText(err)); werr != nil {
 			return exitFailure
 		}
 	}
 	return exitCode(err)
+}
+
+// errorText is an error for people. A database with several addresses repeats
+// its line for each try; and that a value is invalid, the message has said.
+func errorText(err error) string {
+	lines := slices.Compact(strings.Split(err.Error(), "\n"))
+	text := strings.Join(lines, "\n")
+	invalid := aaa.ErrInvalid.Error()
+	return strings.TrimPrefix(strings.TrimSuffix(text, ": "+invalid), invalid+": ")
+}
+
+// oneLine is a text of several lines for a cell of a table.
+func oneLine(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(slices.Compact(lines), " ")
+}
+
+// plainFlagError takes Go's own words out of what pflag says of a value.
+func plainFlagError(err error) string {
+	head, tail, ok := strings.Cut(err.Error(), ": strconv.")
+	switch {
+	case !ok:
+		return err.Error()
+	case strings.HasSuffix(tail, "value out of range"):
+		return head + ": too big or too small"
+	}
+	return head + ": want a whole number"
 }
 
 // named is the Args of a command with exactly these positional arguments.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"go.uber.org/zap"
 
@@ -26,9 +25,9 @@ type database struct {
 func openDatabase(ctx context.Context, c *config.Config, log *zap.Logger) (*database, error) {
 	opts, d := c.Database, &database{}
 	if opts.URL == "" {
-		cluster, err := pgdev.Start(ctx, pgdev.Options{Dir: filepath.Join(c.DataDir, "postgres")})
+		cluster, err := pgdev.Start(ctx, pgdev.Options{Dir: clusterDir(c)})
 		if err != nil {
-			return nil, err
+			return nil, withoutAccess(c, err)
 		}
 		d.cluster, opts.URL = cluster, nas.Secret(cluster.URL("radial"))
 	}
@@ -65,6 +64,7 @@ func (a *app) db(ctx context.Context) (*store.DB, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	a.noteNewCluster(c)
 	d, err := openDatabase(ctx, c, zap.NewNop())
 	if err != nil {
 		return nil, nil, err

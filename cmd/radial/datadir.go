@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"radial/config"
 )
 
 // lockDataDir makes the folder and takes it for one running server; the lock
@@ -60,4 +62,26 @@ func serverID(dir string) (string, error) {
 		return "", fmt.Errorf("server id: %w", err)
 	}
 	return id, nil
+}
+
+// clusterDir is where the embedded PostgreSQL of a data_dir lives.
+func clusterDir(c *config.Config) string { return filepath.Join(c.DataDir, "postgres") }
+
+// noteNewCluster tells that a command is about to make a new database: with a
+// mistyped data_dir all subscribers would seem to be gone.
+func (a *app) noteNewCluster(c *config.Config) {
+	if c.Database.URL != "" {
+		return
+	}
+	if _, err := os.Stat(clusterDir(c)); errors.Is(err, fs.ErrNotExist) {
+		a.note("making a new database in %s (database.url is not set)", c.DataDir)
+	}
+}
+
+// withoutAccess adds to an error of rights what mends it.
+func withoutAccess(c *config.Config, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w; this user may not use data_dir %s: run it as the server's user (sudo -u radial …), or choose another folder (--data-dir, RADIAL_DATA_DIR)", err, c.DataDir)
 }

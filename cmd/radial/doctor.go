@@ -39,7 +39,7 @@ Exit code 1 when there is a problem; advice alone is 0.`,
 				return err
 			}
 			if problems > 0 {
-				return fmt.Errorf("doctor: %d problems", problems)
+				return fmt.Errorf("doctor: problems found: %d", problems)
 			}
 			return nil
 		},
@@ -49,7 +49,7 @@ Exit code 1 when there is a problem; advice alone is 0.`,
 func doctorText(findings []store.Finding) string {
 	g := grid{titles: []string{"", "what", "found"}}
 	for _, f := range findings {
-		g.add(string(f.Severity), f.Name, f.Value)
+		g.add(string(f.Severity), f.Name, oneLine(f.Value))
 		if f.Mend != "" {
 			for line := range strings.Lines(f.Mend) {
 				g.add("", "", "-> "+strings.TrimRight(line, "\n"))

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -73,6 +75,9 @@ func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err erro
 		bits, err := nas.ParseRate(rate.text)
 		if err != nil || bits == 0 {
 			return c, usagef("--%s %q: want bits per second with k, M or G, as in 20M", rate.flag, rate.text)
+		}
+		if bits < 1000 {
+			return c, usagef("--%s %q: that is %d bits per second; say %sM for megabits", rate.flag, rate.text, bits, rate.text)
 		}
 		*rate.to = &bits
 	}
@@ -160,8 +165,25 @@ func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
 			return err
 		}
 		a.noteDrift("package", name, delta.Rows.Drift)
+		if err := d.notePool(cmd.Context(), f.pool); err != nil {
+			return err
+		}
 		return a.did("package", name, did, f.dryRun, delta.Audit)
 	})
+}
+
+// notePool tells that a pool is not there: it may be made later, but until
+// then the package's logins are refused.
+func (d *desk) notePool(ctx context.Context, pool string) error {
+	if pool == "" {
+		return nil
+	}
+	_, err := d.db.PoolByName(ctx, pool)
+	if errors.Is(err, aaa.ErrNotFound) {
+		d.note("there is no pool %q yet: logins are refused (pool_unknown) until radial pool add %s --cidr NETWORK", pool, pool)
+		return nil
+	}
+	return err
 }
 
 func newPackageDelCmd(a *app) *cobra.Command {

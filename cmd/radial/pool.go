@@ -37,7 +37,10 @@ func newPoolAddCmd(a *app) *cobra.Command {
 				if err != nil {
 					return usagef("--cidr %q: want a network like 100.64.0.0/16", text)
 				}
-				spec.CIDRs = append(spec.CIDRs, p.Masked())
+				if p != p.Masked() {
+					return usagef("--cidr %q: host bits are set: want %s (and --gateway %s, if that is meant)", text, p.Masked(), p.Addr())
+				}
+				spec.CIDRs = append(spec.CIDRs, p)
 			}
 			if gateway != "" {
 				var err error

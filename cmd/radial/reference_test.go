@@ -21,7 +21,7 @@ import (
 
 func TestCLIReference(t *testing.T) {
 	var b bytes.Buffer
-	b.WriteString("# Commands\n\nMade from the commands themselves (`make generate`). Names are positional; `-o json` gives stable JSON; the exit code is 0 on\nsuccess, 2 for wrong usage, else 1 (`radial client`: 1 for a refusal, 3 for no answer).\n\n")
+	b.WriteString("# Commands\n\nMade from the commands themselves (`make generate`). Names are positional; `-o json` gives stable JSON; the exit code is 0 on\nsuccess, 2 for wrong usage or a value that cannot be right, else 1 (`radial client`: 1 for a refusal, 3 for no answer).\n\n")
 	root := newRoot(newApp())
 	b.WriteString("Flags of every command:\n\n")
 	writeFlags(&b, root.PersistentFlags())
@@ -88,8 +88,10 @@ func TestReasonReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range aaa.Reasons {
-		if !strings.Contains(string(text), "`"+string(r)+"`") {
-			t.Errorf("docs/refusals.md does not tell what %s means", r)
+		_, row, ok := strings.Cut(string(text), "\n| `"+string(r)+"` |")
+		row, _, _ = strings.Cut(row, "\n")
+		if !ok || r.LookAt() == "" || !strings.HasSuffix(row, "| "+r.LookAt()+" |") {
+			t.Errorf("docs/refusals.md does not tell what %s means and where to look, as radial user explain does: %q", r, r.LookAt())
 		}
 	}
 }

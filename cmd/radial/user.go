@@ -32,15 +32,20 @@ type userFlags struct {
 	dryRun                 bool
 }
 
-func (f *userFlags) register(cmd *cobra.Command, set bool) {
+// hashKinds names the ways to store a password.
+func hashKinds() []string {
 	kinds := make([]string, len(aaa.PasswordKindList))
 	for i, k := range aaa.PasswordKindList {
 		kinds[i] = k.Name
 	}
+	return kinds
+}
+
+func (f *userFlags) register(cmd *cobra.Command, set bool) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.password, "password", "", "the `password`; visible in the list of processes, see --password-stdin")
 	fl.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password from the first line of stdin")
-	fl.StringVar(&f.hash, "hash", "cleartext", "how to store it, a `kind` of: "+strings.Join(kinds, ", ")+
+	fl.StringVar(&f.hash, "hash", "cleartext", "how to store it, a `kind` of: "+strings.Join(hashKinds(), ", ")+
 		" (CHAP needs cleartext, MS-CHAP cleartext or nt)")
 	fl.StringVar(&f.pkg, "package", "", "the package's `name`")
 	fl.StringVar(&f.status, "status", "active", "active, inactive, suspended or expired")
@@ -126,7 +131,7 @@ func (f *userFlags) passwordChange(d *desk, cmd *cobra.Command, c *aaa.Subscribe
 		return nil
 	}
 	if _, known := aaa.PasswordKindOf(f.hash); !known {
-		return usagef("--hash %q: see %s --help for the kinds", f.hash, cmd.CommandPath())
+		return usagef("--hash %q: want one of %s", f.hash, strings.Join(hashKinds(), ", "))
 	}
 	c.PasswordType = f.hash
 	c.Password, err = aaa.PasswordItem(f.hash, password)

@@ -123,7 +123,7 @@ func (f *explainFlags) device(ctx context.Context, d *desk, req *aaa.Request) er
 	table, _ := nas.NewTable(devices)
 	dev := table.Find(addr)
 	if dev == nil {
-		return fmt.Errorf("nas %s: %w: no row of nas holds that address, so its packets are not answered", addr, aaa.ErrNotFound)
+		return fmt.Errorf("--nas %s: %w: no row of nas holds that address, so its packets are not answered; radial nas add %s makes it known", addr, aaa.ErrNotFound, addr)
 	}
 	req.Device, req.Source = dev, netip.AddrPortFrom(addr.Unmap(), 0)
 	return nil
@@ -145,6 +145,7 @@ func explainEngine(d *desk) (*aaa.Engine, error) {
 		Dict:     d.dict,
 		Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
 		Verifier: aaa.NewVerifier(d.dict),
+		Pools:    d.db,
 		Sessions: policy,
 		Options:  opts,
 		Now:      d.now,
@@ -158,6 +159,7 @@ type explanationView struct {
 	Verdict string      `json:"verdict"` // accept or reject
 	Reason  aaa.Reason  `json:"reason"`
 	Detail  string      `json:"detail"`
+	LookAt  string      `json:"look_at"`
 	Groups  []string    `json:"groups"`
 	Reply   []replyView `json:"reply"`
 	Steps   []aaa.Step  `json:"steps"`
@@ -171,7 +173,7 @@ type replyView struct {
 
 func explanationOf(user string, x *aaa.Explanation) explanationView {
 	v := explanationView{
-		User: user, Verdict: "reject", Reason: x.Decision.Reason, Detail: x.Decision.Detail,
+		User: user, Verdict: "reject", Reason: x.Decision.Reason, Detail: x.Decision.Detail, LookAt: x.Decision.Reason.LookAt(),
 		Groups: orEmpty(x.Groups), Reply: []replyView{}, Steps: orEmpty(x.Steps),
 	}
 	if x.Decision.Verdict == aaa.Accept {

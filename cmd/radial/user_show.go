@@ -66,7 +66,7 @@ func masked(items []aaa.Item) []aaa.Item {
 }
 
 func maskedItem(it aaa.Item) aaa.Item {
-	if aaa.IsPasswordAttribute(it.Attribute) {
+	if aaa.SoundsSecret(it.Attribute) {
 		it.Value = "***"
 	}
 	return it

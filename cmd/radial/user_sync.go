@@ -20,10 +20,9 @@ every package and subscriber: rows that were never written are added, rows of
 ours that nothing asks for any more are removed. What others changed or removed
 is told and left alone; --force takes it back. Rows that others wrote always
 stay.`,
-		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if all == (len(args) == 1) {
-				return usagef("%s: say a NAME or --all", cmd.CommandPath())
+			if len(args) > 1 || all == (len(args) == 1) {
+				return usagef("%s: say one NAME, or --all", cmd.CommandPath())
 			}
 			return a.withDesk(cmd.Context(), func(d *desk) error {
 				s := syncing{desk: d, force: force, dryRun: dryRun, report: syncReport{DryRun: dryRun, Items: []syncedItem{}}}
