@@ -23,6 +23,7 @@ func wireServer(t *testing.T, set map[string]string) (*harness.Server, *storetes
 	db := storetest.New(t)
 	db.Exec(`INSERT INTO nas (nasname, shortname, type, secret) VALUES ('127.0.0.0/16', 'local', 'other', $1), ('::1', 'six', 'other', $1), ('127.0.0.4', 'mute', 'other', '')`, wireSecret)
 	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('bob', 'Cleartext-Password', ':=', 'p')`)
+	db.Exec(`UPDATE radial.settings SET value = 'UTC' WHERE key = 'timezone'`)
 	merged := map[string]string{"RADIAL_REJECT_DELAY": "0s"}
 	for k, v := range set {
 		merged[k] = v

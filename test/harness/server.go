@@ -139,6 +139,18 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
+// Wait waits for the end of a server that was told to, and returns what its
+// exit code says.
+func (s *Server) Wait(t testing.TB, deadline time.Duration) error {
+	t.Helper()
+	select {
+	case <-s.exited:
+	case <-time.After(deadline):
+		t.Fatalf("server did not end within %v", deadline)
+	}
+	return s.exitErr
+}
+
 // Kill ends the server as a power cut would.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
