@@ -118,13 +118,14 @@ type machine struct {
 	changed  chan struct{} // the rows of nas have changed
 	dict     *dictionaries.Dictionary
 	location *time.Location
+	metrics  *prometheus.Registry
 }
 
 // build is the wiring diagram, from the database up to the sockets.
 func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger) (*machine, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m := &machine{config: c, log: log, changed: make(chan struct{}, 1)}
+	m := &machine{config: c, log: log, changed: make(chan struct{}, 1), metrics: reg}
 
 	dict, err := dictionaries.Load(c.Dictionaries...)
 	if err != nil {
