@@ -64,10 +64,13 @@ func (a *app) db(ctx context.Context) (*store.DB, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	a.noteNewCluster(c)
+	fresh := noCluster(c)
 	d, err := openDatabase(ctx, c, zap.NewNop())
 	if err != nil {
 		return nil, nil, err
+	}
+	if fresh { // with a mistyped data_dir all subscribers would seem to be gone
+		a.note("made a new database in %s (database.url is not set)", c.DataDir)
 	}
 	if d.embedded() {
 		_, err = d.Migrate(ctx)

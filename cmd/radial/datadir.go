@@ -67,15 +67,11 @@ func serverID(dir string) (string, error) {
 // clusterDir is where the embedded PostgreSQL of a data_dir lives.
 func clusterDir(c *config.Config) string { return filepath.Join(c.DataDir, "postgres") }
 
-// noteNewCluster tells that a command is about to make a new database: with a
-// mistyped data_dir all subscribers would seem to be gone.
-func (a *app) noteNewCluster(c *config.Config) {
-	if c.Database.URL != "" {
-		return
-	}
-	if _, err := os.Stat(clusterDir(c)); errors.Is(err, fs.ErrNotExist) {
-		a.note("making a new database in %s (database.url is not set)", c.DataDir)
-	}
+// noCluster tells that there is no embedded database yet, so that a command
+// would make one.
+func noCluster(c *config.Config) bool {
+	_, err := os.Stat(clusterDir(c))
+	return c.Database.URL == "" && errors.Is(err, fs.ErrNotExist)
 }
 
 // withoutAccess adds to an error of rights what mends it.

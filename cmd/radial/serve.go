@@ -57,7 +57,7 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 	}
 	lock, err := lockDataDir(c.DataDir)
 	if err != nil {
-		return err
+		return withoutAccess(c, err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	log.Info("starting", zap.String("version", buildVersion()), zap.String("config", c.File), zap.String("data_dir", c.DataDir), zap.Bool("embedded_database", c.Database.URL == ""))
