@@ -179,14 +179,14 @@ func TestPortsInUse(t *testing.T) {
 // serve tells everything that is wrong with its configuration, at once.
 func TestBadConfigurationIsTold(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "radial.yaml")
-	if err := os.WriteFile(file, []byte("log:\n  levle: debug\nradius:\n  sockets: many\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("log:\n  lvl: debug\nradius:\n  sockets: many\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out := harness.CLI(t, []string{"RADIAL_POOL_FULL=maybe", "RADIAL_NO_SUCH_KEY=1"}, "serve", "--config", file, "--set", "reject_delay=1h")
 	if out.Code == 0 {
 		t.Error("it started")
 	}
-	for _, want := range []string{"log.levle", "log.level", "radius.sockets", "many", "pool_full", "maybe", "RADIAL_NO_SUCH_KEY", "reject_delay", "1h", file} {
+	for _, want := range []string{"log.lvl", "log.level", "radius.sockets", "many", "pool_full", "maybe", "RADIAL_NO_SUCH_KEY", "reject_delay", "1h", file} {
 		if !strings.Contains(out.Stderr, want) {
 			t.Errorf("%q is not told:\n%s", want, out.Stderr)
 		}

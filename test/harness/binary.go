@@ -113,9 +113,10 @@ func command(t testing.TB, cmd *exec.Cmd, env []string) Output {
 	return Output{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// cleanEnv is the environment without our own variables.
+// cleanEnv is the environment without our own variables. The race detector
+// makes a program wait for a second when it ends: a moment will do.
 func cleanEnv() []string {
-	var env []string
+	env := []string{"GORACE=atexit_sleep_ms=50"}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "RADIAL_") {
 			env = append(env, kv)
