@@ -136,11 +136,22 @@ func (l *authorization) withoutPassword(detail string) *denial {
 func (l *authorization) withoutCredential() *denial {
 	for i := range l.control {
 		if hiddenAttribute(l.control[i].Attr) {
-			l.note(StepInfo, "no password was given to try; what follows holds for the right one ("+l.control[i].Attr.Name+")")
+			l.note(StepInfo, "no password was given to try; what follows holds for the right one ("+l.control[i].Attr.Name+methodsOf(l.control[i].Attr)+")")
 			return nil
 		}
 	}
 	return l.withoutPassword("no password attribute to check against")
+}
+
+// methodsOf tells which methods cannot be judged by a stored password.
+func methodsOf(a *dictionaries.Attribute) string {
+	switch a.Name {
+	case "Cleartext-Password", "User-Password", "Password-With-Header", "LM-Password":
+		return ""
+	case "NT-Password":
+		return ": PAP and MS-CHAP; CHAP would be refused"
+	}
+	return ": PAP; CHAP and MS-CHAP would be refused"
 }
 
 // checkSimultaneousUse counts the user's open sessions (radius-semantics:

@@ -134,14 +134,15 @@ func (x *Explanation) Text() string {
 		fmt.Fprintf(&b, "  %s %s\n", mark, s.Text)
 	}
 	d := &x.Decision
+	if len(x.Groups) > 0 {
+		fmt.Fprintf(&b, "groups: %s\n", strings.Join(x.Groups, ", "))
+	}
 	if d.Verdict == Accept {
 		b.WriteString("answer: Access-Accept\n")
 	} else {
 		fmt.Fprintf(&b, "answer: Access-Reject, reason %s\n", d.Reason)
-		fmt.Fprintf(&b, "look at: %s\n", d.Reason.LookAt())
-	}
-	if len(x.Groups) > 0 {
-		fmt.Fprintf(&b, "groups: %s\n", strings.Join(x.Groups, ", "))
+		fmt.Fprintf(&b, "  %s\n", d.Detail)
+		fmt.Fprintf(&b, "  look at: %s\n", d.Reason.LookAt())
 	}
 	for i := range d.Reply {
 		fmt.Fprintf(&b, "  %s\n", pairText(&d.Reply[i]))

@@ -168,9 +168,9 @@ func newNASListCmd(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(orEmpty(all), func() string {
-				g := grid{titles: []string{"id", "nas", "name", "type", "secret", "msg-auth", "proxy-state", "coa port", "vrf", "description"}}
+				g := grid{titles: []string{"id", "nas", "name", "type", "msg-auth", "proxy-state", "coa port", "vrf", "description"}}
 				for _, d := range all {
-					g.add(strconv.FormatInt(d.ID, 10), d.Name, d.ShortName, d.Type, d.Secret.String(), aaa.PolicyName(d.RequireMessageAuthenticator),
+					g.add(strconv.FormatInt(d.ID, 10), d.Name, d.ShortName, d.Type, aaa.PolicyName(d.RequireMessageAuthenticator),
 						aaa.PolicyName(d.LimitProxyState), strconv.Itoa(int(d.CoAPort)), d.VRF, d.Description)
 				}
 				return g.String()

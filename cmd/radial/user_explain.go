@@ -49,7 +49,20 @@ taken to be right.`,
 				if err != nil {
 					return err
 				}
-				return d.print(explanationOf(args[0], &x), x.Text)
+				v := explanationOf(args[0], &x)
+				v.From = f.from(req)
+				if x.Decision.Reason == aaa.ReasonUnknownUser {
+					if v.Similar, err = d.similarNames(cmd.Context(), args[0]); err != nil {
+						return err
+					}
+				}
+				return d.print(v, func() string {
+					out := v.From + "\n" + x.Text()
+					if len(v.Similar) > 0 {
+						out += "there is: " + strings.Join(v.Similar, ", ") + "\n"
+					}
+					return out
+				})
 			})
 		},
 	}
@@ -96,6 +109,35 @@ func (f *explainFlags) request(ctx context.Context, d *desk, name string) (*aaa.
 		}
 	}
 	return req, f.device(ctx, d, req)
+}
+
+// from tells whose request is explained: replies and checks depend on it.
+func (f *explainFlags) from(req *aaa.Request) string {
+	if f.nas == "" {
+		return "a login from no device in particular (--nas and --attr say more)"
+	}
+	row := req.Device.Row
+	return fmt.Sprintf("a login from %s: %s, nas id %d, type %s", f.nas, row.Name, row.ID, row.Type)
+}
+
+// similarNames finds users whose name differs from one that nobody has in
+// case, blanks or realm alone.
+func (d *desk) similarNames(ctx context.Context, name string) ([]string, error) {
+	bare := func(s string) string {
+		s, _, _ = strings.Cut(strings.TrimSpace(s), "@")
+		return strings.ToLower(s)
+	}
+	subs, _, err := d.db.Subscribers(ctx, store.SubscriberFilter{Search: bare(name), Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	var similar []string
+	for _, s := range subs {
+		if bare(s.Name) == bare(name) && len(similar) < 5 {
+			similar = append(similar, printable(s.Name))
+		}
+	}
+	return similar, nil
 }
 
 // device finds the row of nas that a packet from --nas would match.
@@ -160,6 +202,8 @@ type explanationView struct {
 	Reason  aaa.Reason  `json:"reason"`
 	Detail  string      `json:"detail"`
 	LookAt  string      `json:"look_at"`
+	From    string      `json:"from"`
+	Similar []string    `json:"similar,omitempty"` // names that an unknown user may have meant
 	Groups  []string    `json:"groups"`
 	Reply   []replyView `json:"reply"`
 	Steps   []aaa.Step  `json:"steps"`
