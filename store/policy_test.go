@@ -228,3 +228,31 @@ func TestPoolerModeLeavesNoStatements(t *testing.T) {
 		t.Errorf("no direct_url: %v", err)
 	}
 }
+
+// A column with a collation that takes Bob for bob finds rows that nobody asked
+// for: they are nobody's, and never another user's.
+func TestPolicyRowsOfAnotherName(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec(`CREATE COLLATION anycase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
+	for _, column := range []string{"radcheck ALTER username", "radreply ALTER username", "radusergroup ALTER username", "radacct ALTER username", "radgroupcheck ALTER groupname", "radgroupreply ALTER groupname"} {
+		db.Exec(`ALTER TABLE ` + column + ` TYPE text COLLATE anycase`)
+	}
+	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('Bob', 'Cleartext-Password', ':=', 'b')`)
+	db.Exec(`INSERT INTO radgroupcheck (groupname, attribute, op, value) VALUES ('Gold', 'Auth-Type', ':=', 'Accept')`)
+	db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime) VALUES ('s', 'u', 'Bob', '10.0.0.1', now())`)
+	p := newPolicy(db.DB)
+	users, groups, open, err := p.Batch(t.Context(), []string{"eve", "bob"}, []string{"guests", "gold"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range users {
+		if n := len(users[i].Check); n != 0 || open[i] != 0 {
+			t.Errorf("query %d got %d rows of radcheck and %d sessions of another user", i, n, open[i])
+		}
+	}
+	for i := range groups {
+		if len(groups[i].Check) > 0 {
+			t.Errorf("group query %d got another group's rows", i)
+		}
+	}
+}
