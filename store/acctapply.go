@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -143,7 +144,11 @@ func queueSessions(b *pgx.Batch, f *fold) (lost func() bool) {
 			var id int64
 			var unique string
 			_, err := pgx.ForEachRow(rows, []any{&id, &unique}, func() error {
-				byID[unique].ID = id
+				r := byID[unique]
+				if r == nil {
+					return fmt.Errorf("%w: %q", errRenamed, unique)
+				}
+				r.ID = id
 				inserted++
 				return nil
 			})

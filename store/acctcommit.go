@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -19,6 +21,14 @@ const commitTries = 10
 // errInsertLost tells that another server made a session's row between our look and
 // our insert: the same batch finds it when it runs again.
 var errInsertLost = errors.New("another server inserted the session first")
+
+// What only a look at the single record can settle, like a refusal of PostgreSQL.
+var (
+	// errPanicked is a mistake of ours that a record has brought out.
+	errPanicked = errors.New("panic")
+	// errRenamed is a trigger that stores a session where nobody will find it.
+	errRenamed = errors.New("radacct changed the acctuniqueid of a new row")
+)
 
 // commit stores a batch and answers each of its records.
 func (l *Ledger) commit(ctx context.Context, batch []*entry) {
@@ -61,19 +71,33 @@ func (l *Ledger) retrying(ctx context.Context, limit time.Duration, run func(con
 	return err
 }
 
-func once(ctx context.Context, limit time.Duration, run func(context.Context) error) error {
+// once runs a transaction. A panic is an error of it: it must end neither the
+// shard, whose other sessions would wait for ever, nor the process.
+func once(ctx context.Context, limit time.Duration, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanicked, p, debug.Stack())
+		}
+	}()
 	return run(ctx)
 }
 
 // refused tells that PostgreSQL (or pgx on its behalf) will not take a batch
 // for what is in it: class 22 data exception, 23 integrity constraint, 54
-// program limit, P0 an exception of a trigger. Trouble of any other kind is not
-// the records' fault.
+// program limit, P0 an exception of a trigger; or that a session's row holds
+// what cannot be read (infinity is no time of Go's). Trouble of any other kind
+// is not the records' fault.
 func refused(err error) bool {
 	if errors.Is(err, errInsertLost) || errors.Is(err, aaa.ErrUnavailable) {
 		return false
+	}
+	if errors.Is(err, errPanicked) || errors.Is(err, errRenamed) {
+		return true
+	}
+	if _, ok := errors.AsType[pgx.ScanArgError](err); ok {
+		return true
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
