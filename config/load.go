@@ -101,7 +101,7 @@ func readFile(src *Source) (*viper.Viper, error) {
 	}
 	defer f.Close()
 	if err := v.ReadConfig(f); err != nil {
-		return nil, fmt.Errorf("configuration %s: not YAML that can be read: %w", src.File, err)
+		return nil, fmt.Errorf("configuration %s: not YAML that can be read (blanks indent, never tabs): %w", src.File, err)
 	}
 	return v, nil
 }

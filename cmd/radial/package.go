@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -165,25 +164,11 @@ func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
 			return err
 		}
 		a.noteDrift("package", name, delta.Rows.Drift)
-		if err := d.notePool(cmd.Context(), f.pool); err != nil {
+		if err := errors.Join(d.notePool(cmd.Context(), f.pool), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
 			return err
 		}
 		return a.did("package", name, did, f.dryRun, delta.Audit)
 	})
-}
-
-// notePool tells that a pool is not there: it may be made later, but until
-// then the package's logins are refused.
-func (d *desk) notePool(ctx context.Context, pool string) error {
-	if pool == "" {
-		return nil
-	}
-	_, err := d.db.PoolByName(ctx, pool)
-	if errors.Is(err, aaa.ErrNotFound) {
-		d.note("there is no pool %q yet: logins are refused (pool_unknown) until radial pool add %s --cidr NETWORK", pool, pool)
-		return nil
-	}
-	return err
 }
 
 func newPackageDelCmd(a *app) *cobra.Command {

@@ -217,3 +217,41 @@ func (d *desk) timeOr(t *time.Time) string {
 	}
 	return t.In(d.zone).Format("2006-01-02 15:04:05")
 }
+
+// noteItems tells of items that are right and do not do what was probably
+// meant.
+func (d *desk) noteItems(ctx context.Context, checks, replies []aaa.Item) error {
+	for _, it := range checks {
+		if strings.EqualFold(it.Attribute, "Pool-Name") {
+			if err := d.notePool(ctx, it.Value); err != nil {
+				return err
+			}
+		}
+		attr, _, err := d.dict.Ref(it.Attribute)
+		if err != nil || attr.Internal || aaa.SoundsSecret(it.Attribute) || it.Op != ":=" && it.Op != "+=" {
+			continue
+		}
+		d.note("check \"%s\" refuses nobody: %s sets; == compares with what the device sends (or was --reply meant?)", it, it.Op)
+	}
+	for _, it := range replies {
+		attr, _, err := d.dict.Ref(it.Attribute)
+		if err == nil && attr.Internal && !strings.EqualFold(it.Attribute, "Fall-Through") {
+			d.note("reply \"%s\" is never sent: the attribute is one of the server's own (was --check meant?)", it)
+		}
+	}
+	return nil
+}
+
+// notePool tells that a pool is not there: it may be made later, but until
+// then logins are refused.
+func (d *desk) notePool(ctx context.Context, pool string) error {
+	if pool == "" {
+		return nil
+	}
+	_, err := d.db.PoolByName(ctx, pool)
+	if errors.Is(err, aaa.ErrNotFound) {
+		d.note("there is no pool %q yet: logins are refused (pool_unknown) until radial pool add %s --cidr NETWORK", pool, pool)
+		return nil
+	}
+	return err
+}

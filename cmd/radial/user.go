@@ -207,6 +207,9 @@ func (f *userFlags) run(a *app, cmd *cobra.Command, name, did string,
 			return err
 		}
 		a.noteDrift("user", name, delta.Rows.Drift)
+		if err := d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies); err != nil {
+			return err
+		}
 		return a.did("user", name, did, f.dryRun, delta.Audit)
 	})
 }
