@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
 )
 
 // Severity of a Finding.
@@ -90,12 +93,22 @@ func (db *DB) Examine(ctx context.Context) ([]Finding, error) {
 	found = append(found, clock)
 	schema := Finding{Name: "schema", Severity: Good, Value: "up to date"}
 	if err := db.CheckSchema(ctx); err != nil {
-		schema = Finding{Name: "schema", Severity: Problem, Value: err.Error(), Mend: "radial migrate up"}
+		schema = Finding{Name: "schema", Severity: Problem, Value: err.Error()}
+		if errors.Is(err, aaa.ErrInvalid) {
+			schema.Mend = "radial migrate up"
+		}
 		return append(found, schema), nil
 	}
-	found = append(found, schema)
+	rights, err := db.examineRights(ctx, settings)
+	if err != nil {
+		return nil, wrapErr("doctor", err)
+	}
+	found = append(found, schema, rights)
+	if rights.Severity == Problem {
+		return found, nil // what follows reads the tables
+	}
 	for _, look := range []func(context.Context, map[string]string) (Finding, error){
-		db.examineEscaping, db.examineZone, db.examineRadacct, db.examineIndexes, db.examineTriggers, db.examineNarrow, db.examineRights,
+		db.examineEscaping, db.examineZone, db.examineRadacct, db.examineIndexes, db.examineTriggers, db.examineNarrow,
 	} {
 		f, err := look(ctx, settings)
 		if err != nil {
@@ -223,7 +236,13 @@ func (db *DB) examineNarrow(ctx context.Context, _ map[string]string) (Finding, 
 
 func (db *DB) examineRights(ctx context.Context, _ map[string]string) (Finding, error) {
 	missing, err := db.lines(ctx, sqlDoctorRights)
-	return listing("rights", "all there", missing, Problem, "run these as the tables' owner"), err
+	if err != nil || len(missing) == 0 {
+		return Finding{Name: "rights", Severity: Good, Value: "all there"}, err
+	}
+	return Finding{
+		Name: "rights", Severity: Problem, Value: fmt.Sprintf("%d are missing", len(missing)),
+		Mend: "the tables' owner runs\n" + strings.Join(missing, "\n"),
+	}, nil
 }
 
 func (db *DB) lines(ctx context.Context, sql string) ([]string, error) {

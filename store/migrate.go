@@ -364,6 +364,12 @@ func (db *DB) Status(ctx context.Context) ([]Migration, error) { return status(c
 // aaa.ErrInvalid that says what to do.
 func (db *DB) CheckSchema(ctx context.Context) error {
 	pending, err := db.pending(ctx, db.pool)
+	if isCode(err, codeInsufficientPrivilege) {
+		role := pgx.Identifier{db.pool.Config().ConnConfig.User}.Sanitize()
+		return fmt.Errorf("schema: role %[1]s may not use schema radial: connect as the role that ran radial migrate up, or let that one run "+
+			"GRANT USAGE ON SCHEMA radial TO %[1]s; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA radial TO %[1]s; "+
+			"GRANT USAGE ON ALL SEQUENCES IN SCHEMA radial TO %[1]s (%[2]w)", role, err)
+	}
 	if err != nil {
 		return err
 	}

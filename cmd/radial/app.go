@@ -110,6 +110,9 @@ func (a *app) execute(ctx context.Context, root *cobra.Command, args []string) i
 func errorText(err error) string {
 	lines := slices.Compact(strings.Split(err.Error(), "\n"))
 	text := strings.Join(lines, "\n")
+	if strings.Contains(text, "permission denied for ") && strings.Contains(text, "(SQLSTATE 42501)") {
+		text += "; radial doctor lists the rights that are missing"
+	}
 	invalid := aaa.ErrInvalid.Error()
 	return strings.TrimPrefix(strings.TrimSuffix(text, ": "+invalid), invalid+": ")
 }

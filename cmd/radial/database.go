@@ -78,7 +78,8 @@ func (a *app) db(ctx context.Context) (*store.DB, func(), error) {
 		err = d.CheckSchema(ctx)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, d.close(ctx))
+		// a schema that is behind is nobody's wrong usage
+		return nil, nil, codedError{errors.Join(err, d.close(ctx)), exitFailure}
 	}
 	return d.DB, func() {
 		if err := d.close(ctx); err != nil {

@@ -88,7 +88,10 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 // prepareSchema migrates, or refuses a schema that is not this version's.
 func prepareSchema(ctx context.Context, c *config.Config, db *database, log *zap.Logger) error {
 	if !c.Migrate {
-		return db.CheckSchema(ctx)
+		if err := db.CheckSchema(ctx); err != nil {
+			return codedError{err, exitFailure}
+		}
+		return nil
 	}
 	report, err := db.Migrate(ctx)
 	if err != nil {
