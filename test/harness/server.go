@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,8 +33,23 @@ type Server struct {
 	exited          chan struct{}
 	exitErr         error
 
-	mu   sync.Mutex
-	logs []string
+	mu     sync.Mutex
+	logs   []string
+	stdout bytes.Buffer
+}
+
+// Write keeps what the server prints on its standard output.
+func (s *Server) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stdout.Write(b)
+}
+
+// Stdout returns what the server has printed so far, without its log.
+func (s *Server) Stdout() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stdout.String()
 }
 
 // readyLine is what serve logs once it answers.
@@ -64,6 +80,7 @@ func Start(t testing.TB, c Config) *Server {
 	}
 	s.cmd = exec.Command(Binary(t), append([]string{"serve"}, c.Args...)...)
 	s.cmd.Env = append(cleanEnv(), s.env...)
+	s.cmd.Stdout = s
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
