@@ -75,7 +75,14 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, unnest(ARRAY['SEL
 WHERE ((c.oid IN (SELECT to_regclass(t) FROM unnest(ARRAY['radacct','radcheck','radreply','radgroupcheck','radgroupreply','radusergroup','radpostauth','nas','nasreload']) t))
        OR (n.nspname = 'radial' AND c.relkind IN ('r', 'p')))
   AND NOT has_table_privilege(c.oid, p.priv)
-GROUP BY c.oid ORDER BY c.oid::regclass::text`
+GROUP BY c.oid
+UNION ALL
+SELECT format('GRANT USAGE ON SEQUENCE %s TO %I;', c.oid::regclass, current_user)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+WHERE CASE WHEN c.relkind = 'S' THEN NOT has_sequence_privilege(c.oid, 'USAGE') ELSE false END
+  AND (n.nspname = 'radial' OR d.refobjid IN (SELECT to_regclass(t) FROM unnest(ARRAY['radacct','radcheck','radreply','radgroupcheck','radgroupreply','radusergroup','radpostauth','nas','nasreload']) t))
+ORDER BY 1`
 )
 
 // Examine returns the facts about the database that doctor shows, the ones that
