@@ -11,3 +11,12 @@ type ExpireOffers struct {
 
 // Kind is the job's name in the queue.
 func (ExpireOffers) Kind() string { return "expire_offers" }
+
+// ReleaseEnded frees the addresses of sessions that were closed behind our
+// back: by FreeRADIUS on the same rows, or by a hand.
+type ReleaseEnded struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (ReleaseEnded) Kind() string { return "release_ended" }

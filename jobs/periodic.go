@@ -14,5 +14,6 @@ import (
 func periodic(db *store.DB) []work {
 	return []work{
 		every(time.Minute, aaa.ExpireOffers{Batch: 5000}, expireOffers(db)),
+		every(time.Minute, aaa.ReleaseEnded{Batch: 2000}, releaseEnded(db)),
 	}
 }

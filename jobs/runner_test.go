@@ -76,6 +76,32 @@ func TestRunnerExpiresOffers(t *testing.T) {
 	}
 }
 
+func TestRunnerReleasesEnded(t *testing.T) {
+	db := storetest.New(t)
+	if err := db.CreatePool(t.Context(), store.PoolSpec{Name: "main", CIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/29")}}); err != nil {
+		t.Fatal(err)
+	}
+	db.Exec("UPDATE radial.addresses SET state = 'bound', radacctid = 99, until = now() - interval '1 second'")
+	r, err := NewRunner(db.DB, prometheus.NewRegistry(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, r)
+	until(t, "address of a session without a row freed", func() bool {
+		return db.Rows("SELECT count(*) FROM radial.addresses WHERE state = 'bound'")[0][0] == "0"
+	})
+	stop()
+	if err := releaseEnded(endedRows{})(t.Context(), aaa.ReleaseEnded{}); !errors.Is(err, errAway) {
+		t.Errorf("got %v", err)
+	}
+}
+
+var errAway = errors.New("away")
+
+type endedRows struct{}
+
+func (endedRows) ReleaseEnded(context.Context, int) (int, error) { return 0, errAway }
+
 type testJob struct{ N int }
 
 func (testJob) Kind() string { return "test" }
@@ -188,7 +214,9 @@ func TestPeriodicListIsSound(t *testing.T) {
 		}
 		seen[w.kind] = true
 	}
-	if !seen["expire_offers"] {
-		t.Error("nobody expires offers")
+	for _, kind := range []string{"expire_offers", "release_ended"} {
+		if !seen[kind] {
+			t.Errorf("nobody does %s", kind)
+		}
 	}
 }
