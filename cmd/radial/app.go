@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ type app struct {
 	format         string // "table" or "json": the global flag -o
 	now            func() time.Time
 	settings       settingFlags
+	asking         atomic.Bool // while a line is read from stdin
 }
 
 // newApp returns an app on the process's own streams.
@@ -98,7 +100,11 @@ func (a *app) execute(ctx context.Context, root *cobra.Command, args []string) i
 	})
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		if _, werr := fmt.Fprintf(a.stderr, "radial: %s\n", errorText(err)); werr != nil {
+		text := errorText(err)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			text = "interrupted: " + text
+		}
+		if _, werr := fmt.Fprintf(a.stderr, "radial: %s\n", text); werr != nil {
 			return exitFailure
 		}
 	}
@@ -167,4 +173,12 @@ func nounOf(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	}
 	cmd.AddCommand(verbs...)
 	return cmd
+}
+
+// choices lets the shell complete a flag's value from a closed list.
+func choices(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag is not there: a mistake of ours, found by any run
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -172,5 +173,19 @@ func TestUnit(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), path, "verify", "--man=no", file).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "radial.service") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// TestInterrupted: a command that is called off says so and fails.
+func TestInterrupted(t *testing.T) {
+	t.Setenv("RADIAL_DATABASE_URL", storetest.New(t).URL())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	a := newApp()
+	a.stdout, a.stderr = &out, &errs
+	code := a.execute(ctx, newRoot(a), []string{"pool", "list"})
+	if code != exitFailure || out.Len() > 0 || !strings.HasPrefix(errs.String(), "radial: interrupted: ") {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), errs.String())
 	}
 }

@@ -34,6 +34,7 @@ func (f *nasFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.allowWeak, "allow-weak-secret", false, "take also a secret that everybody tries first")
 	fl.StringVar(&f.name, "name", "", "a short `name` for people; the address unless told")
 	fl.StringVar(&f.kind, "type", "other", "vendor, a `type` of: "+strings.Join(aaa.DeviceTypes(), ", "))
+	choices(cmd, "type", aaa.DeviceTypes()...)
 	fl.StringVar(&f.description, "description", "", "a `text` for people")
 	fl.Uint16Var(&f.coaPort, "coa-port", 3799, "UDP `port` of its CoA and Disconnect server")
 	fl.StringVar(&f.require, "require-message-authenticator", "auto", "auto, yes or no (Blast-RADIUS)")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -76,6 +78,9 @@ func addPool(cmd *cobra.Command, a *app, spec store.PoolSpec, vrf string) error 
 	spec.Progress = func(made, _ uint64) { bar.set(int(made)) }
 	err = db.CreatePool(ctx, spec)
 	bar.done()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w; the addresses made so far can be given: the same command again makes the rest, radial pool del %s takes them away", err, spec.Name)
+	}
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (a *app) confirm(yes bool, question string) error {
 	if _, err := fmt.Fprintf(a.stderr, "%s [y/N] ", question); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	line, err := bufio.NewReader(f).ReadString('\n')
+	line, err := a.readLine()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("ask: %w", err)
 	}
@@ -132,6 +132,13 @@ func (a *app) confirm(yes bool, question string) error {
 		return errors.New("nothing was done")
 	}
 	return nil
+}
+
+// readLine reads the first line of stdin; Ctrl-C ends the program meanwhile.
+func (a *app) readLine() (string, error) {
+	a.asking.Store(true)
+	defer a.asking.Store(false)
+	return bufio.NewReader(a.stdin).ReadString('\n')
 }
 
 // secretInput is the text of a flag, or the first line of stdin when fromStdin
@@ -143,7 +150,7 @@ func (a *app) secretInput(flag, text string, fromStdin bool) (string, error) {
 	if text != "" {
 		return "", usagef("--%s and --%s-stdin exclude each other", flag, flag)
 	}
-	line, err := bufio.NewReader(a.stdin).ReadString('\n')
+	line, err := a.readLine()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("--%s-stdin: %w", flag, err)
 	}
