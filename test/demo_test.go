@@ -24,16 +24,16 @@ func TestDemoLines(t *testing.T) {
 	}
 	lines := func() map[string]string {
 		printed := map[string]string{}
-		for line := range strings.Lines(s.Stdout()) {
-			for name, part := range map[string]string{"login": "| radclient -x " + s.Auth, "accounting": "| radclient -x " + s.Acct, "wrong": "client auth", "explain": "user explain", "show": "user show"} {
-				if strings.HasPrefix(line, "    ") && strings.Contains(line, part) {
-					printed[name] = strings.TrimSpace(line)
+		harness.Eventually(t, patience, "all lines are printed", func() bool {
+			for line := range strings.Lines(s.Stdout()) {
+				for name, part := range map[string]string{"login": "| radclient -x " + s.Auth, "accounting": "| radclient -x " + s.Acct, "wrong": "client auth", "explain": "user explain", "show": "user show"} {
+					if strings.HasPrefix(line, "    ") && strings.HasSuffix(line, "\n") && strings.Contains(line, part) {
+						printed[name] = strings.TrimSpace(line)
+					}
 				}
 			}
-		}
-		if len(printed) != 5 {
-			t.Fatalf("found %v in\n%s", printed, s.Stdout())
-		}
+			return len(printed) == 5
+		})
 		return printed
 	}
 	login := func() netip.Addr {
