@@ -123,6 +123,30 @@ func TestAuthorizeNeverFailsOpen(t *testing.T) {
 	}
 }
 
+// A limit whose value is made of the request refuses where nothing comes of it.
+func TestAuthorizeExpansionNeverFailsOpen(t *testing.T) {
+	for _, item := range [][]string{
+		{"Expiration", ":=", "`%{Called-Station-Id}`"}, {"Simultaneous-Use", ":=", "`%{Called-Station-Id}`"}, {"Auth-Type", ":=", "`%{Called-Station-Id}`"},
+	} {
+		b := newWorkbench(t)
+		b.tables.set("alice", UserRows{Check: rows(append([]string{"Cleartext-Password", ":=", "p1"}, item...)...)})
+		login := func(called string) Decision {
+			d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1", "Called-Station-Id", called))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		if d := login("rubbish"); d.Reason != ReasonUnparsableItem || !strings.Contains(d.Detail, item[0]) {
+			t.Errorf("%v: got %v %q %q", item, d.Verdict, d.Reason, d.Detail)
+		}
+		good := map[string]string{"Expiration": "1 Jan 2030", "Simultaneous-Use": "3", "Auth-Type": "PAP"}[item[0]]
+		if d := login(good); d.Verdict != Accept {
+			t.Errorf("%v, %s: got %q %q", item, good, d.Reason, d.Detail)
+		}
+	}
+}
+
 func TestAuthorizeTroubleIsNoReject(t *testing.T) {
 	b := newWorkbench(t)
 	b.tables.err = errors.New("no database")

@@ -165,6 +165,20 @@ func (t template) appendTo(b []byte, in expandInput) []byte {
 	return b
 }
 
+// unexpandable returns the first rule that would set an item to a text that is
+// no value of it. Left out, an Expiration or a Simultaneous-Use would let in
+// what it is there to keep out.
+func (e *Engine) unexpandable(rules []rule, in expandInput) *rule {
+	for i := range rules {
+		if r := &rules[i]; r.late != nil && r.late.expand != nil && r.op.adds() {
+			if _, ok := e.expandValue(r, in); !ok {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
 // expandValue makes a rule's value from its template; ok is false where the
 // text is no value of the attribute's type.
 func (e *Engine) expandValue(r *rule, in expandInput) (value []byte, ok bool) {

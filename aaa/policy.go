@@ -76,6 +76,9 @@ func (l *authorization) apply(check, reply ruleList) (ok bool, d *denial) {
 		return false, nil
 	}
 	l.noteRules("matches", check.rules)
+	if r := l.e.unexpandable(check.rules, l.lists()); r != nil {
+		return false, &denial{ReasonUnparsableItem, "its value makes no " + r.attr.Type.String() + " in this request: " + r.String()}
+	}
 	l.limit = cmp.Or(l.limit, check.limit)
 	l.control = l.e.mergeRules(l.control, check.rules, l.lists())
 	if reply.bad != nil {
