@@ -89,6 +89,9 @@ func newCheckConfigCmd(a *app) *cobra.Command {
 			}
 			list := c.Keys()
 			return a.print(list, func() string {
+				if keys {
+					return keysText(list)
+				}
 				g := grid{titles: []string{"setting", "value", "environment"}}
 				for _, k := range list {
 					g.add(k.Name, k.Value, k.Env)
@@ -97,13 +100,24 @@ func newCheckConfigCmd(a *app) *cobra.Command {
 				if c.File != "" {
 					from = c.File
 				}
-				if keys {
-					return g.String()
-				}
 				return g.String() + "\nconfiguration is good (" + from + ")\n"
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&keys, "keys", false, "list every setting with its default instead")
 	return cmd
+}
+
+// keysText lists the settings for people: default, and what makes a change
+// hold.
+func keysText(list []config.Key) string {
+	g := grid{titles: []string{"setting", "default", "a change needs"}}
+	for _, k := range list {
+		needs := "a restart"
+		if k.Reload {
+			needs = "a reload (SIGHUP)"
+		}
+		g.add(k.Name, orDash(k.Value), needs)
+	}
+	return g.String() + "\nIn the environment: RADIAL_ and the key in capitals, dots as _ (RADIAL_LOG_LEVEL). docs/configuration.md explains each.\n"
 }
