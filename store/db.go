@@ -171,6 +171,14 @@ func (db *DB) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, db.direct.Copy())
 }
 
+// connectPatient is connect for work that takes its time on a big database: no
+// limit that the role or the database has for statements and locks ends it.
+func (db *DB) connectPatient(ctx context.Context) (*pgx.Conn, error) {
+	cfg := db.direct.Copy()
+	cfg.RuntimeParams["statement_timeout"], cfg.RuntimeParams["lock_timeout"] = "0", "0"
+	return pgx.ConnectConfig(ctx, cfg)
+}
+
 // inTx runs f in a transaction; a deadlock or a serialization failure runs it
 // again, three times at most.
 func (db *DB) inTx(ctx context.Context, f func(tx pgx.Tx) error) error {

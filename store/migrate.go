@@ -83,7 +83,7 @@ type MigrateReport struct {
 // touched), ours, and River's. One process at a time does it; others wait.
 // A role that lacks rights gets a *RightsError before anything is done.
 func (db *DB) Migrate(ctx context.Context) (report MigrateReport, err error) {
-	conn, err := db.connect(ctx)
+	conn, err := db.connectPatient(ctx)
 	if err != nil {
 		return report, wrapErr("migrate: connect", err)
 	}
@@ -190,6 +190,7 @@ func (db *DB) migratePool(ctx context.Context, conn *pgx.Conn) (*pgxpool.Pool, e
 	// A report that runs for an hour must not make us wait in front of
 	// FreeRADIUS for its tables.
 	cfg.ConnConfig.RuntimeParams["lock_timeout"] = "20s"
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = "0"
 	cfg.MaxConns = 3
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	return pool, wrapErr("migrate", err)

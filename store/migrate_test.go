@@ -213,6 +213,20 @@ func TestMigrateMakesIndexesOnce(t *testing.T) {
 	}
 }
 
+// Providers of databases give roles a statement_timeout. A big radacct takes
+// longer to index, and an index that was cut off would be begun anew at every start.
+func TestMigrateTakesItsTime(t *testing.T) {
+	db := storetest.Empty(t)
+	db.Exec(read(t, "testdata/freeradius-3.0.19.sql"))
+	db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime)
+		SELECT 's' || n, md5(n::text), md5((n % 977)::text), '10.0.0.1', now() FROM generate_series(1, 40000) n`)
+	db.Exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 15', current_database()); END $$`)
+	report, err := db.Migrate(t.Context())
+	if err != nil || !slices.Contains(report.Indexes, "radial_radacct_user_start_idx") {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 func TestMigrateTwoAtOnce(t *testing.T) {
 	db := storetest.Empty(t)
 	var wg sync.WaitGroup
