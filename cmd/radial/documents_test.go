@@ -121,3 +121,24 @@ func TestNamedFilesExist(t *testing.T) {
 		t.Errorf("only %d files found: does the pattern still fit?", seen)
 	}
 }
+
+// TestNamedTargetsExist: every target of make that the documents name is there.
+func TestNamedTargetsExist(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed := regexp.MustCompile("(?m)(?:`|^ *)make ([a-z][a-z-]*)")
+	seen := 0
+	for name, text := range documents(t) {
+		for _, hit := range typed.FindAllStringSubmatch(text, -1) {
+			seen++
+			if !strings.Contains(string(makefile), "\n"+hit[1]+":") {
+				t.Errorf("%s: no target make %s", name, hit[1])
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d targets found: does the pattern still fit?", seen)
+	}
+}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -105,11 +107,26 @@ func (f *nasFlags) command(a *app, use, short, did string, rule nasChange) *cobr
 			if err != nil {
 				return err
 			}
+			a.noteHost(cmd.Context(), delta.Save.Name)
 			return a.did("nas", delta.Save.Name, did, f.dryRun, delta.Audit)
 		},
 	}
 	f.register(cmd)
 	return cmd
+}
+
+// noteHost tells of a device's host name that nobody can resolve: a server
+// tries again by itself, and ignores the device until then.
+func (a *app) noteHost(ctx context.Context, name string) {
+	n, err := nas.ParseName(name)
+	if err != nil || n.Kind != nas.NameHost {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if _, err := net.DefaultResolver.LookupNetIP(ctx, "ip", n.Host); err != nil {
+		a.note("the host %s has no address now (%v): its packets are not answered until it has one", n.Host, err)
+	}
 }
 
 func newNASAddCmd(a *app) *cobra.Command {

@@ -55,10 +55,10 @@ func notFound(found []binaries, want int) error {
 		return fmt.Errorf("%w: the cluster was made by version %d; installed: %s: install the Debian package postgresql-%d, or move the cluster over with pg_upgrade",
 			ErrNoPostgres, want, orNone(have), want)
 	case len(found) > 0:
-		return fmt.Errorf("%w: %s is too old, version %d or newer is needed: install the Debian package postgresql, run make tools, or set database.url",
+		return fmt.Errorf("%w: %s is too old, version %d or newer is needed: install the Debian package postgresql, run make tools-run, or set database.url",
 			ErrNoPostgres, strings.Join(have, ", "), MinVersion)
 	default:
-		return fmt.Errorf("%w (looked for initdb, postgres and pg_ctl on PATH and in /usr/lib/postgresql/*/bin): install the Debian package postgresql, run make tools, or set database.url",
+		return fmt.Errorf("%w (looked for initdb, postgres and pg_ctl on PATH and in /usr/lib/postgresql/*/bin): install the Debian package postgresql, run make tools-run, or set database.url",
 			ErrNoPostgres)
 	}
 }

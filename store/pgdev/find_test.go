@@ -42,7 +42,7 @@ func TestNotFoundSaysWhatToDo(t *testing.T) {
 		if !errors.Is(err, ErrNoPostgres) {
 			t.Errorf("%s: %v", name, err)
 		}
-		for _, want := range []string{"Debian package postgresql", "make tools", "database.url"} {
+		for _, want := range []string{"Debian package postgresql", "make tools-run", "database.url"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v: does not name %s", name, err, want)
 			}
