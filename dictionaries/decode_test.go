@@ -220,7 +220,7 @@ func TestAppendRefuses(t *testing.T) {
 		pair Pair
 		want string
 	}{
-		{pair(t, d, "Reply-Message", strings.Repeat("x", 254)), "append attribute Reply-Message: 254 octets; at most 253 can be sent"},
+		{pair(t, d, "Filter-Id", strings.Repeat("x", 254)), "append attribute Filter-Id: 254 octets; at most 253 can be sent"},
 		{pair(t, d, "Mikrotik-Rate-Limit", strings.Repeat("x", 248)), "append attribute Mikrotik-Rate-Limit: 248 octets; at most 247 can be sent"},
 		{pair(t, d, "User-Password", strings.Repeat("x", 129)), "append attribute User-Password: 129 octets; at most 128 can be hidden (RFC 2865 §5.2)"},
 		{pair(t, d, "Cambium-Acct-Class-Name", strings.Repeat("x", 246)), "append attribute Cambium-Acct-Class-Name: 248 octets; at most 247 can be sent"},
@@ -234,7 +234,7 @@ func TestAppendRefuses(t *testing.T) {
 			t.Errorf("%v; want %s; dst %q", err, c.want, got)
 		}
 	}
-	got, err := d.Append(nil, Pairs{pair(t, d, "Auth-Type", "Accept"), pair(t, d, "Reply-Message", "")}, Keys{})
+	got, err := d.Append(nil, Pairs{pair(t, d, "Auth-Type", "Accept"), pair(t, d, "Filter-Id", "")}, Keys{})
 	if err != nil || len(got) != 0 {
 		t.Errorf("internal and empty attributes: %x, %v", got, err)
 	}

@@ -3,6 +3,7 @@ package dictionaries
 import (
 	"encoding/binary"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Append appends pairs to a packet's attributes, in order. Internal attributes
@@ -120,15 +121,25 @@ func (e *encoder) top(dst []byte, a *Attribute, value []byte) ([]byte, error) {
 	case a.Number > 255:
 		return dst, fmt.Errorf("number %d cannot be sent; 1 to 255 would be right", a.Number)
 	}
-	for a.Concat && len(value) > 253 {
-		dst = append(append(dst, byte(a.Number), 255), value[:253]...)
-		value = value[253:]
+	for len(value) > 253 && (a.Concat || inPieces(a)) {
+		n := 253
+		for !a.Concat && n > 250 && !utf8.RuneStart(value[n]) {
+			n-- // each piece is a text
+		}
+		dst = append(append(dst, byte(a.Number), byte(2+n)), value[:n]...)
+		value = value[n:]
 	}
 	if len(value) > 253 {
 		return dst, tooLong(value, 253)
 	}
 	e.field(len(dst)+1, 1)
 	return append(append(dst, byte(a.Number), byte(2+len(value))), value...), nil
+}
+
+// inPieces tells the one text that a NAS puts together itself: several
+// Reply-Message are shown in their order (RFC 2865 §5.18).
+func inPieces(a *Attribute) bool {
+	return a.Number == 18 && a.Vendor == nil && a.Parent == nil && !a.Unknown
 }
 
 func tooLong(value []byte, limit int) error {

@@ -24,9 +24,14 @@ func (s *Server) access(x *exchange) {
 	}
 	pairs := s.names.sendable(d.Reply, code)
 	err = s.encode(x, code, pairs)
-	if errors.Is(err, errTooLong) {
-		// Cut short it would be another decision: refuse, and say why.
-		d = aaa.Decision{Verdict: aaa.Reject, Reason: aaa.ReasonReplyTooLong, Detail: err.Error(), User: d.User, Delay: d.Delay}
+	if err != nil {
+		// Cut short it would be another decision: refuse, and say why. Silence
+		// would make the device take us for dead, for one row that cannot be sent.
+		reason := aaa.ReasonUnparsableItem
+		if errors.Is(err, errTooLong) {
+			reason = aaa.ReasonReplyTooLong
+		}
+		d = aaa.Decision{Verdict: aaa.Reject, Reason: reason, Detail: err.Error(), User: d.User, Delay: d.Delay}
 		code, pairs = wire.CodeAccessReject, nil
 		err = s.encode(x, code, pairs)
 	}

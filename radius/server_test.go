@@ -194,6 +194,29 @@ func TestReplyTooLong(t *testing.T) {
 	}
 }
 
+// A row that cannot be sent refuses its user, and says so: silence would make
+// the device take the server for dead.
+func TestReplyThatCannotBeSent(t *testing.T) {
+	var dict *dictionaries.Dictionary
+	r := start(t, plan{auth: func(_ context.Context, q *aaa.Request) (aaa.Decision, error) {
+		if q.ID == 1 {
+			return aaa.Decision{Verdict: aaa.Accept, Reply: dictionaries.Pairs{{Attr: dict.Find("Filter-Id"), Value: bytes.Repeat([]byte("x"), 254)}}}, nil
+		}
+		return aaa.Decision{Verdict: aaa.Reject, Reason: aaa.ReasonExpired, Reply: dictionaries.Pairs{{Attr: dict.Find("Reply-Message"), Value: bytes.Repeat([]byte("ž"), 130)}}}, nil
+	}, setup: func(s *Server) { dict = s.dict }})
+	c := r.dial(r.authAddr())
+	if reply := c.ask(pap(1)); reply[0] != 3 || len(reply) != 38 {
+		t.Errorf("reply %x, want a bare reject", reply)
+	}
+	if r.count("rejects_total", "unparsable_item") != 1 || r.logs.FilterMessage("login refused").Len() != 1 {
+		t.Error("not counted or logged")
+	}
+	want := append(attr(18, strings.Repeat("ž", 126)), attr(18, strings.Repeat("ž", 4))...)
+	if reply := c.ask(pap(2)); reply[0] != 3 || !bytes.Equal(reply[38:], want) {
+		t.Errorf("a long message came as %q", reply[38:])
+	}
+}
+
 func TestRejectDelay(t *testing.T) {
 	r := start(t, plan{auth: func(_ context.Context, q *aaa.Request) (aaa.Decision, error) {
 		return aaa.Decision{Verdict: aaa.Reject, Reason: aaa.ReasonBadPassword, Delay: time.Duration(q.ID) * time.Hour / 2}, nil
