@@ -60,7 +60,7 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 			server := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: set})
-			p := player{db, dict, radius.NewClient(server.Auth, scenarioSecret, dict, radius.ClientOptions{RequireMessageAuthenticator: true})}
+			p := player{db, server, dict, radius.NewClient(server.Auth, scenarioSecret, dict, radius.ClientOptions{RequireMessageAuthenticator: true})}
 			for i, c := range bySettings[key] {
 				t.Run(c.File+"/"+c.Name(), func(t *testing.T) { p.play(t, i, c) })
 			}
@@ -82,29 +82,39 @@ func settingsOf(c scenario.Case) string {
 // player plays cases one after the other on one server.
 type player struct {
 	db     *storetest.DB
+	server *harness.Server
 	dict   *dictionaries.Dictionary
 	client *radius.Client
 }
 
 func (p player) play(t *testing.T, number int, c scenario.Case) {
+	p.prime(t)
+	password := "after " + strconv.Itoa(number)
+	p.db.Exec(`BEGIN`)
 	harness.WriteCase(p.db, c)
-	p.settle(t, number)
+	p.db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('sentinel', 'Cleartext-Password', ':=', $1)`, password)
+	p.db.Exec(`COMMIT`)
+	harness.Eventually(t, patience, "the server follows the rows", func() bool { return p.sentinel(password) })
 	for _, l := range c.Logins {
 		p.login(t, l)
 	}
 }
 
-// settle waits until the server follows what was written: notifications come
-// in the order of commits, so a row written last is seen last.
-func (p player) settle(t *testing.T, number int) {
+// prime has the sentinel in the server's memory, with its old password: when the
+// new one is accepted, memory was cleared of what the case has replaced.
+func (p player) prime(t *testing.T) {
 	t.Helper()
-	password := "after " + strconv.Itoa(number)
-	p.db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('sentinel', 'Cleartext-Password', ':=', $1)`, password)
-	harness.Eventually(t, patience, "the server follows the rows", func() bool {
-		reply, err := p.client.Login(context.Background(), radius.Login{User: "sentinel", Password: nas.Secret(password), Method: radius.LoginPAP})
-		return err == nil && reply.Code == radius.AccessAccept
+	harness.Eventually(t, patience, "the sentinel is in memory", func() bool {
+		before := p.server.Metric(t, "radial_policy_cache_hits_total")
+		p.sentinel("none")
+		return p.server.Metric(t, "radial_policy_cache_hits_total") > before
 	})
-	p.db.Exec(`TRUNCATE radpostauth`)
+}
+
+// sentinel tells whether the sentinel logs in with the password.
+func (p player) sentinel(password string) bool {
+	reply, err := p.client.Login(context.Background(), radius.Login{User: "sentinel", Password: nas.Secret(password), Method: radius.LoginPAP})
+	return err == nil && reply.Code == radius.AccessAccept
 }
 
 func (p player) send(l scenario.Login, pairs dictionaries.Pairs) (*radius.Reply, error) {
