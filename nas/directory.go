@@ -231,11 +231,15 @@ func (d *Directory) hasHosts() bool {
 	return slices.ContainsFunc(d.entries, func(e *entry) bool { return e.name.Kind == NameHost })
 }
 
-// resolve looks all host names up, some at a time. A name that fails keeps its
+// resolveAtOnce is how many host names are looked up at a time: a change of the
+// rows waits for all of them, and a DNS server that is away answers none.
+const resolveAtOnce = 256
+
+// resolve looks all host names up, many at a time. A name that fails keeps its
 // last good addresses.
 func (d *Directory) resolve(ctx context.Context) error {
 	var g errgroup.Group
-	g.SetLimit(16)
+	g.SetLimit(resolveAtOnce)
 	for _, e := range d.entries {
 		if e.name.Kind != NameHost {
 			continue

@@ -3,6 +3,7 @@ package nas
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -121,6 +122,24 @@ func TestDirectoryServesAddressesBeforeNamesResolve(t *testing.T) {
 		}
 		if report := <-loaded; len(report.Problems) != 1 || !errors.Is(report.Problems[0].Err, context.DeadlineExceeded) {
 			t.Errorf("report %+v", report)
+		}
+	})
+}
+
+// With DNS away, a change of the rows is in force soon all the same.
+func TestDirectoryManyDeadNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDirectory(DirectoryOptions{Resolver: &names{hang: true}})
+		var rows []Row
+		for i := range int64(500) {
+			rows = append(rows, row(i+1, fmt.Sprintf("nas%d.example.net", i)))
+		}
+		began := time.Now()
+		if report := load(t, d, rows...); len(report.Problems) != 500 {
+			t.Errorf("%d problems", len(report.Problems))
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("500 dead names held the rows up for %s", took)
 		}
 	})
 }
