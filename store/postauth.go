@@ -16,6 +16,9 @@ const (
 	postAuthQueue = 50_000
 	// postAuthDrain is how long shutdown may write on.
 	postAuthDrain = 5 * time.Second
+	// postAuthTold is how many refused rows of a batch have a line of their own:
+	// where the table is gone, each login would have one.
+	postAuthTold = 10
 )
 
 // What became of a row (metric).
@@ -150,12 +153,18 @@ func (p *PostAuth) try(ctx context.Context, rows []aaa.PostAuth) ([]aaa.PostAuth
 		}
 		return make([]struct{}, len(rows)), wrapErr("radpostauth", err)
 	}
+	lost := 0
 	refused := func(_ context.Context, row aaa.PostAuth, cause error) (struct{}, error) {
 		p.metrics.postAuth.WithLabelValues(postAuthRefused).Inc()
-		p.log.Error("radpostauth refused a row", zap.String("user", row.User), zap.Error(cause))
+		if lost++; lost <= postAuthTold {
+			p.log.Error("radpostauth refused a row", zap.String("user", row.User), zap.Error(cause))
+		}
 		return struct{}{}, nil
 	}
 	_, err = Split(ctx, rows, insert, refused)
+	if lost > postAuthTold {
+		p.log.Error("radpostauth refused more rows", zap.Int("rows", lost-postAuthTold))
+	}
 	items, ok := errors.AsType[ItemErrors](err)
 	if !ok {
 		return nil, err

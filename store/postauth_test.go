@@ -85,6 +85,22 @@ func TestPostAuthOneBadRow(t *testing.T) {
 	}
 }
 
+// Where no row can be stored, the log tells of it without a line for each login.
+func TestPostAuthTableRefusesAll(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec(`ALTER TABLE radpostauth ADD CHECK (username = 'nobody')`)
+	p := newPostAuth(db.DB)
+	for i := range 200 {
+		p.Log(aaa.PostAuth{User: fmt.Sprint("user", i), Reply: "Access-Accept", At: time.Now()})
+	}
+	stop := run(t, p.Run)
+	stop()
+	p.check(t, 0, 0, 200)
+	if n := p.logs.Len(); n > 30 {
+		t.Errorf("%d log lines", n)
+	}
+}
+
 // While the database is away rows wait; afterwards each is written once.
 func TestPostAuthOutage(t *testing.T) {
 	db := storetest.New(t)
