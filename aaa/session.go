@@ -341,16 +341,7 @@ func (r *Record) begin() time.Time {
 
 // olderSession tells that the event is of an earlier session with the row's id.
 func (r *Record) olderSession(row *Session) bool {
-	return r.At.Before(row.Start) && r.begin().Before(row.Start.Add(-jitter)) && !r.clockPutRight(row)
-}
-
-// clockPutRight tells that a row begins in the future of an event whose own
-// time is past: the clock that the session began by was ahead, and has been put
-// right since. The event is of that session, however much older it seems: a
-// Stop that is taken for another's would leave the row open for good.
-func (r *Record) clockPutRight(row *Session) bool {
-	const ahead = time.Minute // less is how far clocks differ
-	return !r.Received.IsZero() && !r.At.After(r.Received.Add(jitter)) && row.Start.After(r.Received.Add(ahead))
+	return r.At.Before(row.Start) && r.begin().Before(row.Start.Add(-jitter))
 }
 
 // beginsAfter tells that the event is of a later session than a closed row:

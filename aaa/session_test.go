@@ -60,9 +60,6 @@ func TestNext(t *testing.T) {
 			r.TerminateCause, r.ConnectInfo = "User-Request", "down"
 		})
 	}
-	received := func(at int64, r *Record) *Record {
-		return with(r, func(r *Record) { r.Received = sec(at) })
-	}
 	open := Session{
 		UniqueID: testID, Start: sec(100), Update: sec(100), SessionTime: num(0), Input: num(0), Output: num(0),
 		ConnectInfoStart: str("up"), FramedIP: ipA,
@@ -169,15 +166,6 @@ func TestNext(t *testing.T) {
 			edit(closed, func(s *Session) {
 				s.Stop, s.Update, s.SessionTime, s.Input, s.Output = sec(100), sec(100), num(0), num(0), num(0)
 			}), nil, Closed},
-		{"stop after the clock was put right", []*Record{received(100, start(9000)), received(160, event(StatusInterim, 160, 60, 5)), received(200, stop(200, 100, 7))},
-			edit(closed, func(s *Session) { s.Start, s.Stop, s.Update = sec(9000), sec(9000), sec(9000) }), nil, Closed},
-		{"late stop of the session before, by a clock that is ahead", []*Record{
-			received(100, start(9100)), received(160, event(StatusInterim, 9160, 60, 7)), received(300, start(9300)), received(310, stop(9200, 100, 7))},
-			edit(open, func(s *Session) { s.Start, s.Update = sec(9300), sec(9300) }),
-			[]Session{edit(closed, func(s *Session) {
-				s.Start, s.Update, s.Stop, s.Interval, s.SessionTime = sec(9100), sec(9160), sec(9160), num(60), num(60)
-				s.ConnectInfoStop, s.TerminateCause = nil, str(CauseNASReboot)
-			})}, Stale},
 		{"nas on", []*Record{start(100), event(StatusInterim, 160, 60, 5), event(StatusOn, 200, -1, -1)},
 			edit(closed, func(s *Session) {
 				s.Interval, s.Input, s.Output, s.ConnectInfoStop, s.TerminateCause = num(60), num(5), num(10), nil, str(CauseNASReboot)
