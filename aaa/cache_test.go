@@ -289,6 +289,17 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 // Writers commit and notify in order, readers check what they get: never rows
 // older than the newest invalidation that had ended before they asked.
 func TestCacheCoherentUnderRaces(t *testing.T) {
+	// A round in which a writer lost its processor between Down and Echo has no
+	// hits, and proves nothing.
+	for range 100 {
+		if s := raceForCache(t); t.Failed() || s.Hits > 0 && s.Misses > 0 {
+			return
+		}
+	}
+	t.Error("no round had both hits and misses")
+}
+
+func raceForCache(t *testing.T) CacheStats {
 	const users, writers, readers = 8, 2, 4
 	clock := time.Unix(1_800_000_000, 0)
 	m := newMemoryTables()
@@ -341,9 +352,7 @@ func TestCacheCoherentUnderRaces(t *testing.T) {
 	wg.Wait()
 	stop.Store(true)
 	done.Wait()
-	if s := c.Stats(); s.Hits == 0 || s.Misses == 0 {
-		t.Errorf("the race proves nothing: %+v", s)
-	}
+	return c.Stats()
 }
 
 func TestCacheHitDoesNotAllocate(t *testing.T) {

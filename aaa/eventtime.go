@@ -28,10 +28,11 @@ func ParseEventTime(s string) (EventTime, error) {
 
 // The default sanity window of a NAS's clock. It is wide on the past side: a
 // NAS may deliver what it kept for long, while a clock that was never set says
-// 1970 or 2000.
+// 1970 or 2000. It is narrow on the other: a session that began by a clock that was
+// ahead, and has been put right since, would look younger than its own Stop.
 const (
 	DefaultEventPast   = 5 * 365 * 24 * time.Hour
-	DefaultEventFuture = 24 * time.Hour
+	DefaultEventFuture = 10 * time.Minute
 )
 
 // eventClock reckons when an event happened (radius-semantics "Time stamps").

@@ -24,7 +24,8 @@ func TestEventTime(t *testing.T) {
 		{"clock never set", EventTimePacket, u(3600), 7, now - 7},
 		{"clock of 2000", EventTimePacket, u(946684800), 0, now},
 		{"kept for a month", EventTimePacket, u(now - 30*86400), 0, now - 30*86400},
-		{"an hour ahead", EventTimePacket, u(now + 3600), 0, now + 3600},
+		{"five minutes ahead", EventTimePacket, u(now + 300), 0, now + 300},
+		{"an hour ahead", EventTimePacket, u(now + 3600), 0, now},
 		{"two days ahead", EventTimePacket, u(now + 2*86400), 5, now - 5},
 	}
 	for _, tt := range tests {
