@@ -87,7 +87,7 @@ func accountingSettings(c *Config) []setting {
 			"packet: a NAS's Event-Timestamp counts where it is plausible, else the time of receipt less Acct-Delay-Time; receive: always that."),
 		duration("accounting.event_past", &a.EventPast, time.Minute, 100_000*time.Hour, "How far in the past an Event-Timestamp is still believed."),
 		duration("accounting.event_future", &a.EventFuture, time.Second, 100_000*time.Hour, "How far in the future an Event-Timestamp is still believed."),
-		list("accounting.realms", &a.Realms, "realms, several with commas between, or *", "Realms that radacct.realm names; empty: the column stays NULL, as with a stock FreeRADIUS.", anyText),
+		list("accounting.realms", &a.Realms, "realms, several with commas between, or *", "Realms that radacct.realm names; empty: the column stays NULL, as with a stock FreeRADIUS. With strip_realm the realms of logins are named instead.", anyText),
 		boolean("accounting.store_class", &a.StoreClass, "Fills radacct.class; a stock FreeRADIUS leaves it NULL."),
 		integer("accounting.shards", &l.Shards, 0, 64, "transactions", "Batches of records committed at a time. 0: half of the processors, 2 to 8: more make smaller batches, which cost PostgreSQL more for each record."),
 		integer("accounting.batch", &l.Batch, 1, 10_000, "records", "Records that one transaction takes at most."),

@@ -37,7 +37,11 @@ configuration again and takes over what can change while it runs (radial check-c
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return a.serve(ctx, demo)
+			err := a.serve(ctx, demo)
+			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // told to end before it was ready: nothing has failed
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&demo, "demo", false, "add demo data: user alice, package gold, a pool, and this machine as a device with secret testing123")
