@@ -9,10 +9,12 @@ import (
 // Bound addresses whose session is over, though no record told us: another
 // server (FreeRADIUS on the same rows) wrote its Stop, or an operator closed the
 // row. A row that is gone tells nothing, so there the lease must have run out as
-// well. $1 how many at most.
+// well. OFFSET 0 keeps it a look-up for each bound address: a join of its own
+// choice may read all of radacct, each minute. $1 how many at most.
 const sqlEndedLeases = `
 SELECT a.vrf_id, a.address, coalesce(a.radacctid, 0), coalesce(r.acctsessionid, ''), coalesce(r.acctstoptime, a.until)
-FROM radial.addresses a LEFT JOIN radacct r ON r.radacctid = a.radacctid
+FROM radial.addresses a
+LEFT JOIN LATERAL (SELECT c.radacctid, c.acctsessionid, c.acctstoptime FROM radacct c WHERE c.radacctid = a.radacctid OFFSET 0) r ON true
 WHERE a.state = 'bound' AND (r.acctstoptime IS NOT NULL OR r.radacctid IS NULL AND a.until <= now())
 ORDER BY a.vrf_id, a.address LIMIT $1::int`
 

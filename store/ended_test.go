@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"radial/ipam"
@@ -14,7 +15,7 @@ import (
 // one that lives, or a login that has taken the place over, keeps it.
 func TestReleaseEnded(t *testing.T) {
 	db := storetest.New(t)
-	makePool(t, db, "main", "192.0.2.0/24")
+	makePool(t, db, "main", "100.64.0.0/20")
 	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	const closed, alive, again, gone, archived = 1, 2, 3, 4, 5
 	addr := map[int]netip.Addr{}
@@ -43,6 +44,14 @@ func TestReleaseEnded(t *testing.T) {
 			}
 		}
 	}
+	db.Exec(`INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, nasipaddress) SELECT 1000 + n, 's', 'many' || n, '10.0.0.1' FROM generate_series(1, 5000) n`)
+	db.Exec(`UPDATE radial.addresses SET state = 'bound', radacctid = 1, until = now() + interval '1 hour' WHERE username IS NULL; ANALYZE radacct; ANALYZE radial.addresses`)
+	for _, line := range db.Rows("EXPLAIN " + strings.ReplaceAll(store.SQLEndedLeases, "$1", "2000")) {
+		if strings.Contains(line[0], "Seq Scan on radacct") {
+			t.Error("all of radacct is read: ", line[0])
+		}
+	}
+	db.Exec(`UPDATE radial.addresses SET state = 'free', radacctid = NULL WHERE username IS NULL`)
 	if got, want := history(db, addr[closed]), "bound user1 1, released user1 1"; got != want {
 		t.Errorf("history %s, want %s", got, want)
 	}

@@ -15,6 +15,7 @@ const (
 	SQLUserRows      = sqlUserRows
 	SQLGroupRows     = sqlGroupRows
 	SQLCountSessions = sqlCountSessions
+	SQLEndedLeases   = sqlEndedLeases
 )
 
 // PostAuthQueue is how many rows wait at most.
