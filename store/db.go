@@ -143,6 +143,14 @@ func prepareConn(cfg *pgx.ConnConfig, opts Options) {
 	if _, ok := cfg.RuntimeParams["application_name"]; !ok {
 		cfg.RuntimeParams["application_name"] = "radial"
 	}
+	if opts.Pooler != PoolerTransaction { // a pooler refuses parameters that it does not know
+		// A plan that was made while a table was small is kept, and reads all of it
+		// when it has grown, until the next ANALYZE. Every statement of the hot path
+		// has an index; the others lose nothing that counts. Where no index serves,
+		// the plan's cost looks huge, for which no machine code shall be made.
+		cfg.RuntimeParams["enable_seqscan"] = "off"
+		cfg.RuntimeParams["jit"] = "off"
+	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = opts.ConnectTimeout
 	}
