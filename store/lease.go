@@ -19,12 +19,22 @@ const (
 	sqlClaimUsers = `SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS u (k)`
 
 	// The callers' own leases. $1 VRFs, $2 pools, $3 user names, $4 MACs, $5 NAS, $6 ports.
+	// OFFSET 0 keeps the look-ups apart: joined, they are a scan of all leases as
+	// long as the statistics know of none.
 	sqlClaimOwn = `
+WITH own AS MATERIALIZED (
+    SELECT l.vrf_id, l.address, w.username, w.mac, w.nas, w.port
+    FROM (SELECT DISTINCT * FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::inet[], $6::text[])
+              AS w (vrf_id, pool_id, username, mac, nas, port)) w
+    CROSS JOIN LATERAL (
+        SELECT l.vrf_id, l.address FROM radial.addresses l
+        WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
+          AND l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas
+        OFFSET 0) l
+)
 SELECT ` + leaseColumns + `
-FROM (SELECT DISTINCT * FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::inet[], $6::text[])
-          AS w (vrf_id, pool_id, username, mac, nas, port)) w
-JOIN radial.addresses a ON a.username = w.username AND a.mac = w.mac AND a.vrf_id = w.vrf_id AND a.pool_id = w.pool_id
-WHERE a.state IN ('offered', 'bound') AND a.port = w.port AND a.nas IS NOT DISTINCT FROM w.nas
+FROM own o JOIN radial.addresses a ON a.vrf_id = o.vrf_id AND a.address = o.address
+WHERE a.state IN ('offered', 'bound') AND a.username = o.username AND a.mac = o.mac AND a.port = o.port AND a.nas IS NOT DISTINCT FROM o.nas
 ORDER BY a.vrf_id, a.address
 FOR UPDATE OF a`
 

@@ -57,8 +57,8 @@ WITH e AS (
     WHERE e.kind <> 1 OR a.state <> 'bound' OR a.radacctid IS DISTINCT FROM e.radacctid
        OR a.until IS NULL OR a.until < now() + p.lease_time / 2
     UNION
-    SELECT a.vrf_id, a.address
-    FROM e JOIN radial.addresses a ON a.radacctid = e.radacctid
+    SELECT l.vrf_id, l.address -- OFFSET 0: see sqlClaimOwn
+    FROM e CROSS JOIN LATERAL (SELECT a.vrf_id, a.address FROM radial.addresses a WHERE a.radacctid = e.radacctid OFFSET 0) l
     WHERE e.kind = 2
 )
 SELECT ` + leaseColumns + `
