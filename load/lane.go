@@ -121,6 +121,9 @@ func (l *lane) send(i int, now time.Time) {
 	}
 	s.tries, s.first, s.due = 1, now, now.Add(l.run.opts.Timeout)
 	s.measure = !l.run.preparing()
+	if s.session.step == stepStop {
+		l.run.release(s.session) // for its NAS the session is over, whenever the answer comes
+	}
 	l.counts.Sent++
 	l.queue(s)
 }
