@@ -40,13 +40,9 @@ func (a *app) withDesk(ctx context.Context, f func(*desk) error) error {
 		return err
 	}
 	defer done()
-	name, err := db.TimeZone(ctx)
+	zone, err := zoneOf(ctx, db)
 	if err != nil {
 		return err
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return fmt.Errorf("time zone of the database: %w", err)
 	}
 	rules := &aaa.Provisioner{Rows: aaa.NewCompiler(dict, zone), Zone: zone, Now: a.now}
 	return f(&desk{a, db, dict, rules, zone})
