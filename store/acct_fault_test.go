@@ -224,7 +224,7 @@ func TestLedgerSettlesLeases(t *testing.T) {
 	l, _ := newLedger(t, db, store.LedgerOptions{})
 	db.Exec(`
 INSERT INTO radial.pools (name) VALUES ('main');
-INSERT INTO radial.subnets (pool_id, vrf_id, network) SELECT id, 1, '100.64.0.0/24' FROM radial.pools;
+INSERT INTO radial.subnets (pool_id, vrf_id, network, first, last) SELECT id, 1, '100.64.0.0/24', '100.64.0.0', '100.64.0.255' FROM radial.pools;
 INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id)
 SELECT 1, ip::inet, p.id, s.id FROM radial.pools p, radial.subnets s, unnest('{100.64.0.1,100.64.0.2}'::text[]) ip;`)
 	const sqlLease = `

@@ -30,8 +30,8 @@ INSERT INTO radial.pools (vrf_id, name, description, offer_time, lease_time)
 VALUES ($1::int, $2::text, $3::text, $4::interval, $5::interval) RETURNING id`
 
 	sqlSubnetInsert = `
-INSERT INTO radial.subnets (pool_id, vrf_id, network, gateway)
-VALUES ($1::bigint, $2::int, $3::cidr, $4::inet) RETURNING id`
+INSERT INTO radial.subnets (pool_id, vrf_id, network, gateway, first, last)
+VALUES ($1::bigint, $2::int, $3::cidr, $4::inet, host($3::cidr)::inet, host(broadcast($3::cidr))::inet) RETURNING id`
 
 	// A run of rows: $4 the first address, $5 how many.
 	sqlAddressesInsert = `
