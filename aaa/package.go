@@ -31,7 +31,7 @@ type Package struct {
 	Description string `json:"description"`
 	RateDown    int64  `json:"rate_down"` // bits per second to the subscriber
 	RateUp      int64  `json:"rate_up"`   // bits per second from the subscriber
-	Pool        string `json:"pool"`      // Pool-Name of its group
+	PackagePools
 	// SessionTimeout, IdleTimeout and InterimInterval are in seconds.
 	SessionTimeout  int64 `json:"session_timeout"`
 	IdleTimeout     int64 `json:"idle_timeout"`
@@ -47,6 +47,44 @@ type Package struct {
 	Replies         []Item        `json:"replies"`
 	Created         time.Time     `json:"created_at"`
 	Updated         time.Time     `json:"updated_at"`
+}
+
+// PackagePools says where the addresses of a package's subscribers come from.
+// All but FramedPool are names of our own pools, from which a login leases.
+type PackagePools struct {
+	Pool            string `json:"pool"`                  // Framed-IP-Address: Pool-Name of its group
+	FramedPool      string `json:"framed_pool"`           // a pool on the NAS: Framed-Pool of its group; nothing is leased
+	IPv6PrefixPool  string `json:"ipv6_prefix_pool"`      // Framed-IPv6-Prefix
+	DelegatedPool   string `json:"delegated_prefix_pool"` // Delegated-IPv6-Prefix
+	IPv6AddressPool string `json:"ipv6_address_pool"`     // Framed-IPv6-Address
+}
+
+// checks are the items of the group that choose pools, in the order in which
+// they stand there.
+func (p *PackagePools) checks() []Item {
+	return []Item{
+		{"Pool-Name", "+=", p.Pool},
+		{"Framed-IPv6-Pool", "+=", p.IPv6PrefixPool},
+		{"Delegated-IPv6-Prefix-Pool", "+=", p.DelegatedPool},
+		{"Stateful-IPv6-Address-Pool", "+=", p.IPv6AddressPool},
+	}
+}
+
+// valid holds the names to what a row takes.
+func (p *PackagePools) valid() error {
+	for _, it := range append(p.checks(), Item{Attribute: "Framed-Pool", Value: p.FramedPool}) {
+		if it.Value == "" {
+			continue
+		}
+		if err := validGroupName("pool", it.Value); err != nil {
+			return err
+		}
+	}
+	if p.Pool != "" && p.FramedPool != "" {
+		return fmt.Errorf("pool %q and framed pool %q: with Framed-Pool the device gives the address and nothing is leased; take one away with --pool '' or --framed-pool '': %w",
+			p.Pool, p.FramedPool, ErrInvalid)
+	}
+	return nil
 }
 
 // pricePattern is what numeric(10, 2) holds.
@@ -83,8 +121,5 @@ func validPackage(p *Package) error {
 			return fmt.Errorf("%s %d: want 1 to %d seconds: %w", what, n, maxSeconds, ErrInvalid)
 		}
 	}
-	if p.Pool != "" {
-		return validGroupName("pool", p.Pool)
-	}
-	return nil
+	return p.PackagePools.valid()
 }

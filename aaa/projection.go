@@ -128,8 +128,10 @@ func ProjectPackage(p *Package) []ProjectedRow {
 	var rows []ProjectedRow
 	add := func(t Table, it Item) { rows = append(rows, ProjectedRow{Table: t, Name: p.Name, Item: it}) }
 
-	if p.Pool != "" {
-		add(TableGroupCheck, Item{"Pool-Name", "+=", p.Pool})
+	for _, it := range p.PackagePools.checks() {
+		if it.Value != "" {
+			add(TableGroupCheck, it)
+		}
 	}
 	if p.SimultaneousUse != nil {
 		add(TableGroupCheck, Item{"Simultaneous-Use", "+=", strconv.FormatInt(*p.SimultaneousUse, 10)})
@@ -140,6 +142,9 @@ func ProjectPackage(p *Package) []ProjectedRow {
 	if p.RateDown > 0 && p.RateUp > 0 {
 		limit := nas.RateLimit{Up: nas.Rates{Rate: p.RateUp}, Down: nas.Rates{Rate: p.RateDown}}
 		add(TableGroupReply, Item{"Mikrotik-Rate-Limit", "=", limit.String()})
+	}
+	if p.FramedPool != "" {
+		add(TableGroupReply, Item{"Framed-Pool", "=", p.FramedPool})
 	}
 	for _, timeout := range []struct {
 		attribute string

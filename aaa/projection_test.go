@@ -106,7 +106,7 @@ func TestProjectPackage(t *testing.T) {
 	}{
 		{"the least", Package{Name: "free"}, "radgroupreply free: Fall-Through = Yes\n"},
 		{"gold: upload stands first, as the router sees it", Package{
-			Name: "gold", RateDown: 100_000_000, RateUp: 20_000_000, Pool: "demo", SessionTimeout: 86400, IdleTimeout: 600, InterimInterval: 300,
+			Name: "gold", RateDown: 100_000_000, RateUp: 20_000_000, PackagePools: PackagePools{Pool: "demo"}, SessionTimeout: 86400, IdleTimeout: 600, InterimInterval: 300,
 			SimultaneousUse: &one, Checks: []Item{{"NAS-Port-Type", "==", "Ethernet"}}, Replies: []Item{{"Mikrotik-Address-List", "+=", "vip"}},
 		}, `
 radgroupcheck gold: Pool-Name += demo
@@ -118,6 +118,13 @@ radgroupreply gold: Idle-Timeout = 600
 radgroupreply gold: Acct-Interim-Interval = 300
 radgroupreply gold: Mikrotik-Address-List += vip
 radgroupreply gold: Fall-Through = Yes
+`},
+		{"pools", Package{Name: "six", PackagePools: PackagePools{FramedPool: "cgnat", IPv6PrefixPool: "wan", DelegatedPool: "pd", IPv6AddressPool: "na"}}, `
+radgroupcheck six: Framed-IPv6-Pool += wan
+radgroupcheck six: Delegated-IPv6-Prefix-Pool += pd
+radgroupcheck six: Stateful-IPv6-Address-Pool += na
+radgroupreply six: Framed-Pool = cgnat
+radgroupreply six: Fall-Through = Yes
 `},
 		{"kbit and a limit of none", Package{Name: "slow", RateDown: 512_000, RateUp: 1_500_000, SimultaneousUse: new(int64)}, `
 radgroupcheck slow: Simultaneous-Use += 0

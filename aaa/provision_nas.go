@@ -34,6 +34,7 @@ type Device struct {
 	VRF                         string         `json:"vrf"`
 	SwapOctets                  bool           `json:"swap_octets"`
 	RejectDelay                 *time.Duration `json:"-"`
+	Pool                        string         `json:"pool"` // of the logins that name none
 }
 
 // PolicyName gives a policy in the words of commands and tables.
@@ -87,6 +88,7 @@ type DeviceChange struct {
 	CoAPort                     *uint16
 	VRF                         *string
 	SwapOctets                  *bool
+	Pool                        *string
 	RejectDelay                 *time.Duration // below 0: the server's own setting again
 }
 
@@ -163,6 +165,7 @@ func (c DeviceChange) change(before *Device, after Device) (DeviceDelta, error) 
 	assign(&after.CoAPort, c.CoAPort)
 	assign(&after.VRF, c.VRF)
 	assign(&after.SwapOctets, c.SwapOctets)
+	assign(&after.Pool, c.Pool)
 	if c.RejectDelay != nil {
 		after.RejectDelay = nil
 		if *c.RejectDelay >= 0 {
@@ -176,6 +179,8 @@ func (c DeviceChange) change(before *Device, after Device) (DeviceDelta, error) 
 		return DeviceDelta{}, fmt.Errorf("coa port 0: want 1 to 65535: %w", ErrInvalid)
 	case after.ShortName == "" || len(after.ShortName) > 200:
 		return DeviceDelta{}, fmt.Errorf("name %q: want 1 to 200 characters: %w", after.ShortName, ErrInvalid)
+	case after.Pool != "" && validGroupName("pool", after.Pool) != nil:
+		return DeviceDelta{}, validGroupName("pool", after.Pool)
 	case after.RejectDelay != nil && *after.RejectDelay > 10*time.Second:
 		return DeviceDelta{}, fmt.Errorf("reject delay %s: want 0s to 10s: %w", *after.RejectDelay, ErrInvalid)
 	}

@@ -28,7 +28,11 @@ type PackageChange struct {
 	Description     *string
 	RateDown        *int64 // bits per second
 	RateUp          *int64
-	Pool            *string
+	Pool            *string // names of pools, as in PackagePools
+	FramedPool      *string
+	IPv6PrefixPool  *string
+	DelegatedPool   *string
+	IPv6AddressPool *string
 	SessionTimeout  *int64 // seconds
 	IdleTimeout     *int64
 	InterimInterval *int64
@@ -147,6 +151,10 @@ func (c *PackageChange) apply(p Package) (Package, error) {
 	assign(&p.RateDown, c.RateDown)
 	assign(&p.RateUp, c.RateUp)
 	assign(&p.Pool, c.Pool)
+	assign(&p.FramedPool, c.FramedPool)
+	assign(&p.IPv6PrefixPool, c.IPv6PrefixPool)
+	assign(&p.DelegatedPool, c.DelegatedPool)
+	assign(&p.IPv6AddressPool, c.IPv6AddressPool)
 	assign(&p.SessionTimeout, c.SessionTimeout)
 	assign(&p.IdleTimeout, c.IdleTimeout)
 	assign(&p.InterimInterval, c.InterimInterval)
@@ -173,12 +181,16 @@ func (c *PackageChange) apply(p Package) (Package, error) {
 func (c *PackageChange) claims(want []ProjectedRow, adopt bool) map[rowKey]bool {
 	claims := map[rowKey]bool{}
 	named := map[rowKey]bool{
-		{TableGroupReply, "mikrotik-rate-limit"}:   c.RateDown != nil || c.RateUp != nil,
-		{TableGroupReply, "session-timeout"}:       c.SessionTimeout != nil,
-		{TableGroupReply, "idle-timeout"}:          c.IdleTimeout != nil,
-		{TableGroupReply, "acct-interim-interval"}: c.InterimInterval != nil,
-		{TableGroupCheck, "pool-name"}:             c.Pool != nil,
-		{TableGroupCheck, "simultaneous-use"}:      c.SimultaneousUse != nil,
+		{TableGroupReply, "mikrotik-rate-limit"}:        c.RateDown != nil || c.RateUp != nil,
+		{TableGroupReply, "session-timeout"}:            c.SessionTimeout != nil,
+		{TableGroupReply, "idle-timeout"}:               c.IdleTimeout != nil,
+		{TableGroupReply, "acct-interim-interval"}:      c.InterimInterval != nil,
+		{TableGroupReply, "framed-pool"}:                c.FramedPool != nil,
+		{TableGroupCheck, "pool-name"}:                  c.Pool != nil,
+		{TableGroupCheck, "framed-ipv6-pool"}:           c.IPv6PrefixPool != nil,
+		{TableGroupCheck, "delegated-ipv6-prefix-pool"}: c.DelegatedPool != nil,
+		{TableGroupCheck, "stateful-ipv6-address-pool"}: c.IPv6AddressPool != nil,
+		{TableGroupCheck, "simultaneous-use"}:           c.SimultaneousUse != nil,
 	}
 	for key, is := range named {
 		if is {

@@ -26,6 +26,7 @@ type Settings struct {
 	VRF                         int32  // address space of its pools; 1 is the default VRF
 	SwapOctets                  bool   // the device reports input and output the wrong way round
 	RejectDelay                 *time.Duration
+	Pool                        string // pool of the logins that name none; "" is none
 }
 
 // Row is a row of the nas table with its settings, as read: not yet resolved.

@@ -19,7 +19,7 @@ SELECT n.id::bigint, n.nasname::text, coalesce(n.shortname::text, ''), coalesce(
     n.secret::text, coalesce(n.server::text, ''), coalesce(n.community::text, ''), coalesce(n.description::text, ''),
     coalesce(nullif(s.require_message_authenticator, 'auto'), to_jsonb(n) ->> 'require_ma', 'auto'),
     coalesce(nullif(s.limit_proxy_state, 'auto'), to_jsonb(n) ->> 'limit_proxy_state', 'auto'),
-    coalesce(s.coa_port, 3799), coalesce(s.vrf_id, 1), coalesce(s.swap_octets, false), s.reject_delay_ms
+    coalesce(s.coa_port, 3799), coalesce(s.vrf_id, 1), coalesce(s.swap_octets, false), s.reject_delay_ms, coalesce(s.pool, '')
 FROM nas n LEFT JOIN radial.nas_settings s ON s.nas_id = n.id
 WHERE n.nasname IS NOT NULL AND n.secret IS NOT NULL
 ORDER BY n.id`
@@ -41,7 +41,7 @@ func scanNAS(row pgx.CollectableRow) (nas.Row, error) {
 	var port int32
 	var delay *int32
 	err := row.Scan(&r.ID, &r.Name, &r.ShortName, &r.Type, &r.Ports, &secret, &r.Server, &community, &r.Description,
-		&require, &limit, &port, &r.Settings.VRF, &r.Settings.SwapOctets, &delay)
+		&require, &limit, &port, &r.Settings.VRF, &r.Settings.SwapOctets, &delay, &r.Settings.Pool)
 	if err != nil {
 		return r, err
 	}

@@ -17,7 +17,7 @@ const (
 	sqlDeviceList = `
 SELECT n.id::bigint, coalesce(n.nasname::text, ''), coalesce(n.shortname::text, ''), coalesce(n.type::text, 'other'), coalesce(n.secret::text, ''), coalesce(n.description::text, ''),
     coalesce(s.require_message_authenticator, 'auto'), coalesce(s.limit_proxy_state, 'auto'), coalesce(s.coa_port, 3799),
-    coalesce(v.name, 'default'), coalesce(s.swap_octets, false), s.reject_delay_ms
+    coalesce(v.name, 'default'), coalesce(s.swap_octets, false), s.reject_delay_ms, coalesce(s.pool, '')
 FROM nas n LEFT JOIN radial.nas_settings s ON s.nas_id = n.id LEFT JOIN radial.vrfs v ON v.id = s.vrf_id
 ORDER BY n.id`
 	sqlDeviceInsert = `
@@ -29,11 +29,11 @@ WHERE id = $1::bigint`
 	sqlDeviceDelete = `DELETE FROM nas WHERE id = $1::bigint`
 
 	sqlDeviceSettingsSave = `
-INSERT INTO radial.nas_settings (nas_id, require_message_authenticator, limit_proxy_state, coa_port, vrf_id, swap_octets, reject_delay_ms)
-SELECT $1::bigint, $2::text, $3::text, $4::int, v.id, $6::bool, $7::int FROM radial.vrfs v WHERE v.name = $5::text
+INSERT INTO radial.nas_settings (nas_id, require_message_authenticator, limit_proxy_state, coa_port, vrf_id, swap_octets, reject_delay_ms, pool)
+SELECT $1::bigint, $2::text, $3::text, $4::int, v.id, $6::bool, $7::int, nullif($8::text, '') FROM radial.vrfs v WHERE v.name = $5::text
 ON CONFLICT (nas_id) DO UPDATE SET require_message_authenticator = excluded.require_message_authenticator,
     limit_proxy_state = excluded.limit_proxy_state, coa_port = excluded.coa_port, vrf_id = excluded.vrf_id,
-    swap_octets = excluded.swap_octets, reject_delay_ms = excluded.reject_delay_ms, updated_at = now()`
+    swap_octets = excluded.swap_octets, reject_delay_ms = excluded.reject_delay_ms, pool = excluded.pool, updated_at = now()`
 	sqlDeviceSettingsDelete = `DELETE FROM radial.nas_settings WHERE nas_id = $1::bigint`
 	sqlDeviceStateDelete    = `DELETE FROM radial.nas_state WHERE nas_id = $1::bigint`
 
@@ -64,7 +64,7 @@ func devices(ctx context.Context, q querier) ([]aaa.Device, error) {
 		var secret, require, limit string
 		var port int32
 		var delay *int32
-		err := row.Scan(&d.ID, &d.Name, &d.ShortName, &d.Type, &secret, &d.Description, &require, &limit, &port, &d.VRF, &d.SwapOctets, &delay)
+		err := row.Scan(&d.ID, &d.Name, &d.ShortName, &d.Type, &secret, &d.Description, &require, &limit, &port, &d.VRF, &d.SwapOctets, &delay, &d.Pool)
 		if err != nil {
 			return d, err
 		}
@@ -175,7 +175,7 @@ func saveDevice(ctx context.Context, tx pgx.Tx, d *aaa.Device) error {
 		delay = &ms
 	}
 	tag, err := tx.Exec(ctx, sqlDeviceSettingsSave, d.ID, aaa.PolicyName(d.RequireMessageAuthenticator), aaa.PolicyName(d.LimitProxyState),
-		int32(d.CoAPort), d.VRF, d.SwapOctets, delay)
+		int32(d.CoAPort), d.VRF, d.SwapOctets, delay, d.Pool)
 	if err == nil && tag.RowsAffected() == 0 {
 		return fmt.Errorf("vrf %q: %w", d.VRF, aaa.ErrNotFound)
 	}

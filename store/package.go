@@ -12,7 +12,8 @@ import (
 
 const (
 	packageColumns = `
-id, name, description, coalesce(rate_down, 0), coalesce(rate_up, 0), coalesce(pool, ''),
+id, name, description, coalesce(rate_down, 0), coalesce(rate_up, 0), coalesce(pool, ''), coalesce(framed_pool, ''),
+coalesce(ipv6_prefix_pool, ''), coalesce(delegated_prefix_pool, ''), coalesce(ipv6_address_pool, ''),
 coalesce(session_timeout, 0)::bigint, coalesce(idle_timeout, 0)::bigint, coalesce(interim_interval, 0)::bigint, simultaneous_use::bigint,
 coalesce(price::text, ''), billing_cycle, coalesce(validity_days, 0)::bigint, status, checks, replies, created_at, updated_at
 FROM radial.packages`
@@ -21,14 +22,16 @@ FROM radial.packages`
 	sqlPackageList = `SELECT` + packageColumns + ` ORDER BY name COLLATE "C"`
 	sqlPackageSave = `
 INSERT INTO radial.packages (name, description, rate_down, rate_up, pool, session_timeout, idle_timeout, interim_interval, simultaneous_use,
-    price, billing_cycle, validity_days, status, checks, replies)
+    price, billing_cycle, validity_days, status, checks, replies, framed_pool, ipv6_prefix_pool, delegated_prefix_pool, ipv6_address_pool)
 VALUES ($1::text, $2::text, nullif($3::bigint, 0), nullif($4::bigint, 0), nullif($5::text, ''), nullif($6::int, 0), nullif($7::int, 0),
-    nullif($8::int, 0), $9::int, nullif($10::text, '')::numeric, $11::text, nullif($12::int, 0), $13::text, $14::jsonb, $15::jsonb)
+    nullif($8::int, 0), $9::int, nullif($10::text, '')::numeric, $11::text, nullif($12::int, 0), $13::text, $14::jsonb, $15::jsonb,
+    nullif($16::text, ''), nullif($17::text, ''), nullif($18::text, ''), nullif($19::text, ''))
 ON CONFLICT (name) DO UPDATE SET description = excluded.description, rate_down = excluded.rate_down, rate_up = excluded.rate_up,
     pool = excluded.pool, session_timeout = excluded.session_timeout, idle_timeout = excluded.idle_timeout,
     interim_interval = excluded.interim_interval, simultaneous_use = excluded.simultaneous_use, price = excluded.price,
     billing_cycle = excluded.billing_cycle, validity_days = excluded.validity_days, status = excluded.status,
-    checks = excluded.checks, replies = excluded.replies, updated_at = now()`
+    checks = excluded.checks, replies = excluded.replies, framed_pool = excluded.framed_pool, ipv6_prefix_pool = excluded.ipv6_prefix_pool,
+    delegated_prefix_pool = excluded.delegated_prefix_pool, ipv6_address_pool = excluded.ipv6_address_pool, updated_at = now()`
 	sqlPackageDelete      = `DELETE FROM radial.packages WHERE name = $1::text`
 	sqlPackageSubscribers = `
 SELECT count(*)::int FROM radial.subscribers s JOIN radial.packages p ON p.id = s.package_id WHERE p.name = $1::text`
@@ -57,7 +60,7 @@ func (db *DB) ChangePackage(ctx context.Context, c Change, name string, f func(a
 			p := d.Save
 			_, err = tx.Exec(ctx, sqlPackageSave, p.Name, p.Description, p.RateDown, p.RateUp, p.Pool, p.SessionTimeout, p.IdleTimeout,
 				p.InterimInterval, p.SimultaneousUse, p.Price, string(p.BillingCycle), p.ValidityDays, string(p.Status),
-				orEmpty(p.Checks), orEmpty(p.Replies))
+				orEmpty(p.Checks), orEmpty(p.Replies), p.FramedPool, p.IPv6PrefixPool, p.DelegatedPool, p.IPv6AddressPool)
 		}
 		if err != nil {
 			return written{}, wrapErr("package "+name, err)
@@ -127,7 +130,8 @@ func (db *DB) Packages(ctx context.Context) ([]aaa.Package, error) {
 
 func scanPackage(row pgx.CollectableRow) (aaa.Package, error) {
 	var p aaa.Package
-	err := row.Scan(&p.ID, &p.Name, &p.Description, &p.RateDown, &p.RateUp, &p.Pool, &p.SessionTimeout, &p.IdleTimeout, &p.InterimInterval,
+	err := row.Scan(&p.ID, &p.Name, &p.Description, &p.RateDown, &p.RateUp, &p.Pool, &p.FramedPool, &p.IPv6PrefixPool,
+		&p.DelegatedPool, &p.IPv6AddressPool, &p.SessionTimeout, &p.IdleTimeout, &p.InterimInterval,
 		&p.SimultaneousUse, &p.Price, &p.BillingCycle, &p.ValidityDays, &p.Status, &p.Checks, &p.Replies, &p.Created, &p.Updated)
 	return p, err
 }

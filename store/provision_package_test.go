@@ -36,6 +36,22 @@ func TestPackages(t *testing.T) {
 	o.wantRows("without rates, pool and limit", "check bob Cleartext-Password := p w", "member bob gold 100", "greply gold Class := panel", "greply gold Fall-Through = Yes")
 	p, err := o.Package(t.Context(), "gold")
 	o.must(err)
+	_, err = o.ChangePackage(t.Context(), by("package.set"), "gold", o.rules.SetPackage(aaa.PackageChange{
+		FramedPool: new("cgnat"), IPv6PrefixPool: new("wan"), DelegatedPool: new("pd"), IPv6AddressPool: new("na"),
+	}))
+	o.must(err)
+	o.wantRows("pools of other kinds", "check bob Cleartext-Password := p w", "member bob gold 100", "gcheck gold Framed-IPv6-Pool += wan",
+		"gcheck gold Delegated-IPv6-Prefix-Pool += pd", "gcheck gold Stateful-IPv6-Address-Pool += na",
+		"greply gold Class := panel", "greply gold Fall-Through = Yes", "greply gold Framed-Pool = cgnat")
+	p, err = o.Package(t.Context(), "gold")
+	o.must(err)
+	if want := (aaa.PackagePools{FramedPool: "cgnat", IPv6PrefixPool: "wan", DelegatedPool: "pd", IPv6AddressPool: "na"}); p.PackagePools != want {
+		t.Errorf("%+v", p.PackagePools)
+	}
+	_, err = o.ChangePackage(t.Context(), by("package.set"), "gold", o.rules.SetPackage(aaa.PackageChange{Pool: new("main")}))
+	if !errors.Is(err, aaa.ErrInvalid) || !strings.Contains(err.Error(), "--framed-pool ''") {
+		t.Errorf("a pool beside a framed pool: %v", err)
+	}
 	if p.Price != "19.50" || p.RateDown != 0 || p.Pool != "" || p.SimultaneousUse != nil || p.ValidityDays != 30 || p.BillingCycle != "monthly" {
 		t.Errorf("%+v", p)
 	}
@@ -58,7 +74,7 @@ func TestDevicesInTheDatabase(t *testing.T) {
 		t.Errorf("the same network again: %v", err)
 	}
 	o.must(change("set", "pop", aaa.DeviceChange{
-		Type: new("mikrotik"), RequireMessageAuthenticator: new(nas.Yes), SwapOctets: new(true), RejectDelay: new(1500 * time.Millisecond), CoAPort: new(uint16(1700)),
+		Type: new("mikrotik"), Pool: new("main"), RequireMessageAuthenticator: new(nas.Yes), SwapOctets: new(true), RejectDelay: new(1500 * time.Millisecond), CoAPort: new(uint16(1700)),
 	}.SetDevice))
 	if err := change("set", "pop", aaa.DeviceChange{VRF: new("red")}.SetDevice); !errors.Is(err, aaa.ErrNotFound) || !strings.Contains(err.Error(), "red") {
 		t.Errorf("a vrf that is not there: %v", err)
@@ -67,7 +83,7 @@ func TestDevicesInTheDatabase(t *testing.T) {
 	all, err := o.Devices(t.Context())
 	o.must(err)
 	want := []aaa.Device{
-		{ID: 1, Name: "10.0.0.0/8", ShortName: "pop", Type: "mikrotik", Secret: "s3cret", RequireMessageAuthenticator: nas.Yes, CoAPort: 1700, VRF: "default", SwapOctets: true, RejectDelay: new(1500 * time.Millisecond)},
+		{ID: 1, Name: "10.0.0.0/8", ShortName: "pop", Type: "mikrotik", Secret: "s3cret", RequireMessageAuthenticator: nas.Yes, CoAPort: 1700, VRF: "default", Pool: "main", SwapOctets: true, RejectDelay: new(1500 * time.Millisecond)},
 		{ID: 2, Name: "router.example.net", ShortName: "r1", Type: "other", Secret: "panel", CoAPort: 3799, VRF: "default"},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {

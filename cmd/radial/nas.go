@@ -24,7 +24,8 @@ func newNASCmd(a *app) *cobra.Command {
 type nasFlags struct {
 	secret, name, kind, description string
 	secretStdin, allowWeak          bool
-	require, limit, vrf, delay      string
+	require, limit, vrf, pool       string
+	delay                           string
 	coaPort                         uint16
 	swap, dryRun                    bool
 }
@@ -42,6 +43,7 @@ func (f *nasFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.require, "require-message-authenticator", "auto", "auto, yes or no (Blast-RADIUS)")
 	fl.StringVar(&f.limit, "limit-proxy-state", "auto", "auto, yes or no (Blast-RADIUS)")
 	fl.StringVar(&f.vrf, "vrf", "default", "`name` of the address space of its pools")
+	fl.StringVar(&f.pool, "pool", "", "`name` of the pool for logins that name none; \"\" takes it away")
 	fl.BoolVar(&f.swap, "swap-octets", false, "it reports input and output the wrong way round")
 	fl.StringVar(&f.delay, "reject-delay", "", "hold back an Access-Reject, a `duration` up to 10s, or default")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
@@ -60,6 +62,7 @@ func (f *nasFlags) change(a *app, cmd *cobra.Command) (c aaa.DeviceChange, err e
 	c.AllowWeakSecret = f.allowWeak
 	c.ShortName, c.Type, c.Description = given(cmd, "name", f.name), given(cmd, "type", f.kind), given(cmd, "description", f.description)
 	c.CoAPort, c.VRF, c.SwapOctets = given(cmd, "coa-port", f.coaPort), given(cmd, "vrf", f.vrf), given(cmd, "swap-octets", f.swap)
+	c.Pool = given(cmd, "pool", f.pool)
 	for _, policy := range []struct {
 		flag, text string
 		to         **nas.Policy
@@ -108,6 +111,9 @@ func (f *nasFlags) command(a *app, use, short, did string, rule nasChange) *cobr
 				return err
 			}
 			a.noteHost(cmd.Context(), delta.Save.Name)
+			if err := a.notePool(cmd.Context(), db, f.pool); err != nil {
+				return err
+			}
 			return a.did("nas", delta.Save.Name, did, f.dryRun, delta.Audit)
 		},
 	}
@@ -186,10 +192,10 @@ func newNASListCmd(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(orEmpty(all), func() string {
-				g := grid{titles: []string{"id", "nas", "name", "type", "msg-auth", "proxy-state", "coa port", "vrf", "description"}}
+				g := grid{titles: []string{"id", "nas", "name", "type", "msg-auth", "proxy-state", "coa port", "vrf", "pool", "description"}}
 				for _, d := range all {
 					g.add(strconv.FormatInt(d.ID, 10), d.Name, d.ShortName, d.Type, aaa.PolicyName(d.RequireMessageAuthenticator),
-						aaa.PolicyName(d.LimitProxyState), strconv.Itoa(int(d.CoAPort)), d.VRF, d.Description)
+						aaa.PolicyName(d.LimitProxyState), strconv.Itoa(int(d.CoAPort)), d.VRF, orDash(d.Pool), d.Description)
 				}
 				return g.String()
 			})
@@ -256,6 +262,7 @@ func (v nasView) text() string {
 	g.add("limit proxy state", aaa.PolicyName(d.LimitProxyState))
 	g.add("coa port", strconv.Itoa(int(d.CoAPort)))
 	g.add("vrf", d.VRF)
+	g.add("pool", orDash(d.Pool))
 	g.add("swap octets", strconv.FormatBool(d.SwapOctets))
 	delay := "default"
 	if d.RejectDelay != nil {

@@ -18,7 +18,8 @@ func newPackageCmd(a *app) *cobra.Command {
 
 // packageFlags are the flags of package add and package set.
 type packageFlags struct {
-	description, down, up, pool string
+	description, down, up       string
+	pools                       aaa.PackagePools
 	sessionTimeout, idleTimeout string
 	interim, simultaneous       string
 	price, cycle, status        string
@@ -32,7 +33,11 @@ func (f *packageFlags) register(cmd *cobra.Command, set bool) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.down, "down", "", "`rate` to the subscriber in bits per second, as 100M or 512k; with --up")
 	fl.StringVar(&f.up, "up", "", "`rate` from the subscriber; with --down")
-	fl.StringVar(&f.pool, "pool", "", "`name` of the pool that addresses come from")
+	fl.StringVar(&f.pools.Pool, "pool", "", "`name` of the pool that addresses come from")
+	fl.StringVar(&f.pools.FramedPool, "framed-pool", "", "`name` of a pool on the device, sent as Framed-Pool; nothing is leased then")
+	fl.StringVar(&f.pools.IPv6PrefixPool, "ipv6-pool", "", "`name` of the pool that prefixes of the line come from (Framed-IPv6-Prefix)")
+	fl.StringVar(&f.pools.DelegatedPool, "delegated-pool", "", "`name` of the pool that delegated prefixes come from (Delegated-IPv6-Prefix)")
+	fl.StringVar(&f.pools.IPv6AddressPool, "ipv6-address-pool", "", "`name` of the pool that IPv6 addresses come from (Framed-IPv6-Address)")
 	fl.StringVar(&f.sessionTimeout, "session-timeout", "", "longest session, `seconds` or 12h")
 	fl.StringVar(&f.idleTimeout, "idle-timeout", "", "longest silence, `seconds` or 10m")
 	fl.StringVar(&f.interim, "interim-interval", "", "`seconds` between two accounting updates, 60 and more")
@@ -56,7 +61,10 @@ func (f *packageFlags) register(cmd *cobra.Command, set bool) {
 
 // change reads the flags that were given.
 func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err error) {
-	c.Description, c.Pool, c.Price = given(cmd, "description", f.description), given(cmd, "pool", f.pool), given(cmd, "price", f.price)
+	c.Description, c.Price = given(cmd, "description", f.description), given(cmd, "price", f.price)
+	c.Pool, c.FramedPool = given(cmd, "pool", f.pools.Pool), given(cmd, "framed-pool", f.pools.FramedPool)
+	c.IPv6PrefixPool, c.DelegatedPool = given(cmd, "ipv6-pool", f.pools.IPv6PrefixPool), given(cmd, "delegated-pool", f.pools.DelegatedPool)
+	c.IPv6AddressPool = given(cmd, "ipv6-address-pool", f.pools.IPv6AddressPool)
 	c.BillingCycle = given(cmd, "cycle", aaa.BillingCycle(f.cycle))
 	c.ValidityDays = given(cmd, "validity-days", f.validity)
 	c.Status = given(cmd, "status", aaa.PackageStatus(f.status))
@@ -164,7 +172,7 @@ func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
 			return err
 		}
 		a.noteDrift("package", name, delta.Rows.Drift)
-		if err := errors.Join(d.notePool(cmd.Context(), f.pool), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
+		if err := errors.Join(d.notePools(cmd.Context(), f.pools), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
 			return err
 		}
 		return a.did("package", name, did, f.dryRun, delta.Audit)
@@ -255,6 +263,10 @@ func showPackage(d *desk, s aaa.PackageState) error {
 		g.add("down", rateOr(p.RateDown))
 		g.add("up", rateOr(p.RateUp))
 		g.add("pool", orDash(p.Pool))
+		g.add("framed pool", orDash(p.FramedPool))
+		g.add("ipv6 pool", orDash(p.IPv6PrefixPool))
+		g.add("delegated pool", orDash(p.DelegatedPool))
+		g.add("ipv6 address pool", orDash(p.IPv6AddressPool))
 		g.add("session timeout", numberOr(p.SessionTimeout))
 		g.add("idle timeout", numberOr(p.IdleTimeout))
 		g.add("interim interval", numberOr(p.InterimInterval))
