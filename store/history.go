@@ -9,6 +9,14 @@ import (
 	"radial/ipam"
 )
 
+const sqlHistoryInsert = `
+INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid, reason, actor)
+SELECT h.at, h.vrf_id, h.address, nullif(h.pool_id, 0), h.action, h.username, h.mac, h.nas, h.port, h.session_id, nullif(h.radacctid, 0),
+       nullif(h.reason, ''), nullif(h.actor, '')
+FROM unnest($1::timestamptz[], $2::int[], $3::inet[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::inet[], $9::text[], $10::text[],
+            $11::bigint[], $12::text[], $13::text[])
+    AS h (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid, reason, actor)`
+
 // historyRow is a row of address_history to be written: a change of holder.
 type historyRow struct {
 	at      time.Time
@@ -17,6 +25,7 @@ type historyRow struct {
 	action  string // bound, released, expired, taken_over, reserved or unreserved
 	holding ipam.Holding
 	reason  string
+	actor   string // of what no session did: cli:root, job:name
 }
 
 // queueHistory adds the insert of all rows to a batch.
@@ -27,14 +36,16 @@ func queueHistory(b *pgx.Batch, rows []historyRow) {
 	n := len(rows)
 	ats, vrfs, addrs, pools := make([]time.Time, n), make([]int32, n), make([]netip.Addr, n), make([]int64, n)
 	actions, users, macs, nass := make([]string, n), make([]string, n), make([]string, n), make([]*netip.Addr, n)
-	ports, sessions, ids, reasons := make([]string, n), make([]string, n), make([]int64, n), make([]string, n)
+	ports, sessions, ids := make([]string, n), make([]string, n), make([]int64, n)
+	reasons, actors := make([]string, n), make([]string, n)
 	for i, h := range rows {
 		ats[i], vrfs[i], addrs[i], pools[i], actions[i] = h.at, h.key.vrf, h.key.address, h.pool, h.action
 		c := h.holding.Caller
 		users[i], macs[i], nass[i], ports[i] = c.User, c.MAC, orNull(c.NAS), c.Port
 		sessions[i], ids[i], reasons[i] = h.holding.SessionID, h.holding.RadacctID, h.reason
+		actors[i] = h.actor
 	}
-	b.Queue(sqlHistoryInsert, ats, vrfs, addrs, pools, actions, users, macs, nass, ports, sessions, ids, reasons)
+	b.Queue(sqlHistoryInsert, ats, vrfs, addrs, pools, actions, users, macs, nass, ports, sessions, ids, reasons, actors)
 }
 
 // queueRows adds the update of all changed rows to a batch.

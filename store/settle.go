@@ -84,12 +84,6 @@ SET until = now() + p.lease_time
 FROM unnest($1::int[], $2::inet[]) AS e (vrf_id, address), radial.pools p
 WHERE a.vrf_id = e.vrf_id AND a.address = e.address AND p.id = a.pool_id`
 
-	sqlHistoryInsert = `
-INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid, reason)
-SELECT h.at, h.vrf_id, h.address, h.pool_id, h.action, h.username, h.mac, h.nas, h.port, h.session_id, nullif(h.radacctid, 0), nullif(h.reason, '')
-FROM unnest($1::timestamptz[], $2::int[], $3::inet[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::inet[], $9::text[], $10::text[], $11::bigint[], $12::text[])
-    AS h (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid, reason)`
-
 	// The rows of sessions whose place another session of the same caller took.
 	// A row that someone holds is being written anyway: its Stop, most likely.
 	// $1 radacctids, $2 when.
