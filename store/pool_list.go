@@ -20,10 +20,15 @@ import (
 // asked.
 const sqlPoolNamedBy = `
 SELECT who FROM (
-  SELECT 'package ' || p.name AS who FROM radial.packages p WHERE p.pool = $1::text
+  SELECT 'package ' || p.name AS who FROM radial.packages p
+        WHERE $1::text IN (p.pool, p.ipv6_prefix_pool, p.delegated_prefix_pool, p.ipv6_address_pool)
+  UNION SELECT 'nas ' || d.nasname FROM radial.nas_settings s JOIN nas d ON d.id = s.nas_id WHERE s.pool = $1::text
   UNION SELECT 'group ' || c.groupname FROM radgroupcheck c
-        WHERE lower(c.attribute) = 'pool-name' AND c.value = $1::text AND c.groupname NOT IN (SELECT name FROM radial.packages)
-  UNION SELECT 'user ' || c.username FROM radcheck c WHERE lower(c.attribute) = 'pool-name' AND c.value = $1::text) n
+        WHERE lower(c.attribute) IN ('pool-name', 'framed-ipv6-pool', 'delegated-ipv6-prefix-pool', 'stateful-ipv6-address-pool')
+          AND c.value = $1::text AND c.groupname NOT IN (SELECT name FROM radial.packages)
+  UNION SELECT 'user ' || c.username FROM radcheck c
+        WHERE lower(c.attribute) IN ('pool-name', 'framed-ipv6-pool', 'delegated-ipv6-prefix-pool', 'stateful-ipv6-address-pool')
+          AND c.value = $1::text) n
 WHERE NOT EXISTS (SELECT FROM radial.pools o WHERE o.name = $1::text AND o.id <> $2::bigint)
 ORDER BY who LIMIT 4`
 
