@@ -272,8 +272,8 @@ func (h *hint) somewhere(networks []netip.Prefix) netip.Addr {
 	if len(networks) == 0 {
 		return netip.Addr{}
 	}
-	all, err := Usable(networks[h.rand.IntN(len(networks))])
-	if err != nil { // not IPv4: from the first, then
+	all := RangeOf(networks[h.rand.IntN(len(networks))])
+	if !all.First.Is4() { // from the first, then
 		return netip.Addr{}
 	}
 	return toAddr(toUint(all.First) + uint32(h.rand.Uint64N(all.Size())))

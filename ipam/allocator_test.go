@@ -27,10 +27,7 @@ type table struct {
 func newTable(t *testing.T, network string) *table {
 	t.Helper()
 	p := netip.MustParsePrefix(network)
-	runs, err := Runs(p, netip.Addr{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	runs := Subnet{Network: p}.Runs(32)
 	tab := &table{pool: PoolInfo{ID: 1, Name: "main", VRF: 1, Networks: []netip.Prefix{p}}, rows: map[netip.Addr]*Holding{}}
 	for a := runs[0].First; runs[0].Contains(a); a = a.Next() {
 		tab.rows[a] = &Holding{}

@@ -175,11 +175,15 @@ func checkPool(spec PoolSpec) (PoolSpec, uint64, error) {
 				return spec, 0, fmt.Errorf("networks %s and %s overlap", other, c)
 			}
 		}
-		n, err := ipam.Capacity(c, spec.Gateway)
+		if c.Addr().Is6() {
+			return spec, 0, fmt.Errorf("network %s: want an IPv4 CIDR like 100.64.0.0/16; IPv6 is for pools of another kind", c)
+		}
+		s, err := ipam.Subnet{Network: c}.Checked(32)
 		if err != nil {
 			return spec, 0, err
 		}
-		total += n
+		s.Gateway = spec.Gateway
+		total += s.Capacity(32)
 		held = held || c.Contains(spec.Gateway)
 	}
 	if !held {
@@ -249,11 +253,7 @@ func samePool(ctx context.Context, tx pgx.Tx, spec PoolSpec) (int64, error) {
 	var want uint64
 	same := len(p.Networks) == len(spec.CIDRs)
 	for _, c := range spec.CIDRs {
-		n, err := ipam.Capacity(c, spec.Gateway)
-		if err != nil {
-			return 0, err
-		}
-		want += n
+		want += ipam.Subnet{Network: c, Gateway: spec.Gateway}.Capacity(32)
 		same = same && containsPrefix(p.Networks, c)
 	}
 	if !same || uint64(p.Total()) >= want {
@@ -309,11 +309,7 @@ func (db *DB) fillPool(ctx context.Context, spec PoolSpec, id int64, total uint6
 		if s.gateway != nil {
 			gateway = *s.gateway
 		}
-		runs, err := ipam.Runs(s.network, gateway)
-		if err != nil {
-			return err
-		}
-		for _, run := range runs {
+		for _, run := range (ipam.Subnet{Network: s.network, Gateway: gateway}).Runs(32) {
 			for chunk := range run.Chunks(addressChunk) {
 				if s.last == nil || s.last.Less(chunk.Last) {
 					if err := db.fillChunk(ctx, escaper, spec.VRF, id, s.id, chunk); err != nil {

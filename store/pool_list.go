@@ -142,11 +142,8 @@ func (db *DB) BindOpenSessions(ctx context.Context) (n int, err error) {
 	}
 	for _, p := range pools {
 		for _, network := range p.Networks {
-			all, err := ipam.Usable(network)
-			if err != nil {
-				return n, fmt.Errorf("bind open sessions of pool %q: %w", p.Name, err)
-			}
-			err = db.inTx(ctx, func(tx pgx.Tx) error {
+			all := ipam.RangeOf(network)
+			err := db.inTx(ctx, func(tx pgx.Tx) error {
 				found, err := bindOpen(ctx, tx, escaper, db.now(), p.VRF, all)
 				n += found
 				return err
