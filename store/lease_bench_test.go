@@ -1,43 +1,303 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"radial/ipam"
 	"radial/store"
 	"radial/store/storetest"
 )
 
-// BenchmarkLease measures committed leases of new callers from a pool of 65,534
-// addresses, with so many callers at once: durable commits, as in production.
-func BenchmarkLease(b *testing.B) {
-	for _, callers := range []int{1, 16, 256} {
-		b.Run(fmt.Sprint(callers, "-callers"), func(b *testing.B) {
-			db := storetest.New(b, storetest.Durable)
-			makePool(b, db, "main", "10.64.0.0/16")
-			a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
-			lease(b, a, want(1<<20, "")) // connections, statements, hints
-			var next atomic.Int64
-			var wg sync.WaitGroup
-			b.ResetTimer()
-			for range callers {
-				wg.Go(func() {
-					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-						if n == 65_000 { // the pool is about to be empty
-							b.Log("more leases asked for than the pool holds: the last callers come back")
-						}
-						if _, err := a.Lease(b.Context(), want(int(n%65_000), "")); err != nil {
-							b.Error(err)
-							return
-						}
+// What BenchmarkLeases does; `make bench-leases` asks for the whole table of
+// docs/performance.md.
+var (
+	leaseBits    = flag.Int("leases.bits", 16, "the pool's network has so many bits: 16 is 65,536 addresses, 22 are 4 million")
+	leaseFills   = flag.String("leases.fills", "0,50,99", "how full the pool is, in percent")
+	leaseCallers = flag.String("leases.callers", "1,16,256", "callers at once")
+	leaseRounds  = flag.Int("leases.rounds", 1, "rounds of which the median counts; both sides in each")
+	leaseTime    = flag.Duration("leases.time", 300*time.Millisecond, "of one side in a round")
+	leaseConns   = flag.Int("leases.peer-connections", 32, "of the peer: FreeRADIUS's sql pool has 32 as shipped")
+	leasePeer    = flag.String("leases.peer", "simple", "how the peer's statement is sent: simple (as FreeRADIUS does), prepared, or none for no peer")
+	leaseProfile = flag.Bool("leases.statements", false, "show what PostgreSQL spent on each statement (needs pg_stat_statements)")
+)
+
+// BenchmarkLeases measures committed leases of callers that hold none, next to
+// sqlippool's stored procedure (FreeRADIUS's own file) on the same cluster,
+// which syncs to disk. Addresses are leased in bursts that a part of the free
+// ones covers; between bursts, unmeasured, what was leased is freed again.
+func BenchmarkLeases(b *testing.B) {
+	m := newLeaseBench(b)
+	for _, fill := range numbers(b, *leaseFills) {
+		m.fill(fill)
+		for _, callers := range numbers(b, *leaseCallers) {
+			b.Run(fmt.Sprintf("bits=%d/full=%d/callers=%d", *leaseBits, fill, callers), func(b *testing.B) {
+				if b.N > 1 {
+					b.Skip("one run has several rounds")
+				}
+				var ours, theirs, ratios []float64
+				for range *leaseRounds {
+					m.settle()
+					ours = append(ours, m.measure(b, m.radial, callers))
+					if *leasePeer == "none" {
+						continue
 					}
-				})
+					theirs = append(theirs, m.measure(b, m.peer, callers))
+					ratios = append(ratios, ours[len(ours)-1]/theirs[len(theirs)-1])
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(median(ours), "leases/s")
+				if *leasePeer != "none" {
+					b.ReportMetric(median(theirs), "sqlippool/s")
+					b.ReportMetric(median(ratios), "ratio")
+				}
+			})
+		}
+	}
+	m.statements()
+}
+
+// leaseBench is a database with the same pool twice: Radial's, and in the
+// schema peer that of sqlippool.
+type leaseBench struct {
+	b     *testing.B
+	db    *storetest.DB
+	pool  ipam.PoolInfo
+	free  int // addresses that are not held at this fill
+	conns chan *pgx.Conn
+	next  atomic.Int64 // callers so far: none comes twice
+	alloc *ipam.Allocator
+}
+
+// sharer is one of the two that lease.
+type sharer struct {
+	lease func(ctx context.Context, caller int) error
+	reset string
+}
+
+const benchNetwork = "10.0.0.0"
+
+func newLeaseBench(b *testing.B) *leaseBench {
+	m := &leaseBench{b: b, db: storetest.New(b, storetest.Durable)}
+	network := netip.PrefixFrom(netip.MustParseAddr(benchNetwork), 32-*leaseBits)
+	m.db.Exec(`INSERT INTO radial.pools (vrf_id, name) VALUES (1, 'main')`)
+	m.db.Exec(`INSERT INTO radial.subnets (pool_id, vrf_id, network, first, last)
+		SELECT id, 1, $1::cidr, host($1::cidr)::inet, host(broadcast($1::cidr))::inet FROM radial.pools`, network.String())
+	m.alloc = ipam.NewAllocator(store.NewLeases(m.db.DB), ipam.AllocatorOptions{}, nil)
+	if *leasePeer != "none" {
+		m.makePeer()
+	}
+	return m
+}
+
+// sqlippoolFiles is where Debian has the files that make sqlippool's table.
+const sqlippoolFiles = "/etc/freeradius/3.0/mods-config/sql/ippool/postgresql/"
+
+func (m *leaseBench) makePeer() {
+	m.db.Exec(`CREATE SCHEMA peer; SET search_path = peer`)
+	for _, name := range []string{"schema.sql", "procedure.sql"} {
+		text, err := os.ReadFile(sqlippoolFiles + name)
+		if errors.Is(err, fs.ErrNotExist) {
+			m.b.Skipf("SKIPPED: needs %s of the package freeradius-postgresql (or -leases.peer none)", sqlippoolFiles+name)
+		}
+		if err != nil {
+			m.b.Fatal(err)
+		}
+		m.db.Exec(string(text))
+	}
+	// Statistics are taken of a pool that is half used, and kept: of one that
+	// was all free when it was analyzed, the procedure makes a plan that reads
+	// all that is leased.
+	m.db.Exec(`RESET search_path; ALTER TABLE peer.radippool SET (autovacuum_enabled = off); ALTER TABLE radial.addresses SET (autovacuum_enabled = off)`)
+	m.rebuild("peer.radippool", sqlBenchPeer, 50)
+	m.db.Exec(`VACUUM ANALYZE peer.radippool`)
+	m.conns = make(chan *pgx.Conn, *leaseConns)
+	for range *leaseConns {
+		cfg, err := pgx.ParseConfig(m.db.URL())
+		if err != nil {
+			m.b.Fatal(err)
+		}
+		cfg.RuntimeParams["search_path"] = "peer"
+		if *leasePeer == "simple" {
+			cfg.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+		}
+		conn, err := pgx.ConnectConfig(m.b.Context(), cfg)
+		if err != nil {
+			m.b.Fatal(err)
+		}
+		m.b.Cleanup(func() { _ = conn.Close(context.Background()) }) // the database goes with it
+		m.conns <- conn
+	}
+}
+
+// The rows of both, made anew: $1 how many, $2 how many percent are held. Held
+// ones lie among the free ones, as they do after some months.
+const (
+	sqlBenchRadial = `
+INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id, state, username, mac, nas, port, session_id, radacctid, until, since)
+SELECT 1, '10.0.0.0'::inet + i, p.id, s.id, CASE WHEN held THEN 'bound' ELSE 'free' END,
+       CASE WHEN held THEN 'h' || i END, CASE WHEN held THEN 'aa:' || substr(md5(i::text), 1, 14) END, CASE WHEN held THEN '10.254.0.1'::inet END,
+       CASE WHEN held THEN 'ether' || i % 50 END, CASE WHEN held THEN 's' || i END, CASE WHEN held THEN i END, CASE WHEN held THEN now() + interval '1 hour' END,
+       CASE WHEN held THEN now() END
+FROM generate_series(1, $1::int) i, LATERAL (SELECT i * 7919::bigint % 1009 < $2::int * 1009 / 100 AS held) x, radial.pools p, radial.subnets s`
+
+	sqlBenchPeer = `
+INSERT INTO peer.radippool (pool_name, framedipaddress, expiry_time, nasipaddress, pool_key, callingstationid, username)
+SELECT 'main', '10.0.0.0'::inet + i,
+       CASE WHEN held THEN now() + interval '7 days' + i * interval '1 second' ELSE '2020-01-01'::timestamp + i * interval '1 second' END,
+       CASE WHEN held THEN '10.254.0.1' ELSE '' END, CASE WHEN held THEN 'ether' || i % 50 ELSE '' END,
+       CASE WHEN held THEN 'aa:' || substr(md5(i::text), 1, 14) ELSE '' END, CASE WHEN held THEN 'h' || i ELSE '' END
+FROM generate_series(1, $1::int) i, LATERAL (SELECT i * 7919::bigint % 1009 < $2::int * 1009 / 100 AS held) x`
+)
+
+// rebuild makes a table's rows anew, its indexes after them.
+func (m *leaseBench) rebuild(table, rows string, fill int) {
+	schema, name, _ := strings.Cut(table, ".")
+	indexes := m.db.Rows(`SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = $1 AND tablename = $2 AND indexname !~ 'pkey$'`, schema, name)
+	m.db.Exec("SET session_replication_role = replica; TRUNCATE " + table)
+	for _, x := range indexes {
+		m.db.Exec("DROP INDEX " + schema + "." + x[0])
+	}
+	m.db.Exec(rows, 1<<*leaseBits-2, fill)
+	for _, x := range indexes {
+		m.db.Exec(x[1])
+	}
+	m.db.Exec("RESET session_replication_role")
+	m.db.Exec("VACUUM " + table)
+}
+
+func (m *leaseBench) fill(percent int) {
+	m.rebuild("radial.addresses", sqlBenchRadial, percent)
+	m.db.Exec(`ANALYZE radial.addresses`)
+	if *leasePeer != "none" {
+		m.rebuild("peer.radippool", sqlBenchPeer, percent)
+	}
+	m.free = int(m.count(`SELECT count(*) FROM radial.addresses WHERE state = 'free'`))
+	m.alloc = ipam.NewAllocator(store.NewLeases(m.db.DB), ipam.AllocatorOptions{}, nil)
+}
+
+func (m *leaseBench) count(sql string) (n int64) {
+	if _, err := fmt.Sscan(m.db.Rows(sql)[0][0], &n); err != nil {
+		m.b.Fatal(err)
+	}
+	return n
+}
+
+// settle is what a database does in quiet hours.
+func (m *leaseBench) settle() {
+	m.db.Exec(`VACUUM radial.addresses`)
+	if *leasePeer != "none" {
+		m.db.Exec(`VACUUM peer.radippool`)
+	}
+	m.db.Exec(`CHECKPOINT`)
+}
+
+func (m *leaseBench) radial() sharer {
+	return sharer{
+		lease: func(ctx context.Context, caller int) error {
+			w := want(caller, "")
+			w.Caller.User = fmt.Sprint("b", caller)
+			_, err := m.alloc.Lease(ctx, w)
+			return err
+		},
+		reset: `UPDATE radial.addresses SET state = 'free', username = NULL, mac = NULL, nas = NULL, port = NULL, session_id = NULL, until = NULL, since = NULL
+			WHERE username >= 'b' AND username < 'c'`,
+	}
+}
+
+const sqlPeerLease = `SELECT host(fr_allocate_previous_or_new_framedipaddress('main', $1::text, $2::text, '10.0.0.1', $3::text, 3600))`
+
+func (m *leaseBench) peer() sharer {
+	return sharer{
+		lease: func(ctx context.Context, caller int) error {
+			conn := <-m.conns
+			defer func() { m.conns <- conn }()
+			w := want(caller, "")
+			var address *string
+			err := conn.QueryRow(ctx, sqlPeerLease, fmt.Sprint("b", caller), w.Caller.MAC, w.Caller.Port).Scan(&address)
+			if err == nil && address == nil {
+				err = errors.New("the peer's pool is full")
 			}
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "leases/s")
+			return err
+		},
+		reset: `UPDATE peer.radippool SET expiry_time = '2020-01-01'::timestamp + (framedipaddress - '10.0.0.0'::inet) * interval '1 second', username = '', callingstationid = '', nasipaddress = '', pool_key = ''
+			WHERE pool_name = 'main' AND username >= 'b' AND username < 'c'`,
+	}
+}
+
+// measure returns leases a second of so many callers at once.
+func (m *leaseBench) measure(b *testing.B, side func() sharer, callers int) float64 {
+	s := side()
+	burst := min(m.free*9/10, 8192)
+	leased, took := 0, time.Duration(0)
+	for warm := true; took < *leaseTime; warm = false {
+		d := m.burst(b, s, callers, burst)
+		m.db.Exec(s.reset)
+		if !warm { // connections, statements, plans
+			leased, took = leased+burst, took+d
+		}
+	}
+	return float64(leased) / took.Seconds()
+}
+
+func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) time.Duration {
+	var left atomic.Int64
+	left.Store(int64(n))
+	var group sync.WaitGroup
+	begin := time.Now()
+	for range callers {
+		group.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := s.lease(b.Context(), int(m.next.Add(1))); err != nil {
+					b.Error(err)
+					return
+				}
+			}
 		})
 	}
+	group.Wait()
+	return time.Since(begin)
+}
+
+// statements tells what the statements of the hot path cost.
+func (m *leaseBench) statements() {
+	if !*leaseProfile {
+		return
+	}
+	for _, r := range m.db.Rows(`SELECT calls, round(total_exec_time::numeric, 1), rows, shared_blks_hit, wal_bytes, left(regexp_replace(query, '\s+', ' ', 'g'), 110)
+		FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 2 DESC LIMIT 14`) {
+		m.b.Log(strings.Join(r, " | "))
+	}
+}
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	if n := len(list); n%2 == 0 && n > 0 {
+		return (list[n/2-1] + list[n/2]) / 2
+	}
+	return list[len(list)/2]
+}
+
+func numbers(b *testing.B, text string) (list []int) {
+	for part := range strings.SplitSeq(text, ",") {
+		var n int
+		if _, err := fmt.Sscan(part, &n); err != nil {
+			b.Fatalf("%q: %v", text, err)
+		}
+		list = append(list, n)
+	}
+	return list
 }
