@@ -25,6 +25,7 @@ type Config struct {
 	Cache        aaa.CacheOptions
 	Accounting   aaa.AccountingOptions
 	Ledger       store.LedgerOptions
+	PoolWatch    store.PoolWatchOptions
 }
 
 // Log is how the server writes its log.
@@ -48,7 +49,8 @@ func Default() *Config {
 		Accounting: aaa.AccountingOptions{
 			EventTime: "packet", EventPast: aaa.DefaultEventPast, EventFuture: aaa.DefaultEventFuture,
 		},
-		Ledger: store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second},
+		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second},
+		PoolWatch: store.DefaultPoolWatchOptions(),
 	}
 	c.Radius.Sockets = 0 // by the machine, not by the one that wrote the reference
 	return c

@@ -11,7 +11,7 @@ import (
 // settings is the list of all keys, bound to the fields of c that they set.
 // The order is that of the reference.
 func settings(c *Config) []setting {
-	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c))
+	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c))
 }
 
 func serverSettings(c *Config) []setting {
@@ -94,4 +94,16 @@ func accountingSettings(c *Config) []setting {
 		integer("accounting.queue", &l.Queue, 100, 1<<24, "records", "Records that may wait for their commit; what comes above is not answered."),
 		duration("accounting.timeout", &l.Timeout, time.Second, 10*time.Minute, "Bound of one transaction."),
 	}
+}
+
+func poolWatchSettings(c *Config) []setting {
+	return []setting{
+		list("ipam.thresholds", &c.PoolWatch.Thresholds, "rising percentages from 1 to 100, several with commas between",
+			"Percent of a pool in use from which on it is told, by a log line and radial_ipam_pool_threshold_ratio; the highest as an error. Empty: never.", isPercent),
+	}
+}
+
+func isPercent(s string) error {
+	_, err := store.ParsePercent(s)
+	return err
 }

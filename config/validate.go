@@ -1,6 +1,9 @@
 package config
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // validate judges what one setting alone cannot.
 func validate(c *Config) []error {
@@ -20,6 +23,9 @@ func validate(c *Config) []error {
 		if err := checkAddress(c.API.Listen); err != nil {
 			problems = append(problems, Problem{Key: "api.listen", Value: c.API.Listen, Want: "want host:port such as 127.0.0.1:8080 (" + err.Error() + ")"})
 		}
+	}
+	if err := c.PoolWatch.Validate(); err != nil {
+		problems = append(problems, Problem{Key: "ipam.thresholds", Value: strings.Join(c.PoolWatch.Thresholds, ", "), Want: "want rising percentages such as 80, 95 (" + err.Error() + ")"})
 	}
 	return problems
 }

@@ -294,7 +294,7 @@ func ledgerEffects() effectGroup {
 func poolEffects() effectGroup {
 	return effectGroup{
 		name: "connections",
-		set:  map[string]string{"database.max_conns": "4", "accounting.shards": "16", "radius.drain_timeout": "150ms", "radius.request_timeout": "1s"},
+		set:  map[string]string{"database.max_conns": "4", "accounting.shards": "16", "radius.drain_timeout": "150ms", "radius.request_timeout": "1s", "ipam.thresholds": "10"},
 		effects: map[string]func(*testing.T, *world){
 			"database.max_conns": func(t *testing.T, w *world) {
 				w.locked(t, "radacct", func() {
@@ -327,6 +327,15 @@ func poolEffects() effectGroup {
 				})
 				if !logged(last, "unanswered after 150ms") {
 					t.Error("the log does not tell")
+				}
+			},
+			"ipam.thresholds": func(t *testing.T, w *world) {
+				must(t, w.Radial(t, "pool", "add", "eighth", "--cidr", "198.51.100.0/28"))
+				w.db.Exec("UPDATE radial.addresses SET state = 'bound' WHERE address IN ('198.51.100.2', '198.51.100.3')")
+				watcher := harness.Start(t, harness.Config{DatabaseURL: w.db.URL(), Set: map[string]string{"RADIAL_IPAM_THRESHOLDS": "10"}})
+				harness.Eventually(t, patience, "the log tells of 2 of 14 addresses", func() bool { return logged(watcher, "pool is nearly full") })
+				if n := watcher.Metric(t, "radial_ipam_pool_threshold_ratio", `pool="eighth"`); n != 0.1 {
+					t.Errorf("the metric says %v", n)
 				}
 			},
 		},

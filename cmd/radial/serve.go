@@ -118,6 +118,7 @@ type machine struct {
 	postAuth *store.PostAuth
 	ledger   *store.Ledger
 	presence *store.Presence
+	pools    *store.PoolWatch
 	jobs     *jobs.Runner
 	radius   *radius.Server
 	api      *api.Server
@@ -184,6 +185,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 
 	// the outside
 	if m.radius, err = radius.NewServer(c.Radius, dict, m.devices, engine, accounting, radius.NewMetrics(reg), log.Named("radius")); err != nil {
+		return nil, err
+	}
+	if m.pools, err = store.NewPoolWatch(db, c.PoolWatch, store.NewPoolMetrics(reg), log.Named("pools"), time.Now); err != nil {
 		return nil, err
 	}
 	if m.jobs, err = jobs.NewRunner(db, reg, log.Named("jobs")); err != nil {
