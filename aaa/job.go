@@ -20,3 +20,12 @@ type ReleaseEnded struct {
 
 // Kind is the job's name in the queue.
 func (ReleaseEnded) Kind() string { return "release_ended" }
+
+// TendHistory makes the history's partitions of the months to come, and drops
+// what is older than the server that does it is told to keep.
+type TendHistory struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (TendHistory) Kind() string { return "tend_history" }

@@ -5,6 +5,7 @@ import (
 
 	"radial/aaa"
 	"radial/api"
+	"radial/jobs"
 	"radial/radius"
 	"radial/store"
 )
@@ -26,6 +27,7 @@ type Config struct {
 	Accounting   aaa.AccountingOptions
 	Ledger       store.LedgerOptions
 	PoolWatch    store.PoolWatchOptions
+	Jobs         jobs.Options
 }
 
 // Log is how the server writes its log.

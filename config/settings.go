@@ -11,7 +11,7 @@ import (
 // settings is the list of all keys, bound to the fields of c that they set.
 // The order is that of the reference.
 func settings(c *Config) []setting {
-	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c))
+	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c), historySettings(c))
 }
 
 func serverSettings(c *Config) []setting {
@@ -106,4 +106,11 @@ func poolWatchSettings(c *Config) []setting {
 func isPercent(s string) error {
 	_, err := store.ParsePercent(s)
 	return err
+}
+
+func historySettings(c *Config) []setting {
+	return []setting{
+		duration("ipam.history_retention", &c.Jobs.HistoryRetention, 0, 1_000_000*time.Hour,
+			"How long the history of who had which address is kept, by whole months: 4380h is half a year. 0: for ever. The same for all servers."),
+	}
 }

@@ -11,9 +11,10 @@ import (
 // and the function that does it. One server, elected in the database, enqueues
 // them; whichever is free does them; while one is queued or under way, the next
 // is not enqueued.
-func periodic(db *store.DB) []work {
+func periodic(db *store.DB, opts Options) []work {
 	return []work{
 		every(time.Minute, aaa.ExpireOffers{Batch: 5000}, expireOffers(db)),
 		every(time.Minute, aaa.ReleaseEnded{Batch: 2000}, releaseEnded(db)),
+		every(time.Hour, aaa.TendHistory{Batch: 5000}, tendHistory(db, opts.HistoryRetention, time.Now)),
 	}
 }

@@ -30,8 +30,8 @@ type Runner struct {
 
 // NewRunner makes a runner of all work (periodic.go). It does not touch the
 // database; Run does.
-func NewRunner(db *store.DB, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {
-	return newRunner(db, periodic(db), reg, logger)
+func NewRunner(db *store.DB, opts Options, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {
+	return newRunner(db, periodic(db, opts), reg, logger)
 }
 
 func newRunner(db *store.DB, all []work, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {

@@ -62,7 +62,7 @@ func TestRunnerExpiresOffers(t *testing.T) {
 	db.Exec("UPDATE radial.addresses SET state = 'offered', until = now() - interval '1 second' WHERE address < '192.0.2.100'")
 	db.Exec("UPDATE radial.addresses SET state = 'offered', until = now() + interval '1 hour' WHERE address = '192.0.2.100'")
 	reg := prometheus.NewRegistry()
-	r, err := NewRunner(db.DB, reg, zap.NewNop())
+	r, err := NewRunner(db.DB, Options{}, reg, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestRunnerReleasesEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	db.Exec("UPDATE radial.addresses SET state = 'bound', radacctid = 99, until = now() - interval '1 second'")
-	r, err := NewRunner(db.DB, prometheus.NewRegistry(), zap.NewNop())
+	r, err := NewRunner(db.DB, Options{}, prometheus.NewRegistry(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestRunnerWaitsForDatabase(t *testing.T) {
 	}
 	defer db.Close()
 	core, logs := observer.New(zapcore.WarnLevel)
-	r, err := NewRunner(db, prometheus.NewRegistry(), zap.New(core))
+	r, err := NewRunner(db, Options{}, prometheus.NewRegistry(), zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,13 +208,13 @@ func TestExpireOffersByBatches(t *testing.T) {
 
 func TestPeriodicListIsSound(t *testing.T) {
 	seen := map[string]bool{}
-	for _, w := range periodic(nil) {
+	for _, w := range periodic(nil, Options{}) {
 		if seen[w.kind] || w.cadence < time.Second {
 			t.Errorf("work %q, every %s: twice, or too often", w.kind, w.cadence)
 		}
 		seen[w.kind] = true
 	}
-	for _, kind := range []string{"expire_offers", "release_ended"} {
+	for _, kind := range []string{"expire_offers", "release_ended", "tend_history"} {
 		if !seen[kind] {
 			t.Errorf("nobody does %s", kind)
 		}

@@ -17,6 +17,7 @@ const (
 	codeReadOnly              = "25006"
 	codeUndefinedTable        = "42P01"
 	codeInvalidSchema         = "3F000"
+	codeLockNotAvailable      = "55P03"
 )
 
 // wrapErr gives err the prefix op (operation and key) and the sentinel that it

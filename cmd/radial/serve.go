@@ -190,7 +190,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if m.pools, err = store.NewPoolWatch(db, c.PoolWatch, store.NewPoolMetrics(reg), log.Named("pools"), time.Now); err != nil {
 		return nil, err
 	}
-	if m.jobs, err = jobs.NewRunner(db, reg, log.Named("jobs")); err != nil {
+	if m.jobs, err = jobs.NewRunner(db, c.Jobs, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
 	id, err := serverID(c.DataDir)

@@ -1,0 +1,51 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"radial/aaa"
+	"radial/store"
+)
+
+// Options are what an operator may set of the jobs. All servers of a database
+// should say the same: whichever is free does a job.
+type Options struct {
+	// HistoryRetention is how long the history of addresses is kept; 0 for ever.
+	HistoryRetention time.Duration
+}
+
+// history is the history of addresses (store.DB).
+type history interface {
+	MakeHistoryMonths(ctx context.Context) error
+	DropHistoryMonth(ctx context.Context, before time.Time, by store.Change) (month string, err error)
+	ForgetHistory(ctx context.Context, before time.Time, limit int) (n int, err error)
+}
+
+// tendHistory makes the months to come, and lets go what is older than keep:
+// whole months at once, and the few rows that no month has by batches.
+func tendHistory(db history, keep time.Duration, now func() time.Time) func(context.Context, aaa.TendHistory) error {
+	return func(ctx context.Context, job aaa.TendHistory) error {
+		if err := db.MakeHistoryMonths(ctx); err != nil || keep <= 0 {
+			return err
+		}
+		before := now().Add(-keep)
+		by := store.Change{Actor: "job:" + job.Kind(), Action: "history.drop"}
+		for {
+			month, err := db.DropHistoryMonth(ctx, before, by)
+			if err != nil {
+				return err
+			}
+			if month == "" {
+				break
+			}
+		}
+		batch := max(job.Batch, 1)
+		for {
+			n, err := db.ForgetHistory(ctx, before, batch)
+			if err != nil || n < batch {
+				return err
+			}
+		}
+	}
+}
