@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -23,9 +24,12 @@ type pool struct {
 	wants []ipam.Want
 }
 
-func (p *pool) Lease(_ context.Context, w ipam.Want) (ipam.Lease, error) {
-	p.wants = append(p.wants, w)
-	return p.lease, p.err
+func (p *pool) Lease(_ context.Context, wants []ipam.Want) ([]ipam.Lease, error) {
+	p.wants = append(p.wants, wants...)
+	if p.err != nil {
+		return nil, p.err
+	}
+	return []ipam.Lease{p.lease}, nil
 }
 
 // postAuthRows is a PostAuthLog.
@@ -58,7 +62,7 @@ func TestAuthorizeLeases(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newWorkbench(t)
-			p := &pool{lease: ipam.Lease{Address: address}, err: test.err}
+			p := &pool{lease: ipam.Lease{Prefix: netip.PrefixFrom(address, 32)}, err: test.err}
 			b.config.Addresses = p
 			if test.policy != "" {
 				b.config.Options.PoolFull = test.policy
@@ -82,10 +86,10 @@ func TestAuthorizeLeases(t *testing.T) {
 			if len(p.wants) != test.leased {
 				t.Fatalf("%d leases were asked for", len(p.wants))
 			}
-			want := ipam.Want{Pool: "main", VRF: 3, SessionID: "81000001", Caller: ipam.Caller{
+			want := ipam.Want{Pools: []string{"main"}, VRF: 3, SessionID: "81000001", Caller: ipam.Caller{
 				User: "alice", MAC: "aa:bb:cc:dd:ee:0f", NAS: netip.MustParseAddr("10.0.0.9"), Port: "ether1",
 			}}
-			if test.leased == 1 && p.wants[0] != want {
+			if test.leased == 1 && !reflect.DeepEqual(p.wants[0], want) {
 				t.Errorf("want\n%+v, got\n%+v", want, p.wants[0])
 			}
 		})

@@ -216,30 +216,28 @@ func (l *authorization) leaseAddress(ctx context.Context) (*denial, error) {
 		return &denial{ReasonUnsupportedCheck, "Pool-Name: no pools are served here"}, nil
 	}
 	want := l.want(string(v))
-	lease, err := ipam.Lease{}, error(nil)
+	var leases []ipam.Lease
+	var err error
 	if l.dry {
 		err = l.wouldLease(ctx, want)
 	} else {
-		lease, err = l.e.addresses.Lease(ctx, want)
+		leases, err = l.e.addresses.Lease(ctx, []ipam.Want{want})
 	}
+	full := errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, ipam.ErrPoolInactive)
 	switch {
-	case err == nil && l.dry:
-		return nil, nil
 	case err == nil:
-		a := w.framedIPAddress
-		if lease.Address.Is6() {
-			a = w.framedIPv6Address
+		for _, lease := range leases {
+			l.reply = append(l.reply, dictionaries.Pair{Attr: w.framedIPAddress, Value: lease.Address().AsSlice()})
 		}
-		l.reply = append(l.reply, dictionaries.Pair{Attr: a, Value: lease.Address.AsSlice()})
 		return nil, nil
-	case errors.Is(err, ipam.ErrPoolFull) && l.e.opts.PoolFull == PoolFullReject:
-		return &denial{ReasonPoolFull, fmt.Sprintf("pool %q has no free address", want.Pool)}, nil
+	case full && l.e.opts.PoolFull == PoolFullReject:
+		return &denial{ReasonPoolFull, fmt.Sprintf("pool %q has no free address", v)}, nil
 	case errors.Is(err, ipam.ErrPoolUnknown) && l.e.opts.PoolFull != PoolFullAccept:
-		return &denial{ReasonPoolUnknown, fmt.Sprintf("there is no pool %q%s", want.Pool, inVRF(want.VRF))}, nil
-	case (errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, ipam.ErrPoolUnknown)) && l.e.opts.PoolFull == PoolFullAccept:
+		return &denial{ReasonPoolUnknown, fmt.Sprintf("there is no pool %q%s", v, inVRF(want.VRF))}, nil
+	case (full || errors.Is(err, ipam.ErrPoolUnknown)) && l.e.opts.PoolFull == PoolFullAccept:
 		return nil, nil
 	}
-	return nil, fmt.Errorf("lease address of pool %q for %q: %w", want.Pool, l.user, err)
+	return nil, fmt.Errorf("lease address of pool %q for %q: %w", v, l.user, err)
 }
 
 // want is the request for an address. The caller's name is the one that the
@@ -255,7 +253,7 @@ func (l *authorization) want(pool string) ipam.Want {
 		vrf = d.Settings.VRF
 	}
 	return ipam.Want{
-		Pool: pool, VRF: vrf, SessionID: l.text(w.acctSessionID),
+		Pools: []string{pool}, VRF: vrf, SessionID: l.text(w.acctSessionID),
 		Caller: ipam.Caller{
 			User: string(name), MAC: ipam.NormaliseMAC(l.text(w.callingStation)), NAS: l.nasAddress(), Port: l.port(),
 		},

@@ -47,9 +47,9 @@ type GroupRows struct {
 
 // Addresses leases addresses (ipam.Allocator).
 type Addresses interface {
-	// Lease returns an address that is committed to the caller, or an error
-	// that is ipam.ErrPoolFull or ipam.ErrPoolUnknown, or trouble.
-	Lease(ctx context.Context, w ipam.Want) (ipam.Lease, error)
+	// Lease returns what is committed to the caller, one lease for each want, or
+	// an error that is an *ipam.Refusal, or trouble; then nothing is leased.
+	Lease(ctx context.Context, wants []ipam.Want) ([]ipam.Lease, error)
 }
 
 // PoolReader tells Explain what a pool has (store). Logins do not ask it.

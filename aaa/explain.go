@@ -77,19 +77,20 @@ func (l *authorization) noteRules(what string, rules []rule) {
 
 // wouldLease looks where leaseAddress would take an address, and takes none.
 func (l *authorization) wouldLease(ctx context.Context, want ipam.Want) error {
+	pool := want.Pools[0]
 	if l.e.pools == nil {
-		l.note(StepInfo, "an address of pool "+want.Pool+" would be leased")
+		l.note(StepInfo, "an address of pool "+pool+" would be leased")
 		return nil
 	}
-	total, free, err := l.e.pools.PoolUse(ctx, want.VRF, want.Pool)
+	total, free, err := l.e.pools.PoolUse(ctx, want.VRF, pool)
 	switch {
 	case err != nil:
 		return err
 	case free == 0:
-		l.note(StepInfo, fmt.Sprintf("all %d addresses of pool %s are taken: only a caller who holds one gets in", total, want.Pool))
+		l.note(StepInfo, fmt.Sprintf("all %d addresses of pool %s are taken: only a caller who holds one gets in", total, pool))
 		return ipam.ErrPoolFull
 	}
-	l.note(StepYes, fmt.Sprintf("an address of pool %s would be leased (%d of %d are free)", want.Pool, free, total))
+	l.note(StepYes, fmt.Sprintf("an address of pool %s would be leased (%d of %d are free)", pool, free, total))
 	return nil
 }
 

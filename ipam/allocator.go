@@ -2,10 +2,8 @@ package ipam
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -68,56 +66,41 @@ func NewAllocator(rows Rows, opts AllocatorOptions, metrics *Metrics) *Allocator
 	}
 }
 
-// Lease returns an address of the wanted pool that is committed to the caller:
-// the caller's own lease where the rules say so (Judge), else its last address
-// if that is free, else a free one. Errors: ErrPoolUnknown, ErrPoolFull, or
-// trouble with the rows, which is no decision.
-func (a *Allocator) Lease(ctx context.Context, w Want) (Lease, error) {
-	lease, err := a.lease(ctx, w)
+// Lease gives a login what it wants, all of it in one committed transaction: for
+// each want the caller's own lease where the rules say so (Judge), else its last
+// one if that is free, else a free one of the first pool that has room. Where
+// one cannot be had, none is leased and the error is a *Refusal. Other errors
+// are trouble, which is no decision.
+func (a *Allocator) Lease(ctx context.Context, wants []Want) ([]Lease, error) {
+	leases, err := a.lease(ctx, wants)
 	if err != nil {
 		a.metrics.refused(err)
-		return Lease{}, fmt.Errorf("lease from pool %q: %w", w.Pool, err)
+		return nil, fmt.Errorf("lease: %w", err)
 	}
-	a.metrics.leased()
-	return lease, nil
+	a.metrics.leased(len(leases))
+	return leases, nil
 }
 
-func (a *Allocator) lease(ctx context.Context, w Want) (Lease, error) {
-	h := a.hint(poolKey{vrf: w.VRF, name: w.Pool})
-	pool, err := h.info(ctx, a, false)
-	if err != nil {
-		return Lease{}, err
+func (a *Allocator) lease(ctx context.Context, wants []Want) ([]Lease, error) {
+	if len(wants) == 0 {
+		return nil, nil
+	}
+	s := search{a: a, wants: make([]wanted, len(wants))}
+	for i := range wants {
+		s.wants[i].Want = wants[i]
+		if err := s.wants[i].resolve(ctx, a); err != nil {
+			return nil, err
+		}
 	}
 	for {
-		candidates, empty, err := h.take(ctx, a, pool)
+		claimed, err := s.claim(ctx)
 		if err != nil {
-			return Lease{}, err
+			return nil, err
 		}
-		claimed, err := a.rows.Claim(ctx, []Try{{Want: w, Pool: pool, Candidates: candidates}})
-		if err == nil && len(claimed) != 1 {
-			err = fmt.Errorf("claim answered %d tries of 1", len(claimed))
+		done, err := s.judge(ctx, claimed)
+		if done || err != nil {
+			return s.leases, err
 		}
-		if err != nil {
-			h.giveBack(candidates, netip.Addr{})
-			return Lease{}, err
-		}
-		if got := claimed[0]; got.Address.IsValid() {
-			h.giveBack(candidates, got.Address)
-			return Lease{Address: got.Address, Pool: pool.Name, Until: got.Until}, nil
-		}
-		if !empty {
-			a.metrics.lost()
-			continue
-		}
-		// full, unless another pool of that name has taken its place
-		now, err := h.info(ctx, a, true)
-		if err != nil {
-			return Lease{}, err
-		}
-		if now.ID == pool.ID {
-			return Lease{}, ErrPoolFull
-		}
-		pool = now
 	}
 }
 
@@ -138,160 +121,4 @@ func (a *Allocator) forget(key poolKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.hints, key)
-}
-
-// hint is what we believe of a pool. Its lock is never held over a call of
-// Rows: one caller looks (busy), the others wait for it.
-type hint struct {
-	key poolKey
-
-	mu     sync.Mutex
-	busy   chan struct{} // closed when the look that is under way ends; nil when none is
-	pool   PoolInfo
-	read   time.Time // when pool was read; zero: never
-	free   []netip.Addr
-	cursor netip.Addr // where the next look begins; invalid: at the first address
-	begun  bool       // the first look has chosen its beginning
-	rand   *rand.Rand
-
-	looks     uint64 // looks for free addresses that have begun
-	lastEmpty uint64 // the number of the last one that found none
-}
-
-// alone waits until no other caller looks and returns with the lock held.
-func (h *hint) alone(ctx context.Context) error {
-	h.mu.Lock()
-	for h.busy != nil {
-		wait := h.busy
-		h.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		h.mu.Lock()
-	}
-	return nil
-}
-
-// look runs f, which asks the rows, without the lock and with no other look
-// beside it. The lock is held before and after.
-func (h *hint) look(f func() error) error {
-	done := make(chan struct{})
-	h.busy = done
-	h.mu.Unlock()
-	defer func() {
-		h.mu.Lock()
-		h.busy = nil
-		close(done)
-	}()
-	return f()
-}
-
-// info returns the pool, read anew when it is old or fresh is set.
-func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, error) {
-	if err := h.alone(ctx); err != nil {
-		return PoolInfo{}, err
-	}
-	defer h.mu.Unlock()
-	if !fresh && !h.read.IsZero() && a.opts.Now().Sub(h.read) < a.opts.PoolLife {
-		return h.pool, nil
-	}
-	var pool PoolInfo
-	err := h.look(func() (err error) {
-		pool, err = a.rows.PoolNamed(ctx, h.key.vrf, h.key.name)
-		return err
-	})
-	if err != nil {
-		if errors.Is(err, ErrPoolUnknown) {
-			a.forget(h.key)
-		}
-		return PoolInfo{}, err
-	}
-	if pool.ID != h.pool.ID {
-		h.free, h.cursor, h.begun = nil, netip.Addr{}, false
-	}
-	h.pool, h.read = pool, a.opts.Now()
-	return pool, nil
-}
-
-// take returns some candidates, which no other caller here gets meanwhile;
-// empty tells that the rows have shown none at all to a look that began after
-// the call.
-func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo) (candidates []netip.Addr, empty bool, err error) {
-	h.mu.Lock()
-	arrived := h.looks
-	h.mu.Unlock()
-	if err := h.alone(ctx); err != nil {
-		return nil, false, err
-	}
-	defer h.mu.Unlock()
-	if len(h.free) == 0 && h.lastEmpty <= arrived {
-		if err := h.refill(ctx, a, pool); err != nil {
-			return nil, false, err
-		}
-	}
-	n := min(len(h.free), a.opts.Candidates)
-	at := len(h.free) - n
-	candidates = append(candidates, h.free[at:]...)
-	h.free = h.free[:at]
-	return candidates, n == 0, nil
-}
-
-// refill asks the rows for the next window of free addresses, going round the
-// pool from a place of this server's own.
-func (h *hint) refill(ctx context.Context, a *Allocator, pool PoolInfo) error {
-	if !h.begun {
-		h.begun, h.cursor = true, h.somewhere(pool.Networks)
-	}
-	h.looks++
-	number, from := h.looks, h.cursor
-	var found []netip.Addr
-	err := h.look(func() (err error) {
-		found, err = a.rows.FreeAddresses(ctx, pool, from, a.opts.Window)
-		if err == nil && len(found) == 0 && from.IsValid() { // the end of the round: begin at the first
-			found, err = a.rows.FreeAddresses(ctx, pool, netip.Addr{}, a.opts.Window)
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("look for free addresses: %w", err)
-	}
-	if len(found) == 0 {
-		h.cursor, h.lastEmpty = netip.Addr{}, number
-		return nil
-	}
-	h.cursor = found[len(found)-1]
-	h.rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-	h.free = append(h.free, found...)
-	return nil
-}
-
-// somewhere picks a random address of the networks.
-func (h *hint) somewhere(networks []netip.Prefix) netip.Addr {
-	if len(networks) == 0 {
-		return netip.Addr{}
-	}
-	all := RangeOf(networks[h.rand.IntN(len(networks))])
-	if !all.First.Is4() { // from the first, then
-		return netip.Addr{}
-	}
-	return toAddr(toUint(all.First) + uint32(h.rand.Uint64N(all.Size())))
-}
-
-// giveBack returns the candidates that a claim left alone: all but got and
-// those before it, which were found taken. They may be free or not, as before.
-func (h *hint) giveBack(candidates []netip.Addr, got netip.Addr) {
-	for i, c := range candidates {
-		if c == got {
-			candidates = candidates[i+1:]
-			break
-		}
-	}
-	if len(candidates) == 0 {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.free = append(h.free, candidates...)
 }

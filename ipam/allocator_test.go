@@ -70,21 +70,30 @@ func (tab *table) Claim(_ context.Context, tries []Try) ([]Claimed, error) {
 	for i, try := range tries {
 		for _, a := range tab.order {
 			if Judge(*tab.rows[a], try.Want) == Keep {
-				out[i].Address = a
+				out[i] = Claimed{Prefix: netip.PrefixFrom(a, 32), PoolID: tab.pool.ID}
 			}
 		}
 		for _, a := range try.Candidates {
-			if row := tab.rows[a]; !out[i].Address.IsValid() && row != nil && row.State == Free {
+			if row := tab.rows[a]; !out[i].Prefix.IsValid() && row != nil && row.State == Free {
 				*row = Holding{State: Offered, Caller: try.Want.Caller}
-				out[i].Address = a
+				out[i] = Claimed{Prefix: netip.PrefixFrom(a, 32), PoolID: tab.pool.ID}
 			}
 		}
 	}
 	return out, nil
 }
 
+// leaseOne leases for a login that wants one thing.
+func leaseOne(ctx context.Context, a *Allocator, w Want) (Lease, error) {
+	leases, err := a.Lease(ctx, []Want{w})
+	if err != nil {
+		return Lease{}, err
+	}
+	return leases[0], nil
+}
+
 func user(n int) Want {
-	return Want{Pool: "main", VRF: 1, Caller: Caller{User: "u", Port: string(rune('a'+n%26)) + time.Duration(n).String()}}
+	return Want{Pools: []string{"main"}, VRF: 1, Caller: Caller{User: "u", Port: string(rune('a'+n%26)) + time.Duration(n).String()}}
 }
 
 func TestAllocatorEmptiesPool(t *testing.T) {
@@ -98,24 +107,24 @@ func TestAllocatorEmptiesPool(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range 254 {
 		wg.Go(func() {
-			lease, err := servers[n%2].Lease(t.Context(), user(n))
+			lease, err := leaseOne(t.Context(), servers[n%2], user(n))
 			if err != nil {
 				t.Errorf("caller %d: %v", n, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			got[lease.Address]++
+			got[lease.Address()]++
 		})
 	}
 	wg.Wait()
 	if len(got) != 254 {
 		t.Errorf("%d addresses for 254 callers", len(got))
 	}
-	if _, err := servers[0].Lease(t.Context(), user(999)); !errors.Is(err, ErrPoolFull) {
+	if _, err := leaseOne(t.Context(), servers[0], user(999)); !errors.Is(err, ErrPoolFull) {
 		t.Errorf("the next one: %v, want ErrPoolFull", err)
 	}
-	again, err := servers[1].Lease(t.Context(), user(5))
-	if err != nil || got[again.Address] != 1 {
+	again, err := leaseOne(t.Context(), servers[1], user(5))
+	if err != nil || got[again.Address()] != 1 {
 		t.Errorf("a caller who has one, when the pool is full: %v %v", again, err)
 	}
 	if n, err := testutil.GatherAndCount(reg, "radial_ipam_lease_requests_total"); err != nil || n != 2 {
@@ -127,7 +136,7 @@ func TestAllocatorGivesHintsBack(t *testing.T) {
 	tab := newTable(t, "192.0.2.0/28")
 	a := NewAllocator(tab, AllocatorOptions{Candidates: 3}, nil)
 	for range 50 { // would use up the hints if they were lost
-		if _, err := a.Lease(t.Context(), user(1)); err != nil {
+		if _, err := leaseOne(t.Context(), a, user(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +145,7 @@ func TestAllocatorGivesHintsBack(t *testing.T) {
 	}
 	tab.fail = errors.New("database is away")
 	for range 10 {
-		if _, err := a.Lease(t.Context(), user(2)); !errors.Is(err, tab.fail) {
+		if _, err := leaseOne(t.Context(), a, user(2)); !errors.Is(err, tab.fail) {
 			t.Fatalf("got %v, want trouble", err)
 		}
 	}
@@ -148,16 +157,16 @@ func TestAllocatorGivesHintsBack(t *testing.T) {
 func TestAllocatorStaleHints(t *testing.T) {
 	tab := newTable(t, "192.0.2.0/24")
 	a, b := NewAllocator(tab, AllocatorOptions{Window: 254}, nil), NewAllocator(tab, AllocatorOptions{Window: 254}, nil)
-	if _, err := a.Lease(t.Context(), user(0)); err != nil { // a has a full window now
+	if _, err := leaseOne(t.Context(), a, user(0)); err != nil { // a has a full window now
 		t.Fatal(err)
 	}
 	for n := 1; n < 200; n++ {
-		if _, err := b.Lease(t.Context(), user(n)); err != nil {
+		if _, err := leaseOne(t.Context(), b, user(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for n := 200; n < 254; n++ {
-		if _, err := a.Lease(t.Context(), user(n)); err != nil {
+		if _, err := leaseOne(t.Context(), a, user(n)); err != nil {
 			t.Fatalf("caller %d with stale hints: %v", n, err)
 		}
 	}
@@ -166,7 +175,7 @@ func TestAllocatorStaleHints(t *testing.T) {
 		*tab.rows[addr] = Holding{}
 		break
 	}
-	if _, err := b.Lease(t.Context(), user(300)); err != nil {
+	if _, err := leaseOne(t.Context(), b, user(300)); err != nil {
 		t.Errorf("an address that became free is not found: %v", err)
 	}
 }
@@ -175,14 +184,14 @@ func TestAllocatorUnknownAndReplacedPool(t *testing.T) {
 	tab := newTable(t, "192.0.2.0/30")
 	now := time.Unix(1000, 0)
 	a := NewAllocator(tab, AllocatorOptions{Now: func() time.Time { return now }}, nil)
-	if _, err := a.Lease(t.Context(), Want{Pool: "nope", VRF: 1}); !errors.Is(err, ErrPoolUnknown) {
+	if _, err := leaseOne(t.Context(), a, Want{Pools: []string{"nope"}, VRF: 1}); !errors.Is(err, ErrPoolUnknown) {
 		t.Errorf("got %v, want ErrPoolUnknown", err)
 	}
 	if len(a.hints) != 0 {
 		t.Error("an unknown pool is remembered")
 	}
 	for n := range 2 {
-		if _, err := a.Lease(t.Context(), user(n)); err != nil {
+		if _, err := leaseOne(t.Context(), a, user(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -191,13 +200,13 @@ func TestAllocatorUnknownAndReplacedPool(t *testing.T) {
 	tab.mu.Lock()
 	tab.pool, tab.rows, tab.order = PoolInfo{ID: 2, Name: "main", VRF: 1, Networks: fresh.pool.Networks}, fresh.rows, fresh.order
 	tab.mu.Unlock()
-	lease, err := a.Lease(t.Context(), user(7))
-	if err != nil || !fresh.pool.Networks[0].Contains(lease.Address) {
+	lease, err := leaseOne(t.Context(), a, user(7))
+	if err != nil || !fresh.pool.Networks[0].Contains(lease.Address()) {
 		t.Errorf("from the new pool: %v, %v", lease, err)
 	}
 	reads := tab.reads
 	for range 5 {
-		if _, err := a.Lease(t.Context(), user(7)); err != nil {
+		if _, err := leaseOne(t.Context(), a, user(7)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,7 +214,7 @@ func TestAllocatorUnknownAndReplacedPool(t *testing.T) {
 		t.Error("the pool's row is read for each lease")
 	}
 	now = now.Add(time.Minute)
-	if _, err := a.Lease(t.Context(), user(7)); err != nil || tab.reads != reads+1 {
+	if _, err := leaseOne(t.Context(), a, user(7)); err != nil || tab.reads != reads+1 {
 		t.Errorf("an old row is believed: %d reads, %v", tab.reads-reads, err)
 	}
 }
@@ -214,11 +223,11 @@ func TestAllocatorsBeginApart(t *testing.T) {
 	tab := newTable(t, "10.0.0.0/16")
 	begin := func(seed uint64) []netip.Addr {
 		a := NewAllocator(tab, AllocatorOptions{Seed: seed, Window: 64}, nil)
-		lease, err := a.Lease(t.Context(), user(int(seed)))
+		lease, err := leaseOne(t.Context(), a, user(int(seed)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return append(slices.Clone(a.hints[poolKey{1, "main"}].free), lease.Address)
+		return append(slices.Clone(a.hints[poolKey{1, "main"}].free), lease.Address())
 	}
 	one, two := begin(1), begin(2)
 	for _, a := range one {
@@ -235,7 +244,7 @@ func TestAllocatorWaitEndsWithContext(t *testing.T) {
 	h.busy = make(chan struct{}) // somebody looks, for ever
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := a.Lease(ctx, user(1)); !errors.Is(err, context.Canceled) {
+	if _, err := leaseOne(ctx, a, user(1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

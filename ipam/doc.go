@@ -17,7 +17,7 @@
 //	-----------  -------------  -----------------  -------------------------------------------
 //	offered      same           any                Keep: the same lease, its offer begins anew
 //	offered      other          any                Pass
-//	offered,     user and MAC   any                Sticky
+//	offered,     last holder    any                Sticks
 //	  run out
 //	offered,     other          any                Pass (as a candidate it is free)
 //	  run out
@@ -29,11 +29,18 @@
 //	bound        same, neither  another            Pass: a new lease
 //	             known
 //	bound        other          any                Pass
-//	free         user and MAC   any                Sticky: the last address again, at any NAS
+//	free         last holder    any                Sticks: the last address again, at any NAS
 //	free         other          any                Pass (as a candidate it is free)
+//	cooling      last holder    any                Sticks: at once
+//	cooling      other          any                Pass (as a candidate it is free once it has run out)
 //	reserved     any            any                Pass
 //
-// Keep goes before TakeOver, TakeOver before Sticky, Sticky before the
+// Who the last holder is says the pool's Sticky: the same user name and MAC, the
+// same user name, the same MAC, or nobody. The pool's Status comes before the
+// table: of a draining pool Keep and TakeOver alone are given, of an inactive
+// one, or of an inactive subnet, nothing. Accounting does not ask for either.
+//
+// Keep goes before TakeOver, TakeOver before Sticks, Sticks before the
 // candidates. Stickiness chooses among free rows only.
 //
 // # The session of a lease
@@ -45,14 +52,15 @@
 //
 //	event    row is                           verdict
 //	-------  -------------------------------  ------------------------------------------------
-//	Bind     free, or an offer run out        Bind: the session has it, whoever gave it
+//	Bind     free, cooling, or an offer run   Bind: the session has it, whoever gave it
+//	         out
 //	Bind     offered, ours                    Bind
 //	Bind     offered, not ours                Conflict: not stolen
 //	Bind     bound, by this session           Renew
 //	Bind     bound, ours, by an older one     Replace: the older session is over
 //	Bind     bound, ours, by a newer one      Leave: a late packet
 //	Bind     bound, not ours                  Conflict
-//	Renew    free, offered                    as Bind: its Start was lost
+//	Renew    free, cooling, offered           as Bind: its Start was lost
 //	Renew    bound, by this session           Renew
 //	Renew    bound, by another, ours          Leave
 //	Renew    bound, not ours                  Conflict

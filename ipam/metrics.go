@@ -8,8 +8,9 @@ import (
 
 // Metrics counts what the allocator does. A nil *Metrics counts nothing.
 type Metrics struct {
-	leases  *prometheus.CounterVec
-	retries prometheus.Counter
+	leases    *prometheus.CounterVec
+	retries   prometheus.Counter
+	fallbacks *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -17,20 +18,36 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "radial_ipam_lease_requests_total",
-			Help: "Requests for an address of a pool, by result: leased, full, unknown or error.",
+			Help: "Requests for an address of a pool, by result: leased, full, unknown, inactive or error.",
 		}, []string{"result"}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "radial_ipam_lease_retries_total",
 			Help: "Tries whose candidates were all taken by then.",
 		}),
+		fallbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "radial_ipam_fallbacks_total",
+			Help: "Pools without room after which the next one was asked (taken), and names of fallback lists that no pool has (unknown).",
+		}, []string{"result"}),
 	}
-	reg.MustRegister(m.leases, m.retries)
+	reg.MustRegister(m.leases, m.retries, m.fallbacks)
 	return m
 }
 
-func (m *Metrics) leased() {
+func (m *Metrics) leased(n int) {
 	if m != nil {
-		m.leases.WithLabelValues("leased").Inc()
+		m.leases.WithLabelValues("leased").Add(float64(n))
+	}
+}
+
+func (m *Metrics) fellBack() {
+	if m != nil {
+		m.fallbacks.WithLabelValues("taken").Inc()
+	}
+}
+
+func (m *Metrics) unknownFallback() {
+	if m != nil {
+		m.fallbacks.WithLabelValues("unknown").Inc()
 	}
 }
 
@@ -50,6 +67,8 @@ func (m *Metrics) refused(err error) {
 		result = "full"
 	case errors.Is(err, ErrPoolUnknown):
 		result = "unknown"
+	case errors.Is(err, ErrPoolInactive):
+		result = "inactive"
 	}
 	m.leases.WithLabelValues(result).Inc()
 }

@@ -9,6 +9,7 @@ const (
 	Offered
 	Bound
 	Reserved
+	Cooling // released, and kept for its last holder for a while
 )
 
 // String returns the text that the row has.
@@ -20,6 +21,8 @@ func (s State) String() string {
 		return "bound"
 	case Reserved:
 		return "reserved"
+	case Cooling:
+		return "cooling"
 	default:
 		return "free"
 	}
@@ -27,7 +30,7 @@ func (s State) String() string {
 
 // ParseState is String's inverse; ok is false for any other text.
 func ParseState(text string) (s State, ok bool) {
-	for _, s := range []State{Free, Offered, Bound, Reserved} {
+	for _, s := range []State{Free, Offered, Bound, Reserved, Cooling} {
 		if s.String() == text {
 			return s, true
 		}
@@ -35,11 +38,37 @@ func ParseState(text string) (s State, ok bool) {
 	return Free, false
 }
 
-// Holding is an address row as the rules see it. Of a free row Caller is the
-// last holder.
+// Sticky is a pool's rule for whom a free address belongs to first.
+type Sticky uint8
+
+// The rules, by the texts of radial.pools.sticky.
+const (
+	StickUserMAC Sticky = iota // the last holder, by user name and MAC
+	StickUser                  // the last holder, by user name
+	StickMAC                   // the last holder that history knows of, by MAC
+	StickNone                  // nobody
+)
+
+// ParseSticky reads the text of radial.pools.sticky; ok is false for others.
+func ParseSticky(text string) (s Sticky, ok bool) {
+	switch text {
+	case "user_mac":
+		return StickUserMAC, true
+	case "user":
+		return StickUser, true
+	case "mac":
+		return StickMAC, true
+	}
+	return StickNone, text == "none"
+}
+
+// Holding is an address row as the rules see it. Of a free or cooling row Caller
+// is the last holder.
 type Holding struct {
 	State     State
-	RanOut    bool // an offer whose time is over by the database's clock
+	RanOut    bool   // an offer, or a time of cooling, that is over by the database's clock
+	Status    Status // of the row's pool; Inactive also where its subnet is
+	Sticky    Sticky // of the row's pool
 	Caller    Caller
 	SessionID string
 	RadacctID int64 // of the session that has it bound, or 0
@@ -51,7 +80,7 @@ type Verdict uint8
 // The verdicts, the better ones higher.
 const (
 	Pass     Verdict = iota // nothing: look further
-	Sticky                  // free, and the caller had it last
+	Sticks                  // free, and the caller had it last
 	TakeOver                // the caller's own, of a session that is over
 	Keep                    // the caller's own
 )
@@ -59,33 +88,46 @@ const (
 // Judge says what a row means for a Want of the row's pool: the first table of
 // the package comment.
 func Judge(h Holding, w Want) Verdict {
-	switch h.State {
-	case Free:
-		if sticks(h.Caller, w.Caller) {
-			return Sticky
-		}
-	case Offered:
-		if h.Caller == w.Caller {
-			return Keep
-		}
-		if h.RanOut && sticks(h.Caller, w.Caller) {
-			return Sticky
-		}
-	case Bound:
-		if h.Caller != w.Caller {
-			return Pass
-		}
-		if w.SessionID == "" || h.SessionID == "" || w.SessionID == h.SessionID {
-			return Keep
-		}
-		if w.Caller.MAC != "" || w.Caller.Port != "" {
-			return TakeOver
-		}
+	switch {
+	case h.Status == Inactive || h.State == Reserved:
+		return Pass
+	case h.State == Offered && h.Caller == w.Caller:
+		return Keep
+	case h.State == Bound:
+		return judgeBound(h, w)
+	case h.State == Offered && !h.RanOut:
+		return Pass
+	case h.Status == Active && sticks(h, w.Caller):
+		return Sticks
 	}
 	return Pass
 }
 
-func sticks(last, now Caller) bool { return last.User == now.User && last.MAC == now.MAC }
+func judgeBound(h Holding, w Want) Verdict {
+	switch {
+	case h.Caller != w.Caller:
+		return Pass
+	case w.SessionID == "" || h.SessionID == "" || w.SessionID == h.SessionID:
+		return Keep
+	case w.Caller.MAC != "" || w.Caller.Port != "":
+		return TakeOver
+	}
+	return Pass
+}
+
+// sticks tells whether a caller is the last holder of a row, by its pool's rule.
+// Callers without a name or MAC are nobody where that is what counts.
+func sticks(h Holding, now Caller) bool {
+	switch h.Sticky {
+	case StickUserMAC:
+		return (now.User != "" || now.MAC != "") && h.Caller.User == now.User && h.Caller.MAC == now.MAC
+	case StickUser:
+		return now.User != "" && h.Caller.User == now.User
+	case StickMAC:
+		return now.MAC != "" && h.Caller.MAC == now.MAC
+	}
+	return false
+}
 
 // Event is what accounting tells about an address.
 type Event uint8
@@ -135,7 +177,7 @@ func Settle(h Holding, e Event, s Session) Outcome {
 		return Leave
 	case e == EventRelease:
 		return settleRelease(h, s)
-	case h.State == Free || h.State == Offered && h.RanOut:
+	case h.State == Free || h.State == Cooling || h.State == Offered && h.RanOut:
 		return Bind
 	case h.State == Bound && h.RadacctID == s.RadacctID:
 		return Renew

@@ -31,7 +31,7 @@ func TestJudge(t *testing.T) {
 		{"offered, other port", Holding{State: Offered, Caller: alice}, moved, "", Pass},
 		{"offered, other MAC", Holding{State: Offered, Caller: alice}, other, "", Pass},
 		{"offer run out, same", Holding{State: Offered, RanOut: true, Caller: alice}, alice, "", Keep},
-		{"offer run out, user and MAC", Holding{State: Offered, RanOut: true, Caller: alice}, moved, "", Sticky},
+		{"offer run out, user and MAC", Holding{State: Offered, RanOut: true, Caller: alice}, moved, "", Sticks},
 		{"offer run out, other", Holding{State: Offered, RanOut: true, Caller: alice}, other, "", Pass},
 		{"bound, same session", Holding{State: Bound, Caller: alice, SessionID: "1"}, alice, "1", Keep},
 		{"bound, no session asked", Holding{State: Bound, Caller: alice, SessionID: "1"}, alice, "", Keep},
@@ -42,7 +42,7 @@ func TestJudge(t *testing.T) {
 		{"bound, another session, neither", Holding{State: Bound, Caller: vague, SessionID: "1"}, vague, "2", Pass},
 		{"bound, other port", Holding{State: Bound, Caller: alice, SessionID: "1"}, moved, "1", Pass},
 		{"bound, other MAC", Holding{State: Bound, Caller: alice, SessionID: "1"}, other, "1", Pass},
-		{"free, user and MAC, other NAS", Holding{State: Free, Caller: alice}, moved, "", Sticky},
+		{"free, user and MAC, other NAS", Holding{State: Free, Caller: alice}, moved, "", Sticks},
 		{"free, other MAC", Holding{State: Free, Caller: alice}, other, "", Pass},
 		{"free, never held", Holding{State: Free}, alice, "", Pass},
 		{"reserved, same", Holding{State: Reserved, Caller: alice}, alice, "", Pass},
@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: verdict %d, want %d", c.name, got, c.want)
 		}
 	}
-	if Keep <= TakeOver || TakeOver <= Sticky || Sticky <= Pass {
+	if Keep <= TakeOver || TakeOver <= Sticks || Sticks <= Pass {
 		t.Error("the order of verdicts")
 	}
 }

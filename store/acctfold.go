@@ -150,5 +150,5 @@ func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, address netip.Addr)
 	if vrf == 0 {
 		vrf = 1 // the default VRF
 	}
-	return leaseEvent{kind: kind, vrf: vrf, address: address, radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At}
+	return leaseEvent{kind: kind, vrf: vrf, address: hostPrefix(address), radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At}
 }

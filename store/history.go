@@ -34,7 +34,7 @@ func queueHistory(b *pgx.Batch, rows []historyRow) {
 		return
 	}
 	n := len(rows)
-	ats, vrfs, addrs, pools := make([]time.Time, n), make([]int32, n), make([]netip.Addr, n), make([]int64, n)
+	ats, vrfs, addrs, pools := make([]time.Time, n), make([]int32, n), make([]netip.Prefix, n), make([]int64, n)
 	actions, users, macs, nass := make([]string, n), make([]string, n), make([]string, n), make([]*netip.Addr, n)
 	ports, sessions, ids := make([]string, n), make([]string, n), make([]int64, n)
 	reasons, actors := make([]string, n), make([]string, n)
@@ -51,7 +51,7 @@ func queueHistory(b *pgx.Batch, rows []historyRow) {
 // queueRows adds the update of all changed rows to a batch.
 func queueRows(b *pgx.Batch, rows []*leaseRow) {
 	var vrfs []int32
-	var addrs []netip.Addr
+	var addrs []netip.Prefix
 	var states, users, macs, ports, sessions []string
 	var nass []*netip.Addr
 	var ids []int64
@@ -77,6 +77,24 @@ func orNull(a netip.Addr) *netip.Addr {
 	}
 	a = a.Unmap().WithZone("")
 	return &a
+}
+
+// orNullPrefix gives NULL for the zero prefix.
+func orNullPrefix(p netip.Prefix) *netip.Prefix {
+	if !p.IsValid() {
+		return nil
+	}
+	return &p
+}
+
+// hostPrefix is an address as the rows have it: /32 or /128, and invalid where
+// it is.
+func hostPrefix(a netip.Addr) netip.Prefix {
+	if !a.IsValid() {
+		return netip.Prefix{}
+	}
+	a = a.Unmap().WithZone("")
+	return netip.PrefixFrom(a, a.BitLen())
 }
 
 // storable is a caller whose texts PostgreSQL can hold: NUL and bytes that are

@@ -210,7 +210,7 @@ func (m *leaseBench) radial() sharer {
 		lease: func(ctx context.Context, caller int) error {
 			w := want(caller, "")
 			w.Caller.User = fmt.Sprint("b", caller)
-			_, err := m.alloc.Lease(ctx, w)
+			_, err := leaseOne(ctx, m.alloc, w)
 			return err
 		},
 		reset: `UPDATE radial.addresses SET state = 'free', username = NULL, mac = NULL, nas = NULL, port = NULL, session_id = NULL, until = NULL, since = NULL

@@ -61,7 +61,7 @@ func TestLeaseOperations(t *testing.T) {
 func (w *world) login(rt *rapid.T) {
 	n := rapid.IntRange(0, 7).Draw(rt, "caller")
 	id := fmt.Sprint("s", w.next)
-	l, err := w.servers[rapid.IntRange(0, 1).Draw(rt, "server")].Lease(rt.Context(), want(n, id))
+	l, err := leaseOne(rt.Context(), w.servers[rapid.IntRange(0, 1).Draw(rt, "server")], want(n, id))
 	if errors.Is(err, ipam.ErrPoolFull) {
 		if rows := w.db.Rows("SELECT count(*) FROM radial.addresses WHERE state = 'free' OR state = 'offered' AND until <= now()"); rows[0][0] != "0" {
 			rt.Fatalf("the pool is full, with %s addresses free", rows[0][0])
@@ -72,8 +72,8 @@ func (w *world) login(rt *rapid.T) {
 		rt.Fatal(err)
 	}
 	for _, s := range w.sessions {
-		if s.address == l.Address && s.caller != n {
-			rt.Fatalf("user%d is offered %s, which user%d's open session has", n, l.Address, s.caller)
+		if s.address == l.Address() && s.caller != n {
+			rt.Fatalf("user%d is offered %s, which user%d's open session has", n, l.Address(), s.caller)
 		}
 	}
 	if rapid.IntRange(0, 3).Draw(rt, "start") == 0 {
@@ -84,8 +84,8 @@ func (w *world) login(rt *rapid.T) {
 			delete(w.sessions, old)
 		}
 	}
-	w.settle(rt, ipam.Bind, bind(l.Address, w.next, want(n, id)))
-	w.sessions[w.next] = session{caller: n, id: id, address: l.Address}
+	w.settle(rt, ipam.Bind, bind(l.Address(), w.next, want(n, id)))
+	w.sessions[w.next] = session{caller: n, id: id, address: l.Address()}
 	w.next++
 }
 

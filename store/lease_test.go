@@ -25,18 +25,27 @@ func makePool(t testing.TB, db *storetest.DB, name, cidr string) {
 
 // want is the request of a numbered subscriber.
 func want(n int, session string) ipam.Want {
-	return ipam.Want{Pool: "main", VRF: 1, SessionID: session, Caller: ipam.Caller{
+	return ipam.Want{Pools: []string{"main"}, VRF: 1, SessionID: session, Caller: ipam.Caller{
 		User: fmt.Sprintf("user%d", n), MAC: fmt.Sprintf("00:00:00:%02x:%02x:%02x", n>>16&255, n>>8&255, n&255), NAS: netip.MustParseAddr("10.0.0.1"), Port: fmt.Sprint("eth", n),
 	}}
 }
 
+// leaseOne leases for a login that wants one thing.
+func leaseOne(ctx context.Context, a *ipam.Allocator, w ipam.Want) (ipam.Lease, error) {
+	leases, err := a.Lease(ctx, []ipam.Want{w})
+	if err != nil {
+		return ipam.Lease{}, err
+	}
+	return leases[0], nil
+}
+
 func lease(t testing.TB, a *ipam.Allocator, w ipam.Want) netip.Addr {
 	t.Helper()
-	l, err := a.Lease(t.Context(), w)
+	l, err := leaseOne(t.Context(), a, w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l.Address
+	return l.Address()
 }
 
 // Two servers with 64 callers each empty a pool.
@@ -58,12 +67,12 @@ func TestLeaseRace(t *testing.T) {
 			for i := range 2 * 64 {
 				wg.Go(func() {
 					for n := range numbers {
-						l, err := servers[i%2].Lease(t.Context(), want(n, ""))
+						l, err := leaseOne(t.Context(), servers[i%2], want(n, ""))
 						if err != nil {
 							t.Errorf("user%d: %v", n, err)
 						}
 						mu.Lock()
-						got[l.Address]++
+						got[l.Address()]++
 						mu.Unlock()
 					}
 				})
@@ -77,7 +86,7 @@ func TestLeaseRace(t *testing.T) {
 				t.Errorf("%d addresses for %d callers", len(got), c.size)
 			}
 			for _, a := range servers {
-				if _, err := a.Lease(t.Context(), want(5000, "")); !errors.Is(err, ipam.ErrPoolFull) {
+				if _, err := leaseOne(t.Context(), a, want(5000, "")); !errors.Is(err, ipam.ErrPoolFull) {
 					t.Errorf("the next caller: %v, want ErrPoolFull", err)
 				}
 			}
@@ -127,7 +136,7 @@ func TestLeaseStorm(t *testing.T) {
 func TestLeaseUnknownPool(t *testing.T) {
 	db := storetest.New(t)
 	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
-	if _, err := a.Lease(t.Context(), want(1, "")); !errors.Is(err, ipam.ErrPoolUnknown) {
+	if _, err := leaseOne(t.Context(), a, want(1, "")); !errors.Is(err, ipam.ErrPoolUnknown) {
 		t.Errorf("got %v, want ErrPoolUnknown", err)
 	}
 	makePool(t, db, "main", "192.0.2.0/30")
@@ -160,19 +169,26 @@ func TestClaimManyAtOnce(t *testing.T) {
 		t.Errorf("pool %+v", pool)
 	}
 	a1, a2 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	got, err := leases.Claim(t.Context(), []ipam.Try{
-		{Want: want(1, ""), Pool: pool, Candidates: []netip.Addr{a1}},
-		{Want: want(2, ""), Pool: pool, Candidates: []netip.Addr{a1, a2}}, // a1 is gone by then
-		{Want: want(3, ""), Pool: pool, Candidates: []netip.Addr{a1, a2}}, // both are
-		{Want: want(1, ""), Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("192.0.2.9")}},
-		{Want: want(4, ""), Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, // no row
-	})
-	if err != nil {
-		t.Fatal(err)
+	claim := func(tries ...ipam.Try) []ipam.Claimed {
+		t.Helper()
+		got, err := leases.Claim(t.Context(), tries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
 	}
-	for i, w := range []netip.Addr{a1, a2, {}, a1, {}} {
-		if got[i].Address != w {
-			t.Errorf("try %d got %v, want %v", i, got[i].Address, w)
+	got := claim(ipam.Try{Want: want(1, ""), Pool: pool, Candidates: []netip.Addr{a1}})
+	for i, c := range []struct {
+		try ipam.Try
+		got netip.Addr
+	}{
+		{ipam.Try{Want: want(2, ""), Pool: pool, Candidates: []netip.Addr{a1, a2}}, a2}, // a1 is gone by then
+		{ipam.Try{Want: want(3, ""), Pool: pool, Candidates: []netip.Addr{a1, a2}}, netip.Addr{}},
+		{ipam.Try{Want: want(1, ""), Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("192.0.2.9")}}, a1},
+		{ipam.Try{Want: want(4, ""), Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, netip.Addr{}}, // no row
+	} {
+		if got := claim(c.try); got[0].Prefix.Addr() != c.got {
+			t.Errorf("try %d got %v, want %v", i, got[0].Prefix, c.got)
 		}
 	}
 	if left := time.Until(got[0].Until); left < time.Minute || left > 3*time.Minute {
@@ -277,7 +293,7 @@ func TestLeaseTrouble(t *testing.T) {
 	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{PoolLife: time.Hour}, nil)
 	lease(t, a, want(1, ""))
 	db.Exec("ALTER TABLE radial.addresses RENAME TO away")
-	_, err := a.Lease(t.Context(), want(2, ""))
+	_, err := leaseOne(t.Context(), a, want(2, ""))
 	if err == nil || errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, ipam.ErrPoolUnknown) {
 		t.Errorf("trouble looks like a decision: %v", err)
 	}
@@ -286,11 +302,11 @@ func TestLeaseTrouble(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := a.Lease(ctx, want(3, "")); !errors.Is(err, context.Canceled) {
+	if _, err := leaseOne(ctx, a, want(3, "")); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled caller: %v", err)
 	}
 	db.Close()
-	if _, err := a.Lease(t.Context(), want(4, "")); err == nil || errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, aaa.ErrNotFound) {
+	if _, err := leaseOne(t.Context(), a, want(4, "")); err == nil || errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, aaa.ErrNotFound) {
 		t.Errorf("a closed database looks like a decision: %v", err)
 	}
 }

@@ -128,7 +128,7 @@ func TestDeletePool(t *testing.T) {
 	if err := db.DeletePool(t.Context(), "main"); !errors.Is(err, aaa.ErrNotFound) {
 		t.Errorf("again: %v, want not found", err)
 	}
-	if _, err := a.Lease(t.Context(), w); !errors.Is(err, ipam.ErrPoolUnknown) {
+	if _, err := leaseOne(t.Context(), a, w); !errors.Is(err, ipam.ErrPoolUnknown) {
 		t.Errorf("a lease from it: %v, want ErrPoolUnknown", err)
 	}
 }

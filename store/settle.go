@@ -30,7 +30,7 @@ func (k leaseKind) event() ipam.Event {
 type leaseEvent struct {
 	kind      leaseKind
 	vrf       int32
-	address   netip.Addr
+	address   netip.Prefix // of an address: /32 or /128
 	radacctid int64
 	caller    ipam.Caller
 	sessionID string
@@ -41,7 +41,7 @@ type leaseEvent struct {
 
 // The columns in which a row of addresses is read for the rules; see scanLease.
 const leaseColumns = `a.vrf_id, a.address, a.pool_id, a.state, coalesce(a.username, ''), coalesce(a.mac, ''), a.nas, coalesce(a.port, ''),
-       coalesce(a.session_id, ''), coalesce(a.radacctid, 0), a.state = 'offered' AND a.until <= now(), a.until`
+       coalesce(a.session_id, ''), coalesce(a.radacctid, 0), a.state IN ('offered', 'cooling') AND a.until <= now(), a.until`
 
 const (
 	// Rows that the events are about, locked in order of (vrf, address). A renewal
@@ -125,7 +125,7 @@ func settleLeases(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseE
 // leaseKey is the primary key of addresses.
 type leaseKey struct {
 	vrf     int32
-	address netip.Addr
+	address netip.Prefix // of an address: /32 or /128
 }
 
 // leaseRow is a locked row of addresses.
@@ -141,12 +141,17 @@ type leaseRow struct {
 }
 
 // scanLease reads leaseColumns.
-func scanLease(rows pgx.CollectableRow) (*leaseRow, error) {
+func scanLease(rows pgx.CollectableRow) (*leaseRow, error) { return scanLeaseAnd(rows) }
+
+// scanLeaseAnd reads leaseColumns and what comes after them.
+func scanLeaseAnd(rows pgx.CollectableRow, more ...any) (*leaseRow, error) {
 	var r leaseRow
 	var state string
 	var nas *netip.Addr
-	err := rows.Scan(&r.vrf, &r.address, &r.pool, &state, &r.Caller.User, &r.Caller.MAC, &nas, &r.Caller.Port,
-		&r.SessionID, &r.RadacctID, &r.RanOut, &r.until)
+	err := rows.Scan(append([]any{
+		&r.vrf, &r.address, &r.pool, &state, &r.Caller.User, &r.Caller.MAC, &nas, &r.Caller.Port,
+		&r.SessionID, &r.RadacctID, &r.RanOut, &r.until,
+	}, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -179,10 +184,10 @@ func newSettlement() *settlement {
 // session has no radacctid yet will do.
 func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent) {
 	kinds, vrfs := make([]int32, len(events)), make([]int32, len(events))
-	addrs, sessions := make([]*netip.Addr, len(events)), make([]int64, len(events))
+	addrs, sessions := make([]*netip.Prefix, len(events)), make([]int64, len(events))
 	for i := range events {
 		ev := &events[i]
-		kinds[i], vrfs[i], sessions[i], addrs[i] = int32(ev.kind), ev.vrf, ev.radacctid, orNull(ev.address.Unmap())
+		kinds[i], vrfs[i], sessions[i], addrs[i] = int32(ev.kind), ev.vrf, ev.radacctid, orNullPrefix(ev.address)
 	}
 	b.Queue(sqlSettleLock, kinds, vrfs, addrs, sessions).Query(func(found pgx.Rows) (err error) {
 		s.ordered, err = pgx.CollectRows(found, scanLease)
@@ -201,7 +206,6 @@ func (s *settlement) settle(events []leaseEvent, now time.Time) {
 	for i := range events {
 		ev := &events[i]
 		ev.caller, ev.sessionID = storable(ev.caller), storableText(ev.sessionID)
-		ev.address = ev.address.Unmap()
 		if ev.at.IsZero() || ev.at.After(now) {
 			ev.at = now
 		}
@@ -278,7 +282,7 @@ func (s *settlement) tell(r *leaseRow, action string, at time.Time, reason strin
 func (s *settlement) queueWrite(b *pgx.Batch) {
 	queueRows(b, s.ordered)
 	var vrfs []int32
-	var addrs []netip.Addr
+	var addrs []netip.Prefix
 	for _, r := range s.ordered {
 		if r.renewed && !r.changed {
 			vrfs, addrs = append(vrfs, r.vrf), append(addrs, r.address)

@@ -229,7 +229,7 @@ func TestLedgerMovesLeases(t *testing.T) {
 	makePool(t, db, "main", "100.64.0.0/24")
 	l, reg := newLedger(t, db, store.LedgerOptions{})
 	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
-	w := ipam.Want{Pool: "main", VRF: 1, SessionID: "81a00001", Caller: ipam.Caller{
+	w := ipam.Want{Pools: []string{"main"}, VRF: 1, SessionID: "81a00001", Caller: ipam.Caller{
 		User: "bob@isp", MAC: "aa:bb:cc:dd:ee:ff", NAS: netip.MustParseAddr("10.0.0.9"), Port: "ether1",
 	}}
 	addr := lease(t, a, w)

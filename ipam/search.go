@@ -1,0 +1,223 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// search is one login on its way through the pools of its wants.
+type search struct {
+	a      *Allocator
+	wants  []wanted
+	leases []Lease
+}
+
+// wanted is one want of a login.
+type wanted struct {
+	Want
+	pools   []asked // in the order in which they are asked
+	unknown string  // a pool named by the policy that is not there: the search ends before it
+	why     error   // what is wrong with unknown
+	at      int     // the one of pools that is asked now; len(pools): none
+
+	candidates []netip.Addr
+	empty      bool // the rows have shown no free address of that pool
+	fresh      bool // pools have been read anew since a look has found none
+}
+
+// asked is a pool of a search.
+type asked struct {
+	hint *hint
+	info PoolInfo
+}
+
+// resolve finds the pools of a want and their fallback lists.
+func (w *wanted) resolve(ctx context.Context, a *Allocator) error {
+	w.pools, w.unknown, w.why, w.at = nil, "", nil, 0
+	for _, name := range w.Pools {
+		err := w.add(ctx, a, name)
+		if errors.Is(err, ErrPoolUnknown) {
+			w.unknown, w.why = name, err
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(w.pools) == 0 && w.unknown == "" {
+		return fmt.Errorf("want of %s names no pool", w.Kind)
+	}
+	if len(w.pools) == 0 {
+		return w.refusal()
+	}
+	w.skip()
+	return nil
+}
+
+// add appends a pool and, after it, what it falls back to.
+func (w *wanted) add(ctx context.Context, a *Allocator, name string) error {
+	if slices.ContainsFunc(w.pools, func(p asked) bool { return p.hint.key.name == name }) {
+		return nil
+	}
+	h := a.hint(poolKey{vrf: w.VRF, name: name})
+	info, err := h.info(ctx, a, w.fresh)
+	if err != nil {
+		return err
+	}
+	if info.Kind != w.Kind {
+		return fmt.Errorf("%w for %s: it gives %s", ErrPoolUnknown, w.Kind, info.Kind)
+	}
+	w.pools = append(w.pools, asked{hint: h, info: info})
+	for _, next := range info.Fallback {
+		err := w.add(ctx, a, next)
+		if errors.Is(err, ErrPoolUnknown) {
+			a.metrics.unknownFallback()
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skip goes on to the next pool that gives new leases.
+func (w *wanted) skip() {
+	for w.at < len(w.pools) && w.pools[w.at].info.Status != Active {
+		w.at++
+	}
+}
+
+// claim asks the rows for everything at once.
+func (s *search) claim(ctx context.Context) ([]Claimed, error) {
+	tries := make([]Try, len(s.wants))
+	for i := range s.wants {
+		w := &s.wants[i]
+		if err := w.propose(ctx, s.a); err != nil {
+			s.giveBack()
+			return nil, err
+		}
+		tries[i] = w.try()
+	}
+	claimed, err := s.a.rows.Claim(ctx, tries)
+	if err == nil && len(claimed) != len(tries) {
+		err = fmt.Errorf("claim answered %d tries of %d", len(claimed), len(tries))
+	}
+	if err != nil {
+		s.giveBack()
+		return nil, err
+	}
+	return claimed, nil
+}
+
+// propose takes candidates of the pool that is asked now, unless the want has
+// some left of a claim that failed for another want.
+func (w *wanted) propose(ctx context.Context, a *Allocator) (err error) {
+	if len(w.candidates) > 0 || w.at == len(w.pools) {
+		return nil
+	}
+	p := &w.pools[w.at]
+	w.candidates, w.empty, err = p.hint.take(ctx, a, p.info)
+	return err
+}
+
+func (w *wanted) try() Try {
+	t := Try{Want: w.Want, Candidates: w.candidates}
+	for i, p := range w.pools {
+		if i == w.at {
+			t.Pool = p.info
+		} else {
+			t.Others = append(t.Others, p.info.ID)
+		}
+	}
+	return t
+}
+
+// judge reads the answer of the rows: done, or what is asked next.
+func (s *search) judge(ctx context.Context, claimed []Claimed) (done bool, err error) {
+	missing := slices.ContainsFunc(claimed, func(c Claimed) bool { return !c.Prefix.IsValid() })
+	if !missing {
+		for i, c := range claimed {
+			s.wants[i].keepUnused(c.Prefix.Addr())
+			s.leases = append(s.leases, s.wants[i].lease(c))
+		}
+		return true, nil
+	}
+	for i, c := range claimed {
+		w := &s.wants[i]
+		if c.Prefix.IsValid() {
+			continue // not leased, as another want was not found
+		}
+		w.candidates = nil // taken, all of them
+		if !w.empty && w.at < len(w.pools) {
+			s.a.metrics.lost()
+			continue
+		}
+		if err := w.next(ctx, s.a); err != nil {
+			s.giveBack()
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// next goes on to the next pool; after the last one the want is refused, unless
+// the pools are others by now than we believed.
+func (w *wanted) next(ctx context.Context, a *Allocator) error {
+	if w.at < len(w.pools) {
+		w.at++
+		w.skip()
+	}
+	if w.at < len(w.pools) {
+		a.metrics.fellBack()
+		return nil
+	}
+	if !w.fresh {
+		before := w.pools
+		w.fresh = true
+		if err := w.resolve(ctx, a); err != nil {
+			return err
+		}
+		if !slices.EqualFunc(before, w.pools, func(a, b asked) bool { return a.info.ID == b.info.ID && a.info.Status == b.info.Status }) {
+			return nil
+		}
+	}
+	return w.refusal()
+}
+
+func (w *wanted) refusal() error {
+	r := &Refusal{Kind: w.Kind, Pool: w.unknown, Err: w.why}
+	switch {
+	case w.unknown != "":
+	case w.pools[0].info.Status != Active:
+		r.Pool, r.Err = w.pools[0].info.Name, ErrPoolInactive
+	default:
+		r.Pool, r.Err = w.pools[0].info.Name, ErrPoolFull
+	}
+	return r
+}
+
+func (w *wanted) lease(c Claimed) Lease {
+	l := Lease{Kind: w.Kind, Prefix: c.Prefix, Until: c.Until}
+	for i := range w.pools {
+		if p := &w.pools[i].info; p.ID == c.PoolID {
+			l.Pool, l.DNS = p.Name, p.DNS
+		}
+	}
+	return l
+}
+
+// keepUnused gives candidates back to the hint: all but got and those before it.
+func (w *wanted) keepUnused(got netip.Addr) {
+	if w.at < len(w.pools) {
+		w.pools[w.at].hint.giveBack(w.candidates, got)
+	}
+	w.candidates = nil
+}
+
+func (s *search) giveBack() {
+	for i := range s.wants {
+		s.wants[i].keepUnused(netip.Addr{})
+	}
+}

@@ -1,0 +1,317 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/ipam"
+)
+
+// claim is one transaction for a batch of logins; a deadlock (none is expected)
+// runs it again.
+func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.Claimed, err error) {
+	c := newClaim(logins)
+	for range 3 {
+		err = l.db.inTrips(ctx, func(conn *pgx.Conn) error { return c.run(ctx, conn) })
+		if !retryable(err) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.out, nil
+}
+
+// claim is a batch of logins on its way through a transaction.
+type claim struct {
+	logins [][]ipam.Try
+	users  []int64 // keys of their names, in order
+	out    [][]ipam.Claimed
+
+	own, last, free []*leaseRow
+	unused          map[leaseKey]*leaseRow // of free
+	given           map[callerKey]offer    // to a login of this batch
+	taken           map[leaseKey]bool      // by one of offers
+	offers          []offer
+}
+
+type offer struct {
+	login, try int
+	row        *leaseRow
+	anew       bool // another holder than before
+}
+
+func newClaim(logins [][]ipam.Try) *claim {
+	c := &claim{logins: make([][]ipam.Try, len(logins))}
+	for i, tries := range logins {
+		c.logins[i] = slices.Clone(tries)
+		for j := range c.logins[i] {
+			w := &c.logins[i][j].Want
+			w.Caller, w.SessionID = storable(w.Caller), storableText(w.SessionID)
+			c.users = append(c.users, userLock(w.Caller.User))
+		}
+	}
+	slices.Sort(c.users)
+	c.users = slices.Compact(c.users)
+	return c
+}
+
+// userLock is the key of the advisory lock of a user: the first in the order of
+// locks (users, radacct, usage, addresses).
+func userLock(user string) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(user)) // a hash takes everything
+	return int64(h.Sum64())
+}
+
+// run makes two trips: begin, lock and read; write and commit.
+func (c *claim) run(ctx context.Context, conn *pgx.Conn) error {
+	c.out = make([][]ipam.Claimed, len(c.logins))
+	c.own, c.last, c.free, c.offers = nil, nil, nil, nil
+	c.given, c.taken = make(map[callerKey]offer, len(c.logins)), make(map[leaseKey]bool, len(c.logins))
+	var look pgx.Batch
+	c.queueLook(&look)
+	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
+		return err
+	}
+	c.decide()
+	return c.write(ctx, conn)
+}
+
+// callers are arguments of the look-ups, one column each.
+type callers struct {
+	vrfs        []int32
+	pools       []int64
+	users, macs []string
+	nass        []*netip.Addr
+	ports       []string
+	addrs       []netip.Prefix
+}
+
+func (c *claim) queueLook(b *pgx.Batch) {
+	var own, last, ofUser, ofMAC, free callers
+	for _, tries := range c.logins {
+		for i := range tries {
+			t := &tries[i]
+			own.addCaller(t.Want.VRF, t.Want.Caller)
+			if t.Pool.ID == 0 {
+				continue // its own lease or nothing
+			}
+			switch t.Pool.Sticky {
+			case ipam.StickUserMAC:
+				last.addLast(t)
+			case ipam.StickUser:
+				ofUser.addLast(t)
+			case ipam.StickMAC:
+				ofMAC.addLast(t)
+			}
+			for _, a := range t.Candidates {
+				free.vrfs, free.pools = append(free.vrfs, t.Pool.VRF), append(free.pools, t.Pool.ID)
+				free.addrs = append(free.addrs, candidate(t, a))
+			}
+		}
+	}
+	b.Queue(tripBegin)
+	b.Queue(sqlClaimUsers, c.users)
+	b.Queue(sqlClaimOwn, own.vrfs, own.users, own.macs, own.nass, own.ports).Query(collectClaim(&c.own))
+	if len(last.vrfs) > 0 {
+		b.Queue(sqlClaimLast, last.vrfs, last.pools, last.users, last.macs).Query(collectClaim(&c.last))
+	}
+	if len(ofUser.vrfs) > 0 {
+		b.Queue(sqlClaimLastOfUser, ofUser.vrfs, ofUser.pools, ofUser.users).Query(collectClaim(&c.last))
+	}
+	if len(ofMAC.vrfs) > 0 {
+		b.Queue(sqlClaimLastOfMAC, ofMAC.vrfs, ofMAC.pools, ofMAC.macs).Query(collectClaim(&c.last))
+	}
+	if len(free.vrfs) > 0 {
+		b.Queue(sqlClaimFree, free.vrfs, free.pools, free.addrs).Query(collectClaim(&c.free))
+	}
+}
+
+// addCaller adds who asks; the wants of one login have one caller.
+func (a *callers) addCaller(vrf int32, c ipam.Caller) {
+	if n := len(a.vrfs); n > 0 && a.vrfs[n-1] == vrf && a.users[n-1] == c.User && a.macs[n-1] == c.MAC && a.ports[n-1] == c.Port &&
+		(a.nass[n-1] == nil && !c.NAS.IsValid() || a.nass[n-1] != nil && *a.nass[n-1] == c.NAS) {
+		return
+	}
+	a.vrfs, a.users, a.macs = append(a.vrfs, vrf), append(a.users, c.User), append(a.macs, c.MAC)
+	a.nass, a.ports = append(a.nass, orNull(c.NAS)), append(a.ports, c.Port)
+}
+
+func (a *callers) addLast(t *ipam.Try) {
+	a.vrfs, a.pools = append(a.vrfs, t.Pool.VRF), append(a.pools, t.Pool.ID)
+	a.users, a.macs = append(a.users, t.Want.Caller.User), append(a.macs, t.Want.Caller.MAC)
+}
+
+// candidate is the lease that begins with an address of the try's pool.
+func candidate(t *ipam.Try, a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	if t.Pool.PrefixLength == 0 || a.Is4() {
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	return netip.PrefixFrom(a, t.Pool.PrefixLength)
+}
+
+func collectClaim(into *[]*leaseRow) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, scanClaim)
+		*into = append(*into, found...)
+		return err
+	}
+}
+
+// scanClaim reads claimColumns.
+func scanClaim(rows pgx.CollectableRow) (*leaseRow, error) {
+	var status string
+	r, err := scanLeaseAnd(rows, &status)
+	if err == nil {
+		r.Status, _ = ipam.ParseStatus(status) // the column's CHECK allows nothing else
+	}
+	return r, err
+}
+
+// callerKey tells apart who wants what.
+type callerKey struct {
+	vrf    int32
+	kind   ipam.Kind
+	caller ipam.Caller
+}
+
+func keyOf(t *ipam.Try) callerKey {
+	return callerKey{vrf: t.Want.VRF, kind: t.Want.Kind, caller: t.Want.Caller}
+}
+
+// decide gives each login what the rules say, or nothing: for each of its tries
+// the caller's own lease, its last address, else the first candidate that is free.
+func (c *claim) decide() {
+	c.unused = make(map[leaseKey]*leaseRow, len(c.free))
+	for _, r := range c.free {
+		c.unused[r.leaseKey] = r
+	}
+	for i, tries := range c.logins {
+		c.out[i] = make([]ipam.Claimed, len(tries))
+		before, whole := len(c.offers), true
+		for j := range tries {
+			whole = c.try(i, j, &tries[j]) && whole
+		}
+		if !whole {
+			c.undo(before)
+		}
+	}
+}
+
+func (c *claim) try(login, try int, t *ipam.Try) bool {
+	if first, ok := c.given[keyOf(t)]; ok && asks(t, first.row.pool) {
+		// A caller asks twice at once: the second is the first, seen again.
+		c.offers = append(c.offers, offer{login: login, try: try, row: first.row, anew: first.anew})
+		c.out[login][try] = ipam.Claimed{Prefix: first.row.address, PoolID: first.row.pool}
+		return true
+	}
+	if r, anew := c.ownOrLast(t); r != nil {
+		c.give(login, try, r, anew)
+		return true
+	}
+	for _, a := range t.Candidates {
+		if r := c.unused[leaseKey{t.Pool.VRF, candidate(t, a)}]; r != nil && !c.taken[r.leaseKey] {
+			c.give(login, try, r, true)
+			return true
+		}
+	}
+	return false
+}
+
+func (c *claim) ownOrLast(t *ipam.Try) (best *leaseRow, anew bool) {
+	verdict := ipam.Pass
+	for _, rows := range [][]*leaseRow{c.own, c.last} {
+		for _, r := range rows {
+			if r.vrf != t.Want.VRF || !asks(t, r.pool) || c.taken[r.leaseKey] {
+				continue
+			}
+			h := r.Holding
+			h.Sticky = t.Pool.Sticky
+			if v := ipam.Judge(h, t.Want); v > verdict && (v != ipam.Sticks || r.pool == t.Pool.ID) {
+				best, verdict = r, v
+			}
+		}
+	}
+	return best, verdict == ipam.Sticks
+}
+
+// asks tells whether a lease of that pool is an answer to the try.
+func asks(t *ipam.Try, pool int64) bool { return pool == t.Pool.ID || slices.Contains(t.Others, pool) }
+
+func (c *claim) give(login, try int, r *leaseRow, anew bool) {
+	o := offer{login: login, try: try, row: r, anew: anew}
+	t := &c.logins[login][try]
+	c.taken[r.leaseKey] = true
+	c.given[keyOf(t)] = o
+	c.offers = append(c.offers, o)
+	c.out[login][try] = ipam.Claimed{Prefix: r.address, PoolID: r.pool}
+}
+
+// undo takes back what a login was given that cannot have all it wants.
+func (c *claim) undo(to int) {
+	for _, o := range c.offers[to:] {
+		t := &c.logins[o.login][o.try]
+		if who := keyOf(t); c.given[who].login == o.login {
+			delete(c.given, who)
+			delete(c.taken, o.row.leaseKey)
+		}
+	}
+	c.offers = c.offers[:to]
+}
+
+// write stores the offers and commits. Of several tries of one caller the last
+// one's session is kept.
+func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
+	at := make(map[leaseKey]int, len(c.offers))
+	var e callers
+	var sessions []string
+	var anew []bool
+	for _, o := range c.offers {
+		w := &c.logins[o.login][o.try].Want
+		if i, ok := at[o.row.leaseKey]; ok {
+			sessions[i] = w.SessionID
+			continue
+		}
+		at[o.row.leaseKey] = len(e.vrfs)
+		e.vrfs, e.addrs, anew = append(e.vrfs, o.row.vrf), append(e.addrs, o.row.address), append(anew, o.anew)
+		e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
+		e.nass, sessions = append(e.nass, orNull(w.Caller.NAS)), append(sessions, w.SessionID)
+	}
+	until := make(map[leaseKey]time.Time, len(e.vrfs))
+	b := &pgx.Batch{}
+	if len(e.vrfs) > 0 {
+		b.Queue(sqlClaimOffer, e.vrfs, e.addrs, e.users, e.macs, e.nass, e.ports, sessions, anew).Query(func(rows pgx.Rows) error {
+			var key leaseKey
+			var end *time.Time
+			_, err := pgx.ForEachRow(rows, []any{&key.vrf, &key.address, &end}, func() error {
+				until[key] = time.Time{}
+				if end != nil {
+					until[key] = *end
+				}
+				return nil
+			})
+			return err
+		})
+	}
+	b.Queue(tripCommit)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	for _, o := range c.offers {
+		end, ok := until[o.row.leaseKey]
+		if !ok {
+			return errors.New("an offered row has gone")
+		}
+		c.out[o.login][o.try].Until = end
+	}
+	return nil
+}
