@@ -2,7 +2,9 @@ package test
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -60,7 +62,8 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 			server := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: set})
-			p := player{db, server, dict, radius.NewClient(server.Auth, scenarioSecret, dict, radius.ClientOptions{RequireMessageAuthenticator: true})}
+			p := &player{db: db, server: server, dict: dict}
+			p.client = p.clientAt(server.Auth, netip.Addr{}, scenarioSecret)
 			for i, c := range bySettings[key] {
 				t.Run(c.File+"/"+c.Name(), func(t *testing.T) { p.play(t, i, c) })
 			}
@@ -84,25 +87,42 @@ type player struct {
 	db     *storetest.DB
 	server *harness.Server
 	dict   *dictionaries.Dictionary
-	client *radius.Client
+	client *radius.Client // of a router that no case has made
+
+	password string // of the sentinel
+	changes  int    // of that
+	story    *story // of the case at hand
 }
 
-func (p player) play(t *testing.T, number int, c scenario.Case) {
+func (p *player) play(t *testing.T, number int, c scenario.Case) {
 	p.prime(t)
-	password := "after " + strconv.Itoa(number)
+	p.story = &story{secret: nas.Secret(scenarioSecret + " " + strconv.Itoa(number)), sessions: map[string]*told{}}
 	p.db.Exec(`BEGIN`)
 	harness.WriteCase(p.db, c)
-	p.db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('sentinel', 'Cleartext-Password', ':=', $1)`, password)
+	p.db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('sentinel', 'Cleartext-Password', ':=', $1)`, p.newPassword())
 	p.db.Exec(`COMMIT`)
-	harness.Eventually(t, patience, "the server follows the rows", func() bool { return p.sentinel(password) })
-	for _, l := range c.Logins {
-		p.login(t, l)
+	harness.Eventually(t, patience, "the server follows the rows", func() bool { return p.sentinel(p.password) })
+	for _, s := range c.Steps {
+		if s.Login >= 0 {
+			p.login(t, c, c.Logins[s.Login])
+		} else {
+			p.step(t, c, s)
+		}
+		if t.Failed() {
+			return // what follows would only repeat it
+		}
 	}
+}
+
+func (p *player) newPassword() string {
+	p.changes++
+	p.password = "after " + strconv.Itoa(p.changes)
+	return p.password
 }
 
 // prime has the sentinel in the server's memory, with its old password: when the
 // new one is accepted, memory was cleared of what the case has replaced.
-func (p player) prime(t *testing.T) {
+func (p *player) prime(t *testing.T) {
 	t.Helper()
 	harness.Eventually(t, patience, "the sentinel is in memory", func() bool {
 		before := p.server.Metric(t, "radial_policy_cache_hits_total")
@@ -112,26 +132,37 @@ func (p player) prime(t *testing.T) {
 }
 
 // sentinel tells whether the sentinel logs in with the password.
-func (p player) sentinel(password string) bool {
+func (p *player) sentinel(password string) bool {
 	reply, err := p.client.Login(context.Background(), radius.Login{User: "sentinel", Password: nas.Secret(password), Method: radius.LoginPAP})
 	return err == nil && reply.Code == radius.AccessAccept
 }
 
-func (p player) send(l scenario.Login, pairs dictionaries.Pairs) (*radius.Reply, error) {
+func (p *player) send(client *radius.Client, l scenario.Login, pairs dictionaries.Pairs) (*radius.Reply, error) {
 	if l.Method == "none" {
 		name := dictionaries.Pair{Attr: p.dict.Must("User-Name"), Value: []byte(l.User)}
-		return p.client.Exchange(context.Background(), radius.AccessRequest, append(dictionaries.Pairs{name}, pairs...))
+		return client.Exchange(context.Background(), radius.AccessRequest, append(dictionaries.Pairs{name}, pairs...))
 	}
-	return p.client.Login(context.Background(), radius.Login{User: l.User, Password: nas.Secret(l.Password), Method: radius.LoginMethod(l.Method), Pairs: pairs})
+	return client.Login(context.Background(), radius.Login{User: l.User, Password: nas.Secret(l.Password), Method: radius.LoginMethod(l.Method), Pairs: pairs})
 }
 
-func (p player) login(t *testing.T, l scenario.Login) {
+func (p *player) login(t *testing.T, c scenario.Case, l scenario.Login) {
 	t.Helper()
+	l.Attrs = p.filled(t, l.Attrs)
 	pairs, err := l.Pairs(p.dict)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := p.send(l, pairs)
+	client := p.clientOf(c, l.NAS, false)
+	if l.Want.Silence {
+		client = p.impatient(c, l.NAS)
+	}
+	reply, err := p.send(client, l, pairs)
+	if l.Want.Silence {
+		if !errors.Is(err, radius.ErrNoAnswer) {
+			t.Errorf("line %d: silence is wanted, got %v, %v", l.Line, reply, err)
+		}
+		return
+	}
 	if err != nil {
 		t.Errorf("line %d: %v", l.Line, err)
 		return
@@ -142,18 +173,28 @@ func (p player) login(t *testing.T, l scenario.Login) {
 	if err := l.Want.Check(p.dict, reply.Pairs); err != nil {
 		t.Errorf("login of line %d: %v", l.Line, err)
 	}
-	if l.Want.Reason != "" {
-		var reasons []string
-		harness.Eventually(t, patience, "the reject in radpostauth", func() bool {
-			reasons = nil
-			for _, r := range p.db.Rows(`SELECT reason FROM radpostauth WHERE reply = 'Access-Reject' AND username <> 'sentinel' ORDER BY id`) {
-				reasons = append(reasons, r[0])
-			}
-			return len(reasons) > 0
-		})
-		if got := reasons[len(reasons)-1]; got != l.Want.Reason {
-			t.Errorf("line %d: radpostauth says %s, want %s", l.Line, got, l.Want.Reason)
-		}
-		p.db.Exec(`TRUNCATE radpostauth`)
+	p.compare(t, l, reply.Pairs)
+	if l.Session != "" {
+		p.story.sessions[l.Session] = &told{user: l.User, nas: l.NAS, sent: pairs, got: reply.Pairs}
 	}
+	if l.Want.Reason != "" {
+		p.reason(t, l)
+	}
+}
+
+// reason looks into radpostauth for why the login was refused.
+func (p *player) reason(t *testing.T, l scenario.Login) {
+	t.Helper()
+	var reasons []string
+	harness.Eventually(t, patience, "the reject in radpostauth", func() bool {
+		reasons = nil
+		for _, r := range p.db.Rows(`SELECT reason FROM radpostauth WHERE reply = 'Access-Reject' AND username <> 'sentinel' ORDER BY id`) {
+			reasons = append(reasons, r[0])
+		}
+		return len(reasons) > 0
+	})
+	if got := reasons[len(reasons)-1]; got != l.Want.Reason {
+		t.Errorf("line %d: radpostauth says %s, want %s", l.Line, got, l.Want.Reason)
+	}
+	p.db.Exec(`TRUNCATE radpostauth`)
 }

@@ -44,6 +44,8 @@ func judgedElsewhere(c scenario.Case) string {
 	switch {
 	case c.Clock != "":
 		return "it has no clock to set"
+	case c.Story():
+		return "it tells of pools and sessions, which it keeps in other tables"
 	case c.Settings["strip_realm"] == "on":
 		return "its realms stand in proxy.conf"
 	}

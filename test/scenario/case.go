@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -22,6 +23,8 @@ type Case struct {
 	Sessions []Session
 	Reloads  []Reload
 	Logins   []Login
+	NAS      []NAS
+	Steps    []Step // all that happens, logins among it, in order
 }
 
 // Name is short and unique within a file.
@@ -54,6 +57,8 @@ type Login struct {
 	Line           int
 	User, Password string
 	Method         string // pap, chap, mschapv1, mschapv2, none
+	NAS            string // of Case.NAS; "" is 127.0.0.1
+	Session        string // what the session that it begins is called; "" for none
 	Attrs          []Attr
 	Want           Want
 }
@@ -65,9 +70,11 @@ type Attr struct {
 
 // Want is the answer.
 type Want struct {
-	Accept bool
-	Reason string // of a reject; "" for any
-	Items  []Item
+	Accept  bool
+	Silence bool   // there must be no answer at all
+	Reason  string // of a reject; "" for any
+	Items   []Item
+	Likes   []Like
 }
 
 // Item is a line about the reply: what it holds, also holds ('+'), or does not
@@ -78,6 +85,7 @@ type Item struct {
 	Ref, Value string
 	Low, High  uint64 // with Range: bounds of a number
 	Range      bool
+	Within     netip.Prefix // when valid: the network of an address or prefix
 }
 
 // Pairs reads the attributes of a login, without its name and password.
@@ -102,7 +110,7 @@ var signing = []string{"Message-Authenticator", "Proxy-State"}
 // alone leave the rest open. No line at all means an empty reply.
 func (w *Want) Check(d *dictionaries.Dictionary, reply dictionaries.Pairs) error {
 	left := slices.Clone(reply)
-	whole := len(w.Items) == 0
+	whole := len(w.Items) == 0 && len(w.Likes) == 0
 	for _, item := range w.Items {
 		attr, tag, err := d.Ref(item.Ref)
 		if err != nil {
@@ -131,6 +139,9 @@ func (w *Want) Check(d *dictionaries.Dictionary, reply dictionaries.Pairs) error
 
 // fits tells whether a pair has the item's value; "-" lines have none.
 func (i *Item) fits(p dictionaries.Pair) bool {
+	if i.Within.IsValid() {
+		return within(i.Within, p)
+	}
 	if i.Range {
 		var n uint64
 		for _, b := range p.Value {
@@ -145,7 +156,20 @@ func (i *Item) fits(p dictionaries.Pair) bool {
 	return err == nil && string(v) == string(p.Value)
 }
 
+// within tells whether an address or a prefix lies in a network.
+func within(network netip.Prefix, p dictionaries.Pair) bool {
+	text := p.Attr.Text(p.Value)
+	if a, err := netip.ParseAddr(text); err == nil {
+		return network.Contains(a)
+	}
+	inner, err := netip.ParsePrefix(text)
+	return err == nil && inner.Bits() >= network.Bits() && network.Contains(inner.Addr())
+}
+
 func (i *Item) text() string {
+	if i.Within.IsValid() {
+		return i.Ref + " in " + i.Within.String()
+	}
 	if i.Range {
 		return fmt.Sprintf("%s in %d..%d", i.Ref, i.Low, i.High)
 	}

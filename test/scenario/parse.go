@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,21 @@ var statements = map[string]func(*parser, string) error{
 	"attr":          (*parser).attr,
 	"accept":        (*parser).accept,
 	"reject":        (*parser).reject,
+	"silence":       (*parser).silence,
+	"radial":        (*parser).radial,
+	"pool":          (*parser).pool,
+	"nas":           (*parser).nas,
+	"fails":         (*parser).fails,
+	"prints":        (*parser).prints,
+	"start":         accounting("start"),
+	"interim":       accounting("interim"),
+	"stop":          accounting("stop"),
+	"on":            accounting("on"),
+	"off":           accounting("off"),
+	"expect":        (*parser).expect,
+	"history":       (*parser).history,
+	"same":          func(p *parser, rest string) error { return p.likeness("same", rest) },
+	"other":         func(p *parser, rest string) error { return p.likeness("other", rest) },
 }
 
 func (p *parser) statement(line string) error {
@@ -85,7 +101,7 @@ func (p *parser) finish() error {
 		return nil
 	}
 	c := p.current()
-	if len(c.Logins) == 0 || !p.answered {
+	if len(c.Steps) == 0 || len(c.Logins) > 0 && !p.answered {
 		return fmt.Errorf("case %s ends without a login and its accept or reject", c.Number)
 	}
 	return nil
@@ -218,10 +234,16 @@ func (p *parser) login(rest string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(methods, rest) {
-		return fmt.Errorf("want 'login USER PASSWORD METHOD', the method one of %s", strings.Join(methods, ", "))
+	method, rest, _ := strings.Cut(rest, " ")
+	if !slices.Contains(methods, method) {
+		return fmt.Errorf("want 'login USER PASSWORD METHOD [from NAS] [as SESSION]', the method one of %s", strings.Join(methods, ", "))
 	}
-	c.Logins = append(c.Logins, Login{Line: p.line, User: user, Password: password, Method: rest})
+	l := Login{Line: p.line, User: user, Password: password, Method: method}
+	if err := p.route(&l, strings.Fields(rest)); err != nil {
+		return err
+	}
+	c.Steps = append(c.Steps, Step{Line: p.line, Login: len(c.Logins)})
+	c.Logins = append(c.Logins, l)
 	p.answered = false
 	return nil
 }
@@ -236,15 +258,20 @@ func (p *parser) open() (*Login, error) {
 }
 
 func (p *parser) attr(rest string) error {
-	l, err := p.open()
-	if err != nil {
-		return err
-	}
 	ref, value, ok := strings.Cut(rest, " = ")
 	if !ok {
 		return errors.New("want 'attr ATTRIBUTE = VALUE'")
 	}
-	l.Attrs = append(l.Attrs, Attr{Ref: strings.TrimSpace(ref), Value: value})
+	a := Attr{Ref: strings.TrimSpace(ref), Value: value}
+	if acct := p.last().Accounting; acct != nil {
+		acct.Attrs = append(acct.Attrs, a)
+		return nil
+	}
+	l, err := p.open()
+	if err != nil {
+		return err
+	}
+	l.Attrs = append(l.Attrs, a)
 	return nil
 }
 
@@ -254,9 +281,14 @@ func (p *parser) reject(rest string) error {
 	return p.answer(Want{Reason: rest}, !strings.Contains(rest, " "))
 }
 
+func (p *parser) silence(rest string) error {
+	p.current().Wire = true
+	return p.answer(Want{Silence: true}, rest == "")
+}
+
 func (p *parser) answer(w Want, ok bool) error {
 	if !ok {
-		return errors.New("want 'accept', or 'reject REASON', with the items on lines of their own")
+		return errors.New("want 'accept', 'reject REASON' or 'silence', with the items on lines of their own")
 	}
 	l, err := p.open()
 	if err != nil {
@@ -277,9 +309,11 @@ func (p *parser) item(line string) error {
 		it.Sign, line = line[0], strings.TrimLeft(line[1:], " ")
 	}
 	if ref, bounds, ok := strings.Cut(line, " in "); ok && !strings.Contains(ref, " ") {
-		it.Ref, it.Range = ref, true
-		if _, err := fmt.Sscanf(bounds, "%d..%d", &it.Low, &it.High); err != nil {
-			return errors.New("want 'ATTRIBUTE in LOW..HIGH'")
+		it.Ref = ref
+		if n, err := netip.ParsePrefix(bounds); err == nil {
+			it.Within = n
+		} else if it.Range = true; !ranges(&it, bounds) {
+			return errors.New("want 'ATTRIBUTE in LOW..HIGH', or 'ATTRIBUTE in NETWORK'")
 		}
 	} else if ref, value, ok := strings.Cut(line, " = "); ok {
 		it.Ref, it.Value = ref, value
@@ -291,6 +325,11 @@ func (p *parser) item(line string) error {
 	l := &p.current().Logins[len(p.current().Logins)-1]
 	l.Want.Items = append(l.Want.Items, it)
 	return nil
+}
+
+func ranges(it *Item, bounds string) bool {
+	_, err := fmt.Sscanf(bounds, "%d..%d", &it.Low, &it.High)
+	return err == nil
 }
 
 // word takes a bare word, or one in double quotes (as Go writes strings), from

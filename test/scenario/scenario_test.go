@@ -1,10 +1,12 @@
 package scenario
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
 	"radial/dictionaries"
@@ -55,8 +57,9 @@ case 7 a title
 			}}},
 			{Line: 19, User: "bob", Password: "p1", Method: "pap", Want: Want{Reason: "bad_password"}},
 		},
+		Steps: []Step{{Line: 13, Login: 0}, {Line: 19, Login: 1}},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
