@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,112 +13,242 @@ import (
 )
 
 const (
-	// Who has a static address already: a subscriber, or a reply row of others.
-	sqlStaticIPHolder = `
-SELECT username FROM radial.subscribers WHERE static_ip = $1::inet AND username <> $2::text
+	// Who has a static address already: a reply row, or a subscriber whose row is
+	// gone. $1 address or prefix, $2 for whom it is to be.
+	sqlStaticHolder = `
+SELECT username FROM radial.static_addresses WHERE address && $1::inet AND username <> $2::text
 UNION ALL
-SELECT username::text FROM radreply WHERE attribute = $3::text AND value = host($1::inet) AND username <> $4::text
+SELECT username FROM radial.subscribers WHERE static_ip <<= $1::inet AND username <> $2::text
 LIMIT 1`
 
-	// A static address that lies in a pool is taken out of its hands: free, or
-	// the subscriber's own lease already.
-	sqlStaticIPReserve = `
-UPDATE radial.addresses SET state = 'reserved', username = $2::text, mac = NULL, nas = NULL, port = NULL, session_id = NULL,
-    radacctid = NULL, until = NULL, since = now()
-WHERE vrf_id = 1 AND address = $1::inet
-  AND (state = 'free' OR state = 'offered' AND until <= now() OR state <> 'free' AND username = $2)
-RETURNING pool_id`
-	sqlStaticIPLeased = `
-SELECT state, coalesce(username, '') FROM radial.addresses WHERE vrf_id = 1 AND address = $1::inet`
-	sqlStaticIPRelease = `
-UPDATE radial.addresses SET state = 'free', since = now()
-WHERE vrf_id = 1 AND address = $1::inet AND state = 'reserved' AND username = $2::text
-RETURNING pool_id`
-	sqlStaticIPHistory = `
-INSERT INTO radial.address_history (vrf_id, address, pool_id, action, username, reason)
-VALUES (1, $1::inet, $2::bigint, $3::text, $4::text, 'static address')`
-	sqlStaticIPReserveAll = `
-WITH f AS ( -- locked in the order in which all lock addresses
-    SELECT a.address, s.username FROM radial.addresses a JOIN radial.subscribers s ON s.static_ip = a.address
-    WHERE a.vrf_id = 1 AND a.state = 'free' ORDER BY a.address FOR UPDATE OF a
-), r AS (
-    UPDATE radial.addresses a SET state = 'reserved', username = f.username, since = now()
-    FROM f WHERE a.vrf_id = 1 AND a.address = f.address
-    RETURNING a.address, a.pool_id, f.username
+	// The address of a row of radreply, or NULL: $1 attribute, $2 op, $3 value.
+	sqlStaticAddress = `SELECT radial.static_address($1::text, $2::text, $3::text)`
+
+	// The rows that stand for a static address: whose they are not, first. $1
+	// address, $2 user.
+	sqlStaticRows = `
+SELECT a.address, a.state, coalesce(a.username, ''), coalesce(a.reason, '')
+FROM radial.static_rows(ARRAY[$1::inet]) r JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
+ORDER BY a.state = 'reserved' AND a.username IS NOT DISTINCT FROM $2::text, a.vrf_id, a.address`
+
+	sqlStaticSettle = `SELECT reserved, unreserved FROM radial.settle_static($1::inet[])`
+
+	// Which static addresses rows of pools do not agree with: free though static, or
+	// reserved as static without being it any more. OFFSET 0 keeps it look-ups.
+	sqlStaticUnsettled = `
+SELECT DISTINCT s.address
+FROM radial.static_addresses s CROSS JOIN radial.vrfs v
+CROSS JOIN LATERAL (SELECT a.state, a.until, a.username FROM radial.addresses a WHERE a.vrf_id = v.id AND a.address = s.address OFFSET 0) a
+WHERE family(s.address) = 4 AND (a.state IN ('free', 'cooling') OR a.state = 'offered' AND a.until <= now() OR a.state IN ('offered', 'bound') AND a.username = s.username)
+UNION
+SELECT DISTINCT s.address
+FROM (SELECT DISTINCT address FROM radial.static_addresses WHERE family(address) = 6) s
+CROSS JOIN LATERAL (SELECT r.vrf_id, r.address FROM radial.static_rows(ARRAY[s.address]) r OFFSET 0) r
+LEFT JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
+WHERE a.state IS NULL OR a.state IN ('free', 'cooling') OR a.state = 'offered' AND a.until <= now()
+UNION
+SELECT a.address FROM radial.addresses a
+WHERE a.state = 'reserved' AND a.reason = 'static'
+  AND NOT EXISTS (SELECT FROM radial.static_addresses s WHERE s.address <<= a.address)`
+
+	// Reads the list of static addresses anew, as far as radreply says something
+	// else (its triggers were off: a restore, a replica), and tells what is new and
+	// what is gone.
+	sqlStaticRefresh = `
+WITH have AS MATERIALIZED (
+    SELECT r.id, radial.raw_name(r.username::text) AS username, v.address
+    FROM radreply r CROSS JOIN LATERAL (SELECT radial.static_address(r.attribute::text, r.op::text, r.value::text) AS address OFFSET 0) v
+    WHERE radial.is_static(r.attribute::text) AND v.address IS NOT NULL AND r.username::text <> ''
+), gone AS (
+    DELETE FROM radial.static_addresses s
+    WHERE NOT EXISTS (SELECT FROM have h WHERE h.id = s.reply_id AND h.address = s.address) RETURNING s.address
+), come AS (
+    INSERT INTO radial.static_addresses AS s (reply_id, username, address) SELECT h.id, h.username, h.address FROM have h
+    WHERE NOT EXISTS (SELECT FROM radial.static_addresses o WHERE o.reply_id = h.id AND o.username = h.username AND o.address = h.address)
+    ON CONFLICT (reply_id) DO UPDATE SET username = excluded.username, address = excluded.address RETURNING s.address
 )
-INSERT INTO radial.address_history (vrf_id, address, pool_id, action, username, reason)
-SELECT 1, r.address, r.pool_id, 'reserved', r.username, 'static address' FROM r`
+SELECT address FROM gone UNION SELECT address FROM come`
 )
 
-// moveStaticIP gives a subscriber's static address back to its pool and takes
-// the new one out of its own; an invalid address is none. An address that
-// somebody else has, as his own or by a lease, is aaa.ErrConflict. Static
-// addresses live in the default VRF.
-func moveStaticIP(ctx context.Context, tx pgx.Tx, esc Escaper, acc aaa.Account, to netip.Addr) error {
-	var from netip.Addr
-	if acc.Subscriber != nil {
-		from = acc.Subscriber.StaticIP
-	}
-	if from == to {
+// statics are the static addresses that a change of a subscriber is about.
+type statics struct {
+	user         string
+	before, come []netip.Prefix // of his rows as they were; of those that are written
+}
+
+// staticsOf finds the static addresses of a change. One that nothing can be
+// made of (an expansion, another's words) is none.
+func staticsOf(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.AccountDelta) (statics, error) {
+	s := statics{user: acc.Name}
+	note := func(list *[]netip.Prefix, r aaa.ProjectedRow) error {
+		if r.Table != aaa.TableReply {
+			return nil
+		}
+		var address *netip.Prefix
+		if err := tx.QueryRow(ctx, sqlStaticAddress, r.Attribute, r.Op, r.Value).Scan(&address); err != nil {
+			return wrapErr("static addresses of "+acc.Name, err)
+		}
+		if address != nil {
+			*list = append(*list, *address)
+		}
 		return nil
 	}
-	if from.IsValid() {
-		if err := noteStaticIP(ctx, tx, sqlStaticIPRelease, "unreserved", from, acc.Name); err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return wrapErr("static address "+from.String(), err)
+	var errs []error
+	for _, r := range acc.Rows {
+		errs = append(errs, note(&s.before, r.ProjectedRow))
+	}
+	for _, r := range d.Rows.Insert {
+		errs = append(errs, note(&s.come, r))
+	}
+	for _, u := range d.Rows.Update {
+		errs = append(errs, note(&s.come, u.To))
+	}
+	return s, errors.Join(errs...)
+}
+
+// check refuses, before anything is written, what is somebody else's static
+// address already: aaa.ErrConflict. Two changes that want the same address come
+// one after the other.
+func (s statics) check(ctx context.Context, tx pgx.Tx) error {
+	for _, p := range s.come {
+		op := "static address " + addressText(p)
+		if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+p.String()); err != nil {
+			return wrapErr(op, err)
+		}
+		var holder string
+		err := tx.QueryRow(ctx, sqlStaticHolder, p, s.user).Scan(&holder)
+		if err == nil {
+			return fmt.Errorf("address %s is user %q's already: %w", addressText(p), holder, aaa.ErrConflict)
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return wrapErr(op, err)
 		}
 	}
-	if !to.IsValid() {
+	return nil
+}
+
+// settle reserves what was written and gives back what was taken away: the
+// triggers on radreply have done it, as far as they got. It comes last, since
+// rows of addresses are locked after all others. An address that is in pools,
+// and in each of them somebody else's, is aaa.ErrConflict.
+func (s statics) settle(ctx context.Context, tx pgx.Tx) error {
+	all := append(append([]netip.Prefix{}, s.before...), s.come...)
+	if len(all) == 0 {
 		return nil
 	}
-	return takeStaticIP(ctx, tx, esc, acc.Name, to)
+	if _, err := tx.Exec(ctx, sqlStaticSettle, all); err != nil {
+		return wrapErr("static addresses of "+s.user, err)
+	}
+	for _, p := range s.come {
+		rows, err := tx.Query(ctx, sqlStaticRows, p, s.user)
+		if err != nil {
+			return wrapErr("static address "+addressText(p), err)
+		}
+		var first error
+		reserved := false
+		var address netip.Prefix
+		var state, holder, reason string
+		_, err = pgx.ForEachRow(rows, []any{&address, &state, &holder, &reason}, func() error {
+			if state == "reserved" && holder == s.user {
+				reserved = true
+			} else if first == nil {
+				first = heldError(address, state, holder, reason)
+			}
+			return nil
+		})
+		if err != nil {
+			return wrapErr("static address "+addressText(p), err)
+		}
+		if first != nil && !reserved {
+			return first
+		}
+	}
+	return nil
 }
 
-func takeStaticIP(ctx context.Context, tx pgx.Tx, esc Escaper, user string, ip netip.Addr) error {
-	op := "static address " + ip.String()
-	if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+ip.String()); err != nil {
-		return wrapErr(op, err)
+// heldError says who has an address, and what can be done.
+func heldError(address netip.Prefix, state, holder, reason string) error {
+	text := addressText(address)
+	switch {
+	case state == "reserved" && reason == staticReason:
+		return fmt.Errorf("address %s is user %q's static address: %w", text, holder, aaa.ErrConflict)
+	case state == "reserved" && holder == "":
+		return fmt.Errorf("address %s is reserved (%s); radial ip release %s first: %w", text, orWord(reason, "no reason given"), text, aaa.ErrConflict)
+	case state == "reserved":
+		return fmt.Errorf("address %s is reserved for %q (%s); radial ip release %s first: %w", text, holder, orWord(reason, "no reason given"), text, aaa.ErrConflict)
 	}
-	attribute := "Framed-IP-Address"
-	if ip.Is6() {
-		attribute = "Framed-IPv6-Address"
-	}
-	var holder, state string
-	err := tx.QueryRow(ctx, sqlStaticIPHolder, ip, user, attribute, esc.EscapeUser(user)).Scan(&holder)
-	if err == nil {
-		return fmt.Errorf("address %s is user %q's already: %w", ip, holder, aaa.ErrConflict)
-	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return wrapErr(op, err)
-	}
-	err = noteStaticIP(ctx, tx, sqlStaticIPReserve, "reserved", ip, user)
-	if err == nil || !errors.Is(err, pgx.ErrNoRows) {
-		return wrapErr(op, err)
-	}
-	// No row that could be taken: either none at all, or somebody has it.
-	err = tx.QueryRow(ctx, sqlStaticIPLeased, ip).Scan(&state, &holder)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return wrapErr(op, err)
-	}
-	return fmt.Errorf("address %s is %s for user %q now; end that session first: %w", ip, state, holder, aaa.ErrConflict)
+	return fmt.Errorf("address %s is %s for user %q now; end that session first: %w", text, state, holder, aaa.ErrConflict)
 }
 
-// noteStaticIP changes the row of an address and writes its history;
-// pgx.ErrNoRows says that there is no such row to change.
-func noteStaticIP(ctx context.Context, tx pgx.Tx, change, action string, ip netip.Addr, user string) error {
-	var pool int64
-	if err := tx.QueryRow(ctx, change, ip, user).Scan(&pool); err != nil {
-		return err
+// staticReason is the reason of a row that is reserved since it is somebody's
+// static address.
+const staticReason = "static"
+
+func orWord(s, word string) string {
+	if strings.TrimSpace(s) == "" {
+		return word
 	}
-	_, err := tx.Exec(ctx, sqlStaticIPHistory, ip, pool, action, user)
-	return err
+	return s
 }
 
-// ReserveStaticIPs takes the static addresses of subscribers out of a pool that
-// was made over them, and says how many.
+// addressText is an address without its length, or a prefix with it.
+func addressText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// ReserveStaticIPs makes the rows of pools agree with the static addresses that
+// radreply gives users, where triggers could not: an address that somebody else
+// had and gave back since, a pool that was made over it. It says how many rows
+// it changed. Rows that somebody holds wait for the next time.
 func (db *DB) ReserveStaticIPs(ctx context.Context) (int64, error) {
-	tag, err := db.pool.Exec(ctx, sqlStaticIPReserveAll)
-	return tag.RowsAffected(), wrapErr("reserve static addresses", err)
+	rows, err := db.pool.Query(ctx, sqlStaticUnsettled)
+	if err != nil {
+		return 0, wrapErr("reserve static addresses", err)
+	}
+	addresses, err := pgx.CollectRows(rows, pgx.RowTo[netip.Prefix])
+	if err != nil {
+		return 0, wrapErr("reserve static addresses", err)
+	}
+	return db.settleStatics(ctx, addresses)
+}
+
+func (db *DB) settleStatics(ctx context.Context, addresses []netip.Prefix) (n int64, err error) {
+	const batch = 1000 // rows are locked until its end
+	for len(addresses) > 0 {
+		part := addresses[:min(batch, len(addresses))]
+		addresses = addresses[len(part):]
+		err = db.inTx(ctx, func(tx pgx.Tx) error {
+			var reserved, unreserved int64
+			err := tx.QueryRow(ctx, sqlStaticSettle, part).Scan(&reserved, &unreserved)
+			n += reserved + unreserved
+			return err
+		})
+		if err != nil {
+			return n, wrapErr("reserve static addresses", err)
+		}
+	}
+	return n, nil
+}
+
+// RefreshStaticIPs reads all of radreply for static addresses that its triggers
+// have not told of (they were off while a dump was restored) and then does what
+// ReserveStaticIPs does.
+func (db *DB) RefreshStaticIPs(ctx context.Context) (int64, error) {
+	rows, err := db.pool.Query(ctx, sqlStaticRefresh)
+	if err != nil {
+		return 0, wrapErr("refresh static addresses", err)
+	}
+	changed, err := pgx.CollectRows(rows, pgx.RowTo[netip.Prefix])
+	if err != nil {
+		return 0, wrapErr("refresh static addresses", err)
+	}
+	n, err := db.settleStatics(ctx, changed)
+	if err != nil {
+		return n, err
+	}
+	more, err := db.ReserveStaticIPs(ctx)
+	return n + more, err
 }

@@ -62,10 +62,20 @@ func (db *DB) ChangeSubscriber(ctx context.Context, c Change, name string, f fun
 		if d, err = f(acc); err != nil || d.Audit == nil {
 			return written{}, err
 		}
-		if err := writeSubscriber(ctx, tx, esc, acc, &d); err != nil {
+		static, err := staticsOf(ctx, tx, acc, &d)
+		if err != nil {
 			return written{}, err
 		}
-		return written{d.Audit, d.Jobs}, applyRows(ctx, tx, userRows(esc, name), &d.Rows)
+		if err := static.check(ctx, tx); err != nil {
+			return written{}, err
+		}
+		if err := writeSubscriber(ctx, tx, acc, &d); err != nil {
+			return written{}, err
+		}
+		if err := applyRows(ctx, tx, userRows(esc, name), &d.Rows); err != nil {
+			return written{}, err
+		}
+		return written{d.Audit, d.Jobs}, static.settle(ctx, tx)
 	})
 	if err != nil {
 		return aaa.AccountDelta{}, err
@@ -129,20 +139,17 @@ func scanSubscriber(row pgx.CollectableRow) (aaa.Subscriber, error) {
 }
 
 // writeSubscriber writes or removes the row itself.
-func writeSubscriber(ctx context.Context, tx pgx.Tx, esc Escaper, acc aaa.Account, d *aaa.AccountDelta) error {
+func writeSubscriber(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.AccountDelta) error {
 	op := "user " + acc.Name
 	if d.Remove {
 		if _, err := tx.Exec(ctx, sqlSubscriberDelete, acc.Name); err != nil {
 			return wrapErr(op, err)
 		}
-		return moveStaticIP(ctx, tx, esc, acc, netip.Addr{})
+		return nil
 	}
 	s := d.Save
 	if s == nil {
 		return nil
-	}
-	if err := moveStaticIP(ctx, tx, esc, acc, s.StaticIP); err != nil {
-		return err
 	}
 	var ip *netip.Addr
 	if s.StaticIP.IsValid() {

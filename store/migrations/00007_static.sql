@@ -1,0 +1,216 @@
+-- Static addresses: what a row of radreply gives one user for himself (Framed-IP-Address, Framed-IPv6-Address,
+-- Framed-IPv6-Prefix, Delegated-IPv6-Prefix), whoever wrote it. Statement triggers keep a list of them and reserve the
+-- rows of radial.addresses, so that no pool gives them. They never make the writer's statement fail: what is no address is
+-- no static address, and what could not be done at once (a row is locked, somebody has the address) is done by
+-- store.DB.ReserveStaticIPs within a minute or when the address comes back.
+-- A static address is kept back in every VRF that has a pool with it: which one the user is in, his NAS decides.
+
+-- +goose Up
+CREATE TABLE radial.static_addresses (
+    reply_id bigint PRIMARY KEY,   -- radreply.id; no foreign key: the table is FreeRADIUS's
+    username text NOT NULL,        -- raw
+    address  inet NOT NULL         -- a host, or a prefix
+);
+CREATE INDEX static_addresses_address_idx ON radial.static_addresses USING gist (address inet_ops);
+
+-- No column that was not in an index or its condition before: leases stay as cheap as they were.
+CREATE INDEX addresses_reserved_idx ON radial.addresses (vrf_id, address) WHERE state = 'reserved';
+CREATE INDEX subscribers_static_ip_idx ON radial.subscribers (static_ip) WHERE static_ip IS NOT NULL;
+
+-- +goose StatementBegin
+-- Whether rows of an attribute can be static addresses; names are compared as FreeRADIUS does.
+CREATE FUNCTION radial.is_static(attribute text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT lower(attribute) IN ('framed-ip-address', 'framed-ipv6-address', 'framed-ipv6-prefix', 'delegated-ipv6-prefix') $$;
+
+-- The address that a row of radreply gives, or NULL: it removes or compares, has an expansion, or is none.
+CREATE FUNCTION radial.static_address(attribute text, op text, value text) RETURNS inet LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v text := btrim(value);
+    a inet;
+BEGIN
+    IF btrim(op) NOT IN ('=', ':=', '+=', '^=') OR v IS NULL OR length(v) > 60 THEN
+        RETURN NULL;
+    END IF;
+    IF lower(attribute) = 'framed-ip-address' THEN
+        IF v ~ '^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(/32)?$' THEN
+            RETURN v::inet;
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF v !~ '^[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+(/[0-9]{1,3})?$' THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        a := v::inet;
+    EXCEPTION WHEN OTHERS THEN
+        RETURN NULL;
+    END;
+    IF lower(attribute) <> 'framed-ipv6-address' THEN
+        RETURN network(a)::inet;
+    ELSIF masklen(a) = 128 THEN
+        RETURN a;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A user name as it is, of one as FreeRADIUS writes it: =HH, and a backslash before a quote or another one.
+CREATE FUNCTION radial.raw_name(stored text) RETURNS text LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bytes bytea;
+    i     integer := 1;
+    hex   text;
+BEGIN
+    IF strpos(stored, '=') = 0 AND strpos(stored, '\') = 0 OR EXISTS (SELECT FROM radial.settings WHERE key = 'escaping' AND value = 'raw') THEN
+        RETURN stored;
+    END IF;
+    bytes := '';
+    WHILE i <= length(stored) LOOP
+        hex := substring(substr(stored, i, 3) FROM '^=([0-9A-F]{2})$');
+        bytes := bytes || coalesce(decode(hex, 'hex'), convert_to(substr(stored, i, 1), 'UTF8'));
+        i := i + CASE WHEN hex IS NULL THEN 1 ELSE 3 END;
+    END LOOP;
+    RETURN regexp_replace(convert_from(bytes, 'UTF8'), '\\(["\\])', '\1', 'g');
+EXCEPTION WHEN OTHERS THEN -- bytes that are no text
+    RETURN stored;
+END $$;
+
+-- The rows of radial.addresses, there or not, that stand for static addresses: the address itself, or the lease of a
+-- pool of prefixes that it lies in. A prefix that holds many leases has none: it is to be excluded from the pool.
+CREATE FUNCTION radial.static_rows(statics inet[]) RETURNS TABLE (vrf_id integer, address inet, pool_id bigint, subnet_id bigint, kind text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT DISTINCT ON (n.vrf_id, u.address) n.vrf_id, u.address, n.pool_id, n.id, p.kind
+    FROM (SELECT DISTINCT s FROM unnest(statics) u (s)) w
+    JOIN radial.subnets n ON n.network >>= w.s
+    JOIN radial.pools p ON p.id = n.pool_id AND p.prefix_length <= masklen(w.s)
+    CROSS JOIN LATERAL (SELECT network(set_masklen(w.s, p.prefix_length))::inet AS address) u
+    WHERE host(u.address)::inet BETWEEN n.first AND n.last
+    ORDER BY n.vrf_id, u.address, n.overlap, n.id
+$$;
+
+-- Makes the rows of some addresses what the list of static ones says: reserved, or given back. Rows that somebody else
+-- holds, and those that an operator reserved, stay. Rows are locked in the order in which all lock addresses.
+CREATE FUNCTION radial.settle_static(statics inet[], OUT reserved bigint, OUT unreserved bigint) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    made bigint;
+BEGIN
+    PERFORM FROM radial.static_rows(statics) r JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
+    WHERE a.state IN ('free', 'cooling') OR a.state = 'reserved' AND a.reason = 'static' OR a.state = 'offered' AND a.until <= clock_timestamp()
+       OR EXISTS (SELECT FROM radial.static_addresses s WHERE s.address <<= a.address AND s.username = a.username)
+    ORDER BY a.vrf_id, a.address FOR UPDATE OF a;
+
+    WITH gone AS (
+        UPDATE radial.addresses a SET state = 'free', reason = NULL, until = NULL, since = clock_timestamp()
+        FROM radial.static_rows(statics) r
+        WHERE a.vrf_id = r.vrf_id AND a.address = r.address AND a.state = 'reserved' AND a.reason = 'static'
+          AND NOT EXISTS (SELECT FROM radial.static_addresses s WHERE s.address <<= a.address)
+        RETURNING a.vrf_id, a.address, a.pool_id, a.username
+    ), told AS (
+        INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, reason, actor)
+        SELECT clock_timestamp(), g.vrf_id, g.address, g.pool_id, 'unreserved', g.username, 'static address', 'db:' || session_user FROM gone g
+    )
+    SELECT count(*) INTO unreserved FROM gone;
+
+    WITH want AS (
+        SELECT r.*, s.username
+        FROM radial.static_rows(statics) r
+        LEFT JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
+        CROSS JOIN LATERAL (SELECT o.username FROM radial.static_addresses o WHERE o.address <<= r.address
+                            ORDER BY o.username IS NOT DISTINCT FROM a.username DESC, o.reply_id LIMIT 1) s
+    ), kept AS (
+        UPDATE radial.addresses a
+        SET state = 'reserved', reason = 'static', username = w.username, mac = NULL, nas = NULL, port = NULL, session_id = NULL,
+            radacctid = NULL, until = NULL, since = clock_timestamp()
+        FROM want w
+        WHERE a.vrf_id = w.vrf_id AND a.address = w.address
+          AND (a.state IN ('free', 'cooling') OR a.state = 'offered' AND a.until <= clock_timestamp()
+               OR a.state IN ('offered', 'bound') AND a.username = w.username
+               OR a.state = 'reserved' AND a.reason = 'static' AND a.username IS DISTINCT FROM w.username)
+        RETURNING a.vrf_id, a.address, a.pool_id, a.username
+    ), told AS (
+        INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, reason, actor)
+        SELECT clock_timestamp(), k.vrf_id, k.address, k.pool_id, 'reserved', k.username, 'static address', 'db:' || session_user FROM kept k
+    )
+    SELECT count(*) INTO reserved FROM kept;
+
+    -- IPv6: rows are made when they are first needed
+    WITH new AS (
+        INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id, state, username, since, reason)
+        SELECT r.vrf_id, r.address, r.pool_id, r.subnet_id, 'reserved', s.username, clock_timestamp(), 'static'
+        FROM radial.static_rows(statics) r
+        CROSS JOIN LATERAL (SELECT o.username FROM radial.static_addresses o WHERE o.address <<= r.address ORDER BY o.reply_id LIMIT 1) s
+        WHERE r.kind <> 'ipv4'
+        ORDER BY r.vrf_id, r.address
+        ON CONFLICT (vrf_id, address) DO NOTHING
+        RETURNING vrf_id, address, pool_id, username
+    ), told AS (
+        INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, reason, actor)
+        SELECT clock_timestamp(), n.vrf_id, n.address, n.pool_id, 'reserved', n.username, 'static address', 'db:' || session_user FROM new n
+    )
+    SELECT count(*) INTO made FROM new;
+    reserved := reserved + made;
+END $$;
+
+-- Transition tables are named newrows and oldrows. Nearly all statements have no such row, and pay for a look at them.
+CREATE FUNCTION radial.static_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    touched inet[] := '{}';
+    come    inet[] := '{}';
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT FROM newrows WHERE radial.is_static(attribute::text)) THEN
+            RETURN NULL;
+        END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM oldrows WHERE radial.is_static(attribute::text)) THEN
+            RETURN NULL;
+        END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        IF NOT EXISTS (SELECT FROM newrows WHERE radial.is_static(attribute::text)) AND NOT EXISTS (SELECT FROM oldrows WHERE radial.is_static(attribute::text)) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    BEGIN
+        IF TG_OP = 'TRUNCATE' THEN
+            WITH d AS (DELETE FROM radial.static_addresses RETURNING address) SELECT coalesce(array_agg(d.address), '{}') INTO touched FROM d;
+        ELSIF TG_OP <> 'INSERT' THEN
+            WITH d AS (
+                DELETE FROM radial.static_addresses s USING oldrows o WHERE s.reply_id = o.id AND radial.is_static(o.attribute::text) RETURNING s.address
+            )
+            SELECT coalesce(array_agg(d.address), '{}') INTO touched FROM d;
+        END IF;
+        IF TG_OP IN ('INSERT', 'UPDATE') THEN
+            WITH i AS (
+                INSERT INTO radial.static_addresses (reply_id, username, address)
+                SELECT n.id, radial.raw_name(n.username::text), v.address
+                FROM newrows n CROSS JOIN LATERAL (SELECT radial.static_address(n.attribute::text, n.op::text, n.value::text) AS address OFFSET 0) v
+                WHERE radial.is_static(n.attribute::text) AND v.address IS NOT NULL AND n.username::text <> ''
+                ON CONFLICT (reply_id) DO UPDATE SET username = excluded.username, address = excluded.address
+                RETURNING address
+            )
+            SELECT coalesce(array_agg(i.address), '{}') INTO come FROM i;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE LOG 'radial: static addresses were not noted, and will be: %', SQLERRM;
+        RETURN NULL;
+    END;
+    IF cardinality(touched || come) > 0 THEN
+        BEGIN
+            PERFORM radial.settle_static(touched || come);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE LOG 'radial: static addresses were not reserved, and will be: %', SQLERRM;
+        END;
+    END IF;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+
+CREATE TRIGGER radial_static_insert AFTER INSERT ON radreply REFERENCING NEW TABLE AS newrows FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
+CREATE TRIGGER radial_static_update AFTER UPDATE ON radreply REFERENCING OLD TABLE AS oldrows NEW TABLE AS newrows FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
+CREATE TRIGGER radial_static_delete AFTER DELETE ON radreply REFERENCING OLD TABLE AS oldrows FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
+CREATE TRIGGER radial_static_truncate AFTER TRUNCATE ON radreply FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
+
+INSERT INTO radial.static_addresses (reply_id, username, address)
+SELECT r.id, radial.raw_name(r.username::text), v.address
+FROM radreply r CROSS JOIN LATERAL (SELECT radial.static_address(r.attribute::text, r.op::text, r.value::text) AS address OFFSET 0) v
+WHERE radial.is_static(r.attribute::text) AND v.address IS NOT NULL AND r.username::text <> '';
