@@ -245,7 +245,9 @@ func TestStaticAtProvisioning(t *testing.T) {
 	o.Exec("UPDATE radial.addresses SET state = 'reserved', reason = 'old router' WHERE address = '10.0.0.2'")
 	o.Exec("UPDATE radial.addresses SET state = 'reserved', username = 'own', reason = 'promised' WHERE address = '10.0.0.3'")
 	reply(o.DB, "panel", "Framed-IPv6-Prefix", ":=", "2001:db8::/64")
-	ip := func(text string) aaa.SubscriberChange { return aaa.SubscriberChange{StaticIP: new(netip.MustParseAddr(text))} }
+	ip := func(text string) aaa.SubscriberChange {
+		return aaa.SubscriberChange{StaticIP: new(netip.MustParseAddr(text))}
+	}
 	item := func(attribute, value string) aaa.SubscriberChange {
 		return aaa.SubscriberChange{AddReplies: []aaa.Item{{Attribute: attribute, Op: ":=", Value: value}}}
 	}
