@@ -50,7 +50,9 @@ func TestEveryStatementPrepares(t *testing.T) {
 			}
 		}
 	}
-	conn, err := pgx.Connect(t.Context(), storetest.New(t).URL())
+	db := storetest.New(t)
+	db.Exec(`SELECT radial.set_mirror(true, 'user-name', false)`) // makes radippool
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

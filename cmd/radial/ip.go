@@ -16,7 +16,8 @@ import (
 
 func newIPCmd(a *app) *cobra.Command {
 	return nounOf("ip", "Single addresses: who has which, what is kept back, what is free",
-		newIPListCmd(a))
+		newIPListCmd(a),
+		newIPMirrorCmd(a))
 }
 
 // addressView is an address in JSON.

@@ -204,6 +204,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if err := m.presence.Restore(ctx, m.devices.Table().Devices()); err != nil {
 		return nil, err
 	}
+	if err := takeBackLeases(ctx, db, id, log.Named("radippool")); err != nil {
+		return nil, err
+	}
 	m.api = api.NewServer(c.API, reg, []api.Check{
 		{Name: "database", Test: db.Ping},
 		{Name: "notifications", Test: cacheLive(cache)},
