@@ -14,7 +14,7 @@ CREATE TABLE radial.static_addresses (
 CREATE INDEX static_addresses_address_idx ON radial.static_addresses USING gist (address inet_ops);
 
 -- No column that was not in an index or its condition before: leases stay as cheap as they were.
-CREATE INDEX addresses_reserved_idx ON radial.addresses (vrf_id, address) WHERE state = 'reserved';
+CREATE INDEX addresses_kept_idx ON radial.addresses (vrf_id, address) WHERE state = 'reserved';
 CREATE INDEX subscribers_static_ip_idx ON radial.subscribers (static_ip) WHERE static_ip IS NOT NULL;
 
 -- +goose StatementBegin
