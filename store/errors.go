@@ -18,6 +18,7 @@ const (
 	codeUndefinedTable        = "42P01"
 	codeInvalidSchema         = "3F000"
 	codeLockNotAvailable      = "55P03"
+	codeQueryCanceled         = "57014"
 )
 
 // wrapErr gives err the prefix op (operation and key) and the sentinel that it
