@@ -70,6 +70,7 @@ const ourMark = 3 * 24 * time.Hour
 //	anything      anything                  another              bound to the one that radippool names,
 //	                                                             else to the newest
 //	bound         our own mark, or expired  none, ours closed    free, the holder stays
+//	bound         our own mark, or expired  none, ours is gone   stays
 //	anything      a lease                   none                 cooling until expiry_time: for that caller
 //	                                                             at once, for others not before
 //	offered       an expired lease          none                 free
@@ -88,7 +89,8 @@ func (l *lent) judge(now time.Time) (seat, []told, bool) {
 		return s.seat(), []told{s.told("taken_over")}, true
 	}
 	var history []told
-	if l.state == "bound" && !l.ownThere && s == nil && !l.live {
+	untouched := l.live && l.expiry.Sub(now) > ourMark && sameCaller(l.caller, l.theirs)
+	if l.state == "bound" && !l.ownThere && s == nil && (!l.live || untouched) {
 		return seat{}, nil, false // nothing tells that the session is over: ReleaseEnded waits for its time
 	}
 	if l.state == "bound" {
