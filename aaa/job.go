@@ -12,6 +12,22 @@ type ExpireOffers struct {
 // Kind is the job's name in the queue.
 func (ExpireOffers) Kind() string { return "expire_offers" }
 
+// EndCooling frees released addresses whose time of cooling is over.
+type EndCooling struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (EndCooling) Kind() string { return "end_cooling" }
+
+// DropConflicts forgets old conflicts of addresses.
+type DropConflicts struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (DropConflicts) Kind() string { return "drop_conflicts" }
+
 // ReleaseEnded frees the addresses of sessions that were closed behind our
 // back: by FreeRADIUS on the same rows, or by a hand.
 type ReleaseEnded struct {

@@ -53,6 +53,7 @@ func Default() *Config {
 		},
 		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second},
 		PoolWatch: store.DefaultPoolWatchOptions(),
+		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour},
 	}
 	c.Radius.Sockets = 0 // by the machine, not by the one that wrote the reference
 	return c

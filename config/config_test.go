@@ -41,6 +41,8 @@ func other(k Key) string {
 	switch k.Name {
 	case "api.listen":
 		return "127.0.0.9:4242"
+	case "ipam.thresholds":
+		return "7, 70"
 	case "dictionaries":
 		return os.TempDir()
 	}

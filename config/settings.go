@@ -112,5 +112,7 @@ func historySettings(c *Config) []setting {
 	return []setting{
 		duration("ipam.history_retention", &c.Jobs.HistoryRetention, 0, 1_000_000*time.Hour,
 			"How long the history of who had which address is kept, by whole months: 4380h is half a year. 0: for ever. The same for all servers."),
+		duration("ipam.conflict_retention", &c.Jobs.ConflictRetention, 0, 1_000_000*time.Hour,
+			"How long a conflict of addresses (radial ip conflicts) is kept after it was last seen. 0: for ever. The same for all servers."),
 	}
 }

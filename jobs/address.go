@@ -2,25 +2,31 @@ package jobs
 
 import (
 	"context"
+	"time"
 
 	"radial/aaa"
 )
+
+// byBatches repeats a step that takes at most so many rows until one finds
+// fewer: then none are left, and what comes meanwhile waits for the next time.
+func byBatches(ctx context.Context, batch int, step func(ctx context.Context, limit int) (n int, err error)) error {
+	batch = max(batch, 1)
+	for {
+		n, err := step(ctx, batch)
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
 
 // offers is where offers of addresses run out (store.DB).
 type offers interface {
 	ExpireOffers(ctx context.Context, limit int) (n int, err error)
 }
 
-// expireOffers frees offers batch by batch, until a batch finds none left.
 func expireOffers(db offers) func(context.Context, aaa.ExpireOffers) error {
 	return func(ctx context.Context, job aaa.ExpireOffers) error {
-		batch := max(job.Batch, 1)
-		for {
-			n, err := db.ExpireOffers(ctx, batch)
-			if err != nil || n < batch {
-				return err
-			}
-		}
+		return byBatches(ctx, job.Batch, db.ExpireOffers)
 	}
 }
 
@@ -29,15 +35,33 @@ type ended interface {
 	ReleaseEnded(ctx context.Context, limit int) (n int, err error)
 }
 
-// releaseEnded frees them batch by batch, until a batch finds none left.
 func releaseEnded(db ended) func(context.Context, aaa.ReleaseEnded) error {
 	return func(ctx context.Context, job aaa.ReleaseEnded) error {
-		batch := max(job.Batch, 1)
-		for {
-			n, err := db.ReleaseEnded(ctx, batch)
-			if err != nil || n < batch {
-				return err
-			}
+		return byBatches(ctx, job.Batch, db.ReleaseEnded)
+	}
+}
+
+// cooling is where released addresses cool off (store.DB).
+type cooling interface {
+	EndCooling(ctx context.Context, limit int) (n int, err error)
+}
+
+func endCooling(db cooling) func(context.Context, aaa.EndCooling) error {
+	return func(ctx context.Context, job aaa.EndCooling) error { return byBatches(ctx, job.Batch, db.EndCooling) }
+}
+
+// conflicts is where conflicts of addresses are kept (store.DB).
+type conflicts interface {
+	DropConflicts(ctx context.Context, before time.Time, limit int) (n int, err error)
+}
+
+// dropConflicts forgets what was last seen longer ago than keep.
+func dropConflicts(db conflicts, keep time.Duration, now func() time.Time) func(context.Context, aaa.DropConflicts) error {
+	return func(ctx context.Context, job aaa.DropConflicts) error {
+		if keep <= 0 {
+			return nil
 		}
+		before := now().Add(-keep)
+		return byBatches(ctx, job.Batch, func(ctx context.Context, limit int) (int, error) { return db.DropConflicts(ctx, before, limit) })
 	}
 }

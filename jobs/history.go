@@ -13,6 +13,9 @@ import (
 type Options struct {
 	// HistoryRetention is how long the history of addresses is kept; 0 for ever.
 	HistoryRetention time.Duration
+	// ConflictRetention is how long a conflict is kept after it was last seen; 0
+	// for ever.
+	ConflictRetention time.Duration
 }
 
 // history is the history of addresses (store.DB).

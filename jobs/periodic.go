@@ -17,6 +17,8 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Minute, aaa.ReleaseEnded{Batch: 2000}, releaseEnded(db)),
 		every(time.Minute, aaa.ReserveStatic{}, reserveStatic(db)),
 		every(time.Hour, aaa.RefreshStatic{}, refreshStatic(db)),
+		every(time.Minute, aaa.EndCooling{Batch: 5000}, endCooling(db)),
+		every(24*time.Hour, aaa.DropConflicts{Batch: 5000}, dropConflicts(db, opts.ConflictRetention, time.Now)),
 		every(time.Hour, aaa.TendHistory{Batch: 5000}, tendHistory(db, opts.HistoryRetention, time.Now)),
 	}
 }

@@ -206,6 +206,29 @@ func TestExpireOffersByBatches(t *testing.T) {
 	}
 }
 
+// conflictRows are how long ago conflicts were last seen, newest first.
+type conflictRows struct {
+	now time.Time
+	ago []time.Duration
+}
+
+func (c *conflictRows) DropConflicts(_ context.Context, before time.Time, limit int) (n int, err error) {
+	for n < limit && len(c.ago) > 0 && c.now.Add(-c.ago[len(c.ago)-1]).Before(before) {
+		c.ago = c.ago[:len(c.ago)-1]
+		n++
+	}
+	return n, nil
+}
+
+func TestDropConflicts(t *testing.T) {
+	for keep, left := range map[time.Duration]int{0: 5, 3 * time.Hour: 3, time.Hour: 1} {
+		rows := &conflictRows{now: time.Unix(1_790_000_000, 0), ago: []time.Duration{1, time.Hour + 1, 2 * time.Hour, 4 * time.Hour, 5 * time.Hour}}
+		if err := dropConflicts(rows, keep, func() time.Time { return rows.now })(t.Context(), aaa.DropConflicts{Batch: 1}); err != nil || len(rows.ago) != left {
+			t.Errorf("keep %s: %d left, want %d; %v", keep, len(rows.ago), left, err)
+		}
+	}
+}
+
 func TestPeriodicListIsSound(t *testing.T) {
 	seen := map[string]bool{}
 	for _, w := range periodic(nil, Options{}) {
@@ -214,7 +237,7 @@ func TestPeriodicListIsSound(t *testing.T) {
 		}
 		seen[w.kind] = true
 	}
-	for _, kind := range []string{"expire_offers", "release_ended", "tend_history"} {
+	for _, kind := range []string{"end_cooling", "drop_conflicts", "expire_offers", "release_ended", "tend_history"} {
 		if !seen[kind] {
 			t.Errorf("nobody does %s", kind)
 		}

@@ -133,15 +133,6 @@ SELECT p.id, p.name, p.vrf_id, p.kind, p.prefix_length, p.sticky, p.offer_time, 
                  AND EXISTS (SELECT FROM radial.subnets s WHERE s.pool_id = p.id) THEN 'inactive' ELSE p.status END,
        array(SELECT s.network FROM radial.subnets s WHERE s.pool_id = p.id AND s.status = 'active' ORDER BY s.network)
 FROM radial.pools p WHERE p.vrf_id = $1::int AND p.name = $2::text`
-
-	// Offers that no Start followed: $1 how many at most.
-	sqlExpireOffers = `
-UPDATE radial.addresses a
-SET state = 'free', until = NULL, session_id = NULL
-FROM (SELECT vrf_id, address FROM radial.addresses
-      WHERE state = 'offered' AND until <= now()
-      ORDER BY vrf_id, address LIMIT $1::int FOR UPDATE SKIP LOCKED) e
-WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
 )
 
 // maxClaims bounds the logins of one transaction.
@@ -204,11 +195,4 @@ func (l *Leases) PoolNamed(ctx context.Context, vrf int32, name string) (ipam.Po
 	p.InterfaceID, _ = ipam.ParseInterfaceID(interfaceID)
 	p.Status, _ = ipam.ParseStatus(status)
 	return p, wrapErr("pool", err)
-}
-
-// ExpireOffers frees offers that have run out, up to limit of them, and says
-// how many. Rows that are in use at the moment wait for the next time.
-func (db *DB) ExpireOffers(ctx context.Context, limit int) (n int, err error) {
-	tag, err := db.pool.Exec(ctx, sqlExpireOffers, limit)
-	return int(tag.RowsAffected()), wrapErr("expire offers", err)
 }

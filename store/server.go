@@ -94,6 +94,7 @@ func (p *Presence) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	up := p.hello(ctx)
+	late := false
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -105,15 +106,27 @@ func (p *Presence) Run(ctx context.Context) error {
 			up = p.hello(ctx)
 			continue
 		}
-		full := n%5 == 0
+		full := n%5 == 0 || late // at once, when the database is back
 		err := p.state(ctx, full)
 		if err == nil && full {
-			_, err = p.DB.pool.Exec(ctx, sqlServerBeat, p.ID, p.Name, p.Version, p.journal())
+			err = p.beat(ctx, sqlServerBeat, p.ID, p.Name, p.Version, p.journal())
 		}
+		late = err != nil
 		if err != nil && ctx.Err() == nil {
 			p.Log.Debug("heartbeat", zap.Error(wrapErr("radial.servers", err)))
 		}
 	}
+}
+
+// beat writes a heartbeat, and before it, in the same transaction, spares the
+// offers of a gap that it ends.
+func (p *Presence) beat(ctx context.Context, statement string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var b pgx.Batch
+	b.Queue(sqlSpareOffers)
+	b.Queue(statement, args...)
+	return p.DB.pool.SendBatch(ctx, &b).Close()
 }
 
 func (p *Presence) journal() int64 {
@@ -124,9 +137,7 @@ func (p *Presence) journal() int64 {
 }
 
 func (p *Presence) hello(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	_, err := p.DB.pool.Exec(ctx, sqlServerHello, p.ID, p.Name, p.Version)
+	err := p.beat(ctx, sqlServerHello, p.ID, p.Name, p.Version)
 	if err != nil {
 		p.Log.Debug("heartbeat", zap.Error(wrapErr("radial.servers", err)))
 	}
@@ -191,8 +202,13 @@ func learntOf(d *nas.Device) Learnt {
 	return l
 }
 
-// Restore gives the devices what this server had learnt before its restart.
+// Restore gives the devices what this server had learnt before its restart, and
+// ends the gap in which there was no server (SpareOffers) for the logins to
+// come.
 func (p *Presence) Restore(ctx context.Context, devices []*nas.Device) error {
+	if err := p.DB.SpareOffers(ctx); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
 	all, err := p.DB.ReadLearnt(ctx, p.ID)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)

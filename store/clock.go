@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Only offers and what cools off end by the clock (design §8). Offers wait while a Start
+// may be on its way that nobody could take: after a time without any server,
+// and while a server has accounting that is not in the database yet.
+// docs/decisions/0004-offers-after-a-gap.md has the reasons.
+
+// heartbeatGap is how long no server of all must have reached the database for
+// it to be a gap: two heartbeats, in seconds, since that is how SQL has it.
+const heartbeatGap = `interval '10 seconds'`
+
+const (
+	// When the gap began that the first heartbeat now ends; no row: there is none.
+	sqlGap = `SELECT max(heartbeat_at) AS began FROM radial.servers HAVING max(heartbeat_at) < now() - ` + heartbeatGap
+
+	// Offers that ran out in a gap, or are about to, live on for a minute: NAS
+	// devices repeat the Starts that nobody answered.
+	sqlSpareOffers = `
+WITH gap AS (` + sqlGap + `), spared AS (
+    SELECT a.vrf_id, a.address FROM gap JOIN radial.addresses a ON a.until > gap.began AND a.until < now() + interval '1 minute'
+    WHERE a.state = 'offered'
+    ORDER BY a.vrf_id, a.address FOR UPDATE OF a
+)
+UPDATE radial.addresses a SET until = now() + interval '1 minute'
+FROM spared s WHERE a.vrf_id = s.vrf_id AND a.address = s.address`
+
+	// Offers that no Start followed: $1 how many at most, the longest run out first.
+	sqlExpireOffers = `
+UPDATE radial.addresses a
+SET state = 'free', until = NULL, session_id = NULL
+FROM (SELECT o.vrf_id, o.address FROM radial.addresses o
+      WHERE o.state = 'offered' AND o.until <= now()
+        AND NOT EXISTS (` + sqlGap + `) AND NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)
+      ORDER BY o.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
+WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
+
+	// Released addresses that anybody may have again: $1 how many at most.
+	sqlEndCooling = `
+UPDATE radial.addresses a
+SET state = 'free', until = NULL
+FROM (SELECT c.vrf_id, c.address FROM radial.addresses c
+      WHERE c.state = 'cooling' AND c.until <= now()
+      ORDER BY c.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
+WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
+
+	// $1 seen last before, $2 how many at most.
+	sqlDropConflicts = `
+DELETE FROM radial.address_conflicts c
+USING (SELECT o.vrf_id, o.address, o.radacctid FROM radial.address_conflicts o
+       WHERE o.last_at < $1::timestamptz ORDER BY o.last_at LIMIT $2::int FOR UPDATE SKIP LOCKED) e
+WHERE c.vrf_id = e.vrf_id AND c.address = e.address AND c.radacctid = e.radacctid`
+)
+
+// ExpireOffers frees offers that have run out, up to limit of them, and says
+// how many. Rows that are in use at the moment wait for the next time; all
+// wait while no server is known to have reached the database lately, or while
+// one of them has accounting that the database lacks.
+func (db *DB) ExpireOffers(ctx context.Context, limit int) (n int, err error) {
+	tag, err := db.pool.Exec(ctx, sqlExpireOffers, limit)
+	return int(tag.RowsAffected()), wrapErr("expire offers", err)
+}
+
+// EndCooling frees addresses whose time of cooling is over, up to limit of
+// them, and says how many.
+func (db *DB) EndCooling(ctx context.Context, limit int) (n int, err error) {
+	tag, err := db.pool.Exec(ctx, sqlEndCooling, limit)
+	return int(tag.RowsAffected()), wrapErr("end cooling", err)
+}
+
+// DropConflicts forgets conflicts of addresses that were last seen before a
+// time, up to limit of them, and says how many.
+func (db *DB) DropConflicts(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	tag, err := db.pool.Exec(ctx, sqlDropConflicts, before, limit)
+	return int(tag.RowsAffected()), wrapErr("drop conflicts", err)
+}
+
+// SpareOffers gives the offers that ran out while no server reached the
+// database another minute. It must run before a server's first heartbeat after
+// that time, which ends it.
+func (db *DB) SpareOffers(ctx context.Context) error {
+	_, err := db.pool.Exec(ctx, sqlSpareOffers)
+	return wrapErr("spare offers", err)
+}

@@ -1,9 +1,0 @@
-package store
-
-import "context"
-
-// SQLPoolCounts is for EXPLAIN.
-const SQLPoolCounts = sqlPoolCounts
-
-// Look counts once.
-func (w *PoolWatch) Look(ctx context.Context) { w.look(ctx) }
