@@ -1,116 +1,203 @@
 package store_test
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
+	"radial/aaa"
 	"radial/ipam"
 	"radial/store"
 	"radial/store/storetest"
 )
 
-// world is what must be true of the rows, whatever callers and accounting do:
-// kept beside them by simple rules.
-type world struct {
-	db       *storetest.DB
-	servers  []*ipam.Allocator
-	sessions map[int64]session // open sessions
-	next     int64             // the next radacctid
-}
+// The same small network in two VRFs: five addresses for eight callers, and for
+// two.
+const (
+	worldNetwork = "192.0.2.0/29"
+	worldGateway = "192.0.2.1"
+)
 
-type session struct {
-	caller  int
-	id      string
-	address netip.Addr
-}
+// worldRounds is how many sequences of operations are played.
+const worldRounds = 60
 
-// Random operations of a few callers at two servers over a small pool. After
-// each: no address has two holders, every open session holds its own address,
-// and nothing else is bound.
+// Random operations of callers, NASes and operators at two servers, which are
+// two processes. After each of them (or each batch that runs at once) what must
+// be true of the rows is true: see world.
 func TestLeaseOperations(t *testing.T) {
 	db := storetest.New(t)
-	makePool(t, db, "main", "192.0.2.0/29") // six addresses for eight callers
-	round := 0
+	ended := make(chan error, 1)
+	here, err := newLocal(t.Context(), db.DB, ended)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { <-ended })
+	there := startRemote(t, db)
+	db.Exec("INSERT INTO radial.vrfs (id, name) OVERRIDING SYSTEM VALUE VALUES (2, 'second')")
+	round, broken := 0, false
 	rapid.Check(t, func(rt *rapid.T) {
-		if round++; round > 25 { // each round is many database trips
+		if round++; round > worldRounds && !broken { // each round is many database trips
 			return
 		}
-		db.Exec("UPDATE radial.addresses SET state = 'free', username = NULL, mac = NULL, nas = NULL, port = NULL, session_id = NULL, radacctid = NULL, until = NULL")
-		w := &world{db: db, sessions: map[int64]session{}, next: int64(round)*1000 + 1}
-		for range 2 {
-			w.servers = append(w.servers, ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{Window: 4, Seed: 7}, nil))
-		}
+		was := broken
+		broken = true // unless it comes to its end
+		w := newWorld(t, db, here, there)
 		rt.Repeat(map[string]func(*rapid.T){
 			"login":       w.login,
-			"stop":        w.stop,
+			"start":       w.begin,
 			"interim":     w.interim,
+			"stop":        w.stop,
+			"reboot":      w.reboot,
 			"offers end":  w.offersEnd,
 			"wrong start": w.wrongStart,
+			"drain":       w.drain,
+			"at once":     w.atOnce,
 			"":            w.check,
 		})
+		broken = was
 	})
 }
 
-// login leases, and mostly goes on to the Start of a session.
-func (w *world) login(rt *rapid.T) {
-	n := rapid.IntRange(0, 7).Draw(rt, "caller")
-	id := fmt.Sprint("s", w.next)
-	l, err := leaseOne(rt.Context(), w.servers[rapid.IntRange(0, 1).Draw(rt, "server")], want(n, id))
-	if errors.Is(err, ipam.ErrPoolFull) {
-		if rows := w.db.Rows("SELECT count(*) FROM radial.addresses WHERE state = 'free' OR state = 'offered' AND until <= now()"); rows[0][0] != "0" {
-			rt.Fatalf("the pool is full, with %s addresses free", rows[0][0])
-		}
-		return
+func newWorld(t *testing.T, db *storetest.DB, parties ...party) *world {
+	w := &world{
+		db: db, parties: [2]party(parties), clock: time.Now().Add(-240 * time.Hour).Truncate(time.Second).UTC(), callers: newCallers(),
+		sessions: map[string]*session{}, strangers: map[string]*session{}, spaces: map[int32]*space{},
 	}
+	db.Exec("TRUNCATE radacct, radial.address_history; DELETE FROM radial.addresses; DELETE FROM radial.pools")
+	for _, vrf := range []int32{1, 2} {
+		err := db.CreatePool(t.Context(), store.PoolSpec{Name: "main", VRF: vrf, CIDRs: prefixes(worldNetwork), Gateway: netip.MustParseAddr(worldGateway)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.spaces[vrf] = &space{vrf: vrf, may: addressesOf(t, worldNetwork, worldGateway), reserved: map[netip.Prefix]bool{}}
+	}
+	return w
+}
+
+func (w *world) drawCaller(rt *rapid.T) *caller {
+	return rapid.SampledFrom(w.callers).Draw(rt, "caller")
+}
+
+func (w *world) drawParty(rt *rapid.T) party {
+	return w.parties[rapid.IntRange(0, 1).Draw(rt, "server")]
+}
+
+// drawSession picks an open session.
+func (w *world) drawSession(rt *rapid.T, of ...map[string]*session) *session {
+	var all []*session
+	for _, list := range of {
+		all = append(all, slices.Collect(maps.Values(list))...)
+	}
+	if len(all) == 0 {
+		rt.Skip("no session")
+	}
+	slices.SortFunc(all, func(a, b *session) int { return cmp.Compare(a.unique, b.unique) })
+	return rapid.SampledFrom(all).Draw(rt, "session")
+}
+
+// drawLogin is a login with no session id, with that of the caller's session,
+// or with a new one.
+func (w *world) drawLogin(rt *rapid.T, c *caller) partyLogin {
+	l := partyLogin{VRF: c.vrf, Kinds: []ipam.Kind{ipam.IPv4}, Pools: []string{"main"}, Caller: c.who}
+	switch rapid.IntRange(0, 2).Draw(rt, "session id") {
+	case 1:
+		l.Session = w.name("s")
+	case 2:
+		if c.open != nil {
+			l.Session = c.open.id
+		}
+	}
+	return l
+}
+
+// login is one login, sometimes of a caller whose NAS asks both servers.
+func (w *world) login(rt *rapid.T) {
+	c := w.drawCaller(rt)
+	l := w.drawLogin(rt, c)
+	var kept bool // his own offer whose time is over, not yet taken away
+	for _, r := range w.db.Rows(`SELECT 1 FROM radial.addresses WHERE vrf_id = $1 AND state = 'offered' AND username = $2 AND mac = $3 AND port = $4`, c.vrf, c.who.User, c.who.MAC, c.who.Port) {
+		kept = r != nil
+	}
+	a, err := w.drawParty(rt).login(rt.Context(), l)
 	if err != nil {
 		rt.Fatal(err)
 	}
-	for _, s := range w.sessions {
-		if s.address == l.Address() && s.caller != n {
-			rt.Fatalf("user%d is offered %s, which user%d's open session has", n, l.Address(), s.caller)
-		}
-	}
-	if rapid.IntRange(0, 3).Draw(rt, "start") == 0 {
-		return // the NAS never got our answer
-	}
-	for old, s := range w.sessions {
-		if s.caller == n { // the same MAC and port: the old session is over
-			delete(w.sessions, old)
-		}
-	}
-	w.settle(rt, ipam.Bind, bind(l.Address(), w.next, want(n, id)))
-	w.sessions[w.next] = session{caller: n, id: id, address: l.Address()}
-	w.next++
+	w.answered(rt, c, l, a, true, kept)
 }
 
-func (w *world) draw(rt *rapid.T) (int64, session) {
-	ids := slices.Sorted(maps.Keys(w.sessions))
-	if len(ids) == 0 {
-		rt.Skip("no session")
+// begin is the Start that follows a login, perhaps so late that the offer is
+// over, if nobody has the address then. The caller's older session is over.
+func (w *world) begin(rt *rapid.T) {
+	c := w.drawCaller(rt)
+	if !c.told.IsValid() || !c.fresh && w.holder(c.vrf, c.told) != nil || w.spaces[c.vrf].reserved[c.told] || c.open != nil && (c.asked == "" || c.asked == c.open.id) {
+		rt.Skip("no login that it could follow")
 	}
-	id := rapid.SampledFrom(ids).Draw(rt, "session")
-	return id, w.sessions[id]
+	at := w.tick()
+	s := &session{caller: c, id: c.asked, address: c.told, nas: c.who.NAS, vrf: c.vrf, start: at, update: at}
+	if s.id == "" {
+		s.id = w.name("s")
+	}
+	s.unique = fmt.Sprintf("%032s", s.id)
+	w.send(rt, s.record(aaa.StatusStart, at))
+	if c.open != nil {
+		delete(w.sessions, c.open.unique)
+	}
+	c.open, c.fresh, w.sessions[s.unique] = s, true, s
+}
+
+// send has a record stored, by either server, and sometimes by both.
+func (w *world) send(rt *rapid.T, r *aaa.Record) {
+	times := 1
+	if rapid.IntRange(0, 4).Draw(rt, "sent again") == 0 {
+		times = 2
+	}
+	for range times {
+		if err := w.drawParty(rt).record(rt.Context(), r); err != nil {
+			rt.Fatal(err)
+		}
+	}
+}
+
+// interim is that of an open session; a stranger's that finds its address free
+// has it from then on.
+func (w *world) interim(rt *rapid.T) {
+	s := w.drawSession(rt, w.sessions, w.strangers)
+	s.update = w.tick()
+	w.send(rt, s.record(aaa.StatusInterim, s.update))
+	if w.holder(s.vrf, s.address) == nil && !w.spaces[s.vrf].reserved[s.address] {
+		delete(w.strangers, s.unique)
+		w.sessions[s.unique] = s
+	}
 }
 
 func (w *world) stop(rt *rapid.T) {
-	id, s := w.draw(rt)
-	w.settle(rt, ipam.Leave, release(s.address, id, want(s.caller, s.id)))
-	delete(w.sessions, id)
+	s := w.drawSession(rt, w.sessions, w.strangers)
+	w.send(rt, s.record(aaa.StatusStop, w.tick()))
+	w.ended(s)
 }
 
-func (w *world) interim(rt *rapid.T) {
-	id, s := w.draw(rt)
-	w.settle(rt, ipam.Leave, renew(s.address, id, want(s.caller, s.id)))
+// reboot is a NAS's Accounting-On or Off, perhaps one that comes late.
+func (w *world) reboot(rt *rapid.T) {
+	nas := netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(1, 3).Draw(rt, "NAS"))})
+	at := w.tick().Add(-time.Duration(rapid.SampledFrom([]int{0, 0, 50, 130}).Draw(rt, "seconds late")) * time.Second)
+	status := rapid.SampledFrom([]aaa.Status{aaa.StatusOn, aaa.StatusOff}).Draw(rt, "status")
+	w.send(rt, &aaa.Record{Status: status, NAS: nas, VRF: 1 + int32(nas.As4()[3]/3), At: at, Received: at})
+	w.rebooted(nas, at)
 }
 
+// offersEnd lets time pass: all offers are over.
 func (w *world) offersEnd(rt *rapid.T) {
-	w.db.Exec("UPDATE radial.addresses SET until = now() - interval '1 second' WHERE state = 'offered'")
+	w.db.Exec("UPDATE radial.addresses SET until = until - interval '1 day' WHERE state = 'offered'")
+	for _, c := range w.callers {
+		c.fresh = c.open != nil
+	}
 	if rapid.Bool().Draw(rt, "job") {
 		if _, err := w.db.ExpireOffers(rt.Context(), 100); err != nil {
 			rt.Fatal(err)
@@ -118,43 +205,77 @@ func (w *world) offersEnd(rt *rapid.T) {
 	}
 }
 
-// wrongStart is a session of a stranger that claims an address in use.
+// wrongStart is a session of a stranger who claims an address in use.
 func (w *world) wrongStart(rt *rapid.T) {
-	_, s := w.draw(rt)
-	w.settle(rt, ipam.Conflict, bind(s.address, w.next, want(99, "stranger")))
-	w.next++
+	s := w.drawSession(rt, w.sessions)
+	at := w.tick()
+	id := w.name("x")
+	stranger := &caller{number: 99, vrf: s.vrf, who: s.caller.who}
+	stranger.who.User, stranger.who.MAC, stranger.who.Port = "stranger "+id, "no MAC "+id, "port of "+id
+	x := &session{caller: stranger, id: id, unique: fmt.Sprintf("%032s", id), address: s.address, nas: s.nas, vrf: s.vrf, start: at, update: at}
+	w.send(rt, x.record(aaa.StatusStart, at))
+	w.strangers[x.unique] = x
 }
 
-// settle applies an event; Leave stands for any outcome.
-func (w *world) settle(rt *rapid.T, outcome ipam.Outcome, e store.LeaseEvent) {
-	events := []store.LeaseEvent{e}
-	if err := w.db.SettleLeases(rt.Context(), e.At, events); err != nil {
-		rt.Fatal(err)
-	}
-	got := events[0].Outcome
-	if got == ipam.Replace {
-		got = ipam.Bind
-	}
-	if outcome != ipam.Leave && got != outcome {
-		rt.Fatalf("outcome %s, want %s", got, outcome)
-	}
+// drain drains a pool or puts it to work again.
+func (w *world) drain(rt *rapid.T) {
+	s := w.spaces[rapid.Int32Range(1, 2).Draw(rt, "VRF")]
+	s.draining = !s.draining
+	w.db.Exec(`UPDATE radial.pools SET status = $2 WHERE vrf_id = $1`, s.vrf, map[bool]string{true: "draining", false: "active"}[s.draining])
 }
 
-func (w *world) check(rt *rapid.T) {
-	bound := map[string]string{}
-	for _, r := range w.db.Rows("SELECT host(address), username, radacctid FROM radial.addresses WHERE state = 'bound'") {
-		bound[r[0]] = r[1] + " " + r[2]
+// atOnce are logins at both servers at the same time, some of the same callers,
+// beside Stops of other callers' sessions.
+func (w *world) atOnce(rt *rapid.T) {
+	var group sync.WaitGroup
+	type asked struct {
+		c *caller
+		l partyLogin
+		a partyAnswer
+		e error
 	}
-	for id, s := range w.sessions {
-		if got, want := bound[s.address.String()], fmt.Sprint("user", s.caller, " ", id); got != want {
-			rt.Fatalf("%s is bound to %q; the open session is %q", s.address, got, want)
+	var logins []*asked
+	busy := map[*caller]bool{}
+	var work []func()
+	for range rapid.IntRange(2, 10).Draw(rt, "logins") {
+		c := w.drawCaller(rt)
+		x, p := &asked{c: c, l: w.drawLogin(rt, c)}, w.drawParty(rt)
+		if busy[c] {
+			x.l.Session = ""
 		}
-		delete(bound, s.address.String())
+		logins, busy[c] = append(logins, x), true
+		work = append(work, func() { x.a, x.e = p.login(rt.Context(), x.l) })
 	}
-	if len(bound) > 0 {
-		rt.Fatalf("bound without an open session: %v", bound)
+	var stopped []*session
+	failed := make(chan error, len(w.sessions))
+	for _, s := range slices.SortedFunc(maps.Values(w.sessions), func(a, b *session) int { return cmp.Compare(a.unique, b.unique) }) {
+		if busy[s.caller] || !rapid.Bool().Draw(rt, "stops") {
+			continue
+		}
+		r, p := s.record(aaa.StatusStop, w.tick()), w.drawParty(rt)
+		stopped = append(stopped, s)
+		work = append(work, func() { failed <- p.record(rt.Context(), r) })
 	}
-	if rows := w.db.Rows("SELECT username, count(*) FROM radial.addresses WHERE state = 'offered' AND until > now() GROUP BY 1 HAVING count(*) > 1"); len(rows) > 0 {
-		rt.Fatalf("a caller has two offers: %v", rows)
+	for _, f := range work {
+		group.Go(f)
+	}
+	group.Wait()
+	for _, s := range stopped {
+		if err := <-failed; err != nil {
+			rt.Fatal(err)
+		}
+		w.ended(s)
+	}
+	// First what was given, of which a caller may have been told only one thing;
+	// a refusal beside it would be the pool's that was full a moment before.
+	slices.SortStableFunc(logins, func(a, b *asked) int { return cmp.Compare(a.a.Refused, b.a.Refused) })
+	for _, x := range logins {
+		if x.e != nil {
+			rt.Fatal(x.e)
+		}
+		if x.a.Refused != "" && x.c.fresh {
+			continue
+		}
+		w.answered(rt, x.c, x.l, x.a, false, false)
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -269,7 +270,7 @@ func (c *claim) undo(to int) {
 }
 
 // write stores the offers and commits. Of several tries of one caller the last
-// one's session is kept.
+// one that names a session tells which is kept.
 func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 	at := make(map[leaseKey]int, len(c.offers))
 	var e callers
@@ -278,7 +279,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 	for _, o := range c.offers {
 		w := &c.logins[o.login][o.try].Want
 		if i, ok := at[o.row.leaseKey]; ok {
-			sessions[i] = w.SessionID
+			sessions[i] = cmp.Or(w.SessionID, sessions[i])
 			continue
 		}
 		at[o.row.leaseKey] = len(e.vrfs)

@@ -255,6 +255,9 @@ func (s *settlement) one(r *leaseRow, ev *leaseEvent) ipam.Outcome {
 		r.State, r.RadacctID, r.changed = ipam.Free, 0, true
 	case ipam.Reoffer:
 		s.unlink(r)
+		was := r.Holding
+		was.SessionID = ev.sessionID // the row's is that of the login which is to come up
+		s.history = append(s.history, historyRow{at: ev.at, key: r.leaseKey, pool: r.pool, action: "released", holding: was})
 		r.State, r.RadacctID, r.RanOut, r.changed = ipam.Offered, 0, false, true
 	}
 	return out

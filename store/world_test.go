@@ -1,0 +1,326 @@
+package store_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"radial/aaa"
+	"radial/ipam"
+	"radial/store/storetest"
+)
+
+// world is what must be true of the rows, whatever callers, accounting and
+// operators do: kept beside them by what the NASes were told, never by reading
+// the rows.
+type world struct {
+	db        *storetest.DB
+	parties   [2]party
+	clock     time.Time // of the NASes; each step is later than the one before
+	serial    int
+	callers   []*caller
+	sessions  map[string]*session // all that are open, by acctuniqueid
+	strangers map[string]*session // open ones that report an address which is another's
+	spaces    map[int32]*space
+}
+
+// space is a VRF and its pool named main.
+type space struct {
+	vrf      int32
+	may      map[netip.Prefix]bool // what the pool consists of
+	reserved map[netip.Prefix]bool
+	draining bool
+}
+
+// caller is a subscriber at a port of a NAS.
+type caller struct {
+	number int
+	vrf    int32
+	who    ipam.Caller
+	told   netip.Prefix // by his last login; invalid: nothing, or it is over
+	fresh  bool         // told is an offer whose time is not over, or what his session has
+	asked  string       // Acct-Session-Id of his last login
+	open   *session
+}
+
+// session is one whose Start was acknowledged, and whose Stop was not yet sent.
+type session struct {
+	caller        *caller
+	id, unique    string
+	address       netip.Prefix
+	nas           netip.Addr
+	vrf           int32
+	start, update time.Time
+}
+
+// Callers 0 to 7 are in VRF 1, at two NASes; 8 and 9 in VRF 2, which has the
+// same addresses. 6 is user 0 with his MAC at another NAS, 7 user 1 with
+// another MAC.
+func newCallers() (list []*caller) {
+	for n := range 10 {
+		user, mac := n, n
+		switch n {
+		case 6:
+			user, mac = 0, 0
+		case 7:
+			user = 1
+		}
+		c := &caller{number: n, vrf: 1, who: ipam.Caller{
+			User: fmt.Sprint("user", user), MAC: fmt.Sprintf("02:00:00:00:00:%02x", mac), NAS: netip.AddrFrom4([4]byte{10, 0, 0, byte(1 + n/4)}), Port: fmt.Sprint("eth", n),
+		}}
+		if n >= 8 {
+			c.vrf = 2
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// GoString is what rapid tells of a caller that it drew.
+func (c *caller) GoString() string {
+	return fmt.Sprintf("%d (VRF %d, told %s, fresh %v, asked %q, open %#v)", c.number, c.vrf, c.told, c.fresh, c.asked, c.open)
+}
+
+// GoString is what rapid tells of a session that it drew.
+func (s *session) GoString() string {
+	if s == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s of caller %d at %s, %s", s.id, s.caller.number, s.nas, s.address)
+}
+
+// tick is the time of the next event.
+func (w *world) tick() time.Time {
+	w.clock = w.clock.Add(20 * time.Second)
+	return w.clock
+}
+
+func (w *world) name(prefix string) string {
+	w.serial++
+	return fmt.Sprint(prefix, w.serial)
+}
+
+// record is an accounting record of a session.
+func (s *session) record(status aaa.Status, at time.Time) *aaa.Record {
+	lived := int64(at.Sub(s.start) / time.Second)
+	return &aaa.Record{
+		Status: status, UniqueID: s.unique, SessionID: s.id, User: s.caller.who.User, Login: s.caller.who.User, NAS: s.nas, VRF: s.vrf,
+		PortID: &s.caller.who.Port, CallingStation: s.caller.who.MAC, At: at, Received: at, SessionTime: &lived, FramedIP: s.address.Addr(),
+	}
+}
+
+// ended is what the end of a session leaves to its caller: nothing, or the
+// offer of a login that has come since.
+func (w *world) ended(s *session) {
+	delete(w.sessions, s.unique)
+	delete(w.strangers, s.unique)
+	c := s.caller
+	if c.open != s {
+		return
+	}
+	c.open = nil
+	if c.asked == "" || c.asked == s.id {
+		c.told, c.fresh = netip.Prefix{}, false
+	}
+}
+
+// holder is who has an address of a VRF for sure: a session, or an offer whose
+// time is not over.
+func (w *world) holder(vrf int32, address netip.Prefix) *caller {
+	for _, s := range w.sessions {
+		if s.vrf == vrf && s.address == address {
+			return s.caller
+		}
+	}
+	for _, c := range w.callers {
+		if c.vrf == vrf && c.fresh && c.told == address {
+			return c
+		}
+	}
+	return nil
+}
+
+// answered checks an answer to a caller's login and takes it down; had is what
+// he had before, calm that nothing else happened meanwhile.
+func (w *world) answered(rt *rapid.T, c *caller, l partyLogin, a partyAnswer, calm, kept bool) {
+	s := w.spaces[c.vrf]
+	if a.Refused != "" {
+		if c.open != nil || c.fresh {
+			rt.Fatalf("caller %d is refused (%s), though %s is his", c.number, a.Refused, c.told)
+		}
+		if a.Refused == "full" && calm && !s.draining {
+			if rows := w.db.Rows("SELECT count(*) FROM radial.addresses WHERE vrf_id = $1 AND (state = 'free' OR state = 'offered' AND until <= now())", c.vrf); rows[0][0] != "0" {
+				rt.Fatalf("the pool is full, with %s addresses free", rows[0][0])
+			}
+		}
+		c.told, c.fresh = netip.Prefix{}, false
+		return
+	}
+	got := a.Leases[0]
+	if !s.may[got] || s.reserved[got] {
+		rt.Fatalf("caller %d was given %s, which is nobody's to have", c.number, got)
+	}
+	if (c.open != nil || c.fresh) && got != c.told {
+		rt.Fatalf("caller %d was given %s, and had %s", c.number, got, c.told)
+	}
+	if other := w.holder(c.vrf, got); other != nil && other != c {
+		rt.Fatalf("caller %d was given %s, which caller %d has", c.number, got, other.number)
+	}
+	if calm && s.draining && !kept && c.open == nil && !c.fresh {
+		rt.Fatalf("caller %d was given %s of a pool that is drained", c.number, got)
+	}
+	c.told, c.fresh = got, true
+	if l.Session != "" {
+		c.asked = l.Session
+	} else if c.open == nil {
+		c.asked = ""
+	}
+}
+
+// rebooted takes down what an Accounting-On or Off of that time has closed.
+func (w *world) rebooted(nas netip.Addr, at time.Time) {
+	for _, list := range []map[string]*session{w.sessions, w.strangers} {
+		for _, s := range list {
+			if s.nas == nas && !s.start.After(at) && !s.update.After(at.Add(aaa.NASDownGrace)) {
+				w.ended(s)
+			}
+		}
+	}
+}
+
+// check holds the rows against what is true.
+func (w *world) check(rt *rapid.T) {
+	w.checkSessions(rt)
+	w.checkRows(rt)
+	w.checkSums(rt)
+	w.checkHistory(rt)
+}
+
+// checkSessions: what is open is what the NASes believe to be open.
+func (w *world) checkSessions(rt *rapid.T) {
+	open := map[string]bool{}
+	for _, r := range w.db.Rows("SELECT acctuniqueid FROM radacct WHERE acctstoptime IS NULL") {
+		open[r[0]] = true
+	}
+	for _, list := range []map[string]*session{w.sessions, w.strangers} {
+		for unique := range list {
+			if !open[unique] {
+				rt.Fatalf("session %s is open, its row is not", unique)
+			}
+			delete(open, unique)
+		}
+	}
+	if len(open) > 0 {
+		rt.Fatalf("rows of sessions that are over: %v", open)
+	}
+}
+
+// checkRows: every open session has its address and nothing else is bound, each
+// offer is there once, and no address has a row that should have none.
+func (w *world) checkRows(rt *rapid.T) {
+	bound := map[string]string{}
+	offers := map[string]netip.Prefix{}
+	seen := map[int32]int{}
+	for _, r := range w.db.Rows(`SELECT a.vrf_id, a.address::text, a.state, coalesce(a.until > now(), false), coalesce(a.username || ' ' || a.mac || ' ' || a.port, ''), coalesce(c.acctuniqueid, '')
+		FROM radial.addresses a LEFT JOIN radacct c ON c.radacctid = a.radacctid`) {
+		var vrf int32
+		if _, err := fmt.Sscan(r[0], &vrf); err != nil {
+			rt.Fatal(err)
+		}
+		address := netip.MustParsePrefix(r[1])
+		s := w.spaces[vrf]
+		if seen[vrf]++; !s.may[address] {
+			rt.Fatalf("VRF %d has a row of %s, which nobody may have", vrf, address)
+		}
+		if (r[2] == "reserved") != s.reserved[address] {
+			rt.Fatalf("VRF %d: %s is %s; reserved: %v", vrf, address, r[2], s.reserved)
+		}
+		switch {
+		case r[2] == "bound":
+			bound[fmt.Sprint(vrf, " ", address)] = r[5]
+		case r[2] == "offered" && r[3] == "t":
+			key := fmt.Sprint(vrf, " ", r[4])
+			if other, twice := offers[key]; twice {
+				rt.Fatalf("%s is offered %s and %s", key, other, address)
+			}
+			offers[key] = address
+		}
+	}
+	for vrf, s := range w.spaces {
+		if seen[vrf] != len(s.may) {
+			rt.Fatalf("VRF %d has %d rows, and should have %d", vrf, seen[vrf], len(s.may))
+		}
+	}
+	for _, s := range w.sessions {
+		key := fmt.Sprint(s.vrf, " ", s.address)
+		if bound[key] != s.unique {
+			rt.Fatalf("%s is bound to %q; its open session is %q", key, bound[key], s.unique)
+		}
+		delete(bound, key)
+	}
+	if len(bound) > 0 {
+		rt.Fatalf("bound without an open session: %v", bound)
+	}
+	for _, c := range w.callers {
+		key := fmt.Sprint(c.vrf, " ", c.who.User, " ", c.who.MAC, " ", c.who.Port)
+		if got := offers[key]; c.open == nil && c.fresh && got != c.told {
+			rt.Fatalf("caller %d was offered %s; the rows say %v", c.number, c.told, got)
+		}
+	}
+}
+
+// checkSums: the states of a pool add up to its rows.
+func (w *world) checkSums(rt *rapid.T) {
+	pools, err := w.db.Pools(rt.Context())
+	if err != nil {
+		rt.Fatal(err)
+	}
+	for _, p := range pools {
+		s := w.spaces[p.VRF]
+		if p.Total() != int64(len(s.may)) || p.Reserved != int64(len(s.reserved)) {
+			rt.Fatalf("VRF %d: %d free, %d offered, %d bound, %d reserved; the pool has %d, %d of them reserved", p.VRF, p.Free, p.Offered, p.Bound, p.Reserved, len(s.may), len(s.reserved))
+		}
+	}
+}
+
+// checkHistory: history, read from its beginning, leads to the holders of now.
+func (w *world) checkHistory(rt *rapid.T) {
+	holds := map[string]string{}
+	for _, r := range w.db.Rows(`SELECT vrf_id || ' ' || address::text, action, coalesce(radacctid, 0) FROM radial.address_history ORDER BY id`) {
+		switch r[1] {
+		case "bound", "taken_over":
+			holds[r[0]] = "bound " + r[2]
+		case "reserved":
+			holds[r[0]] = "reserved"
+		default:
+			delete(holds, r[0])
+		}
+	}
+	for _, r := range w.db.Rows(`SELECT vrf_id || ' ' || address::text, CASE state WHEN 'bound' THEN 'bound ' || coalesce(radacctid, 0) ELSE state END FROM radial.addresses WHERE state IN ('bound', 'reserved')`) {
+		if holds[r[0]] != r[1] {
+			rt.Fatalf("%s is %q, its history ends with %q", r[0], r[1], holds[r[0]])
+		}
+		delete(holds, r[0])
+	}
+	if len(holds) > 0 {
+		rt.Fatalf("held by history alone: %v", holds)
+	}
+}
+
+// addressesOf lists a network's prefixes of one lease each, without some.
+func addressesOf(t testing.TB, network string, without ...string) map[netip.Prefix]bool {
+	t.Helper()
+	p := netip.MustParsePrefix(network)
+	all := map[netip.Prefix]bool{}
+	for a := p.Addr().Next(); p.Contains(a.Next()); a = a.Next() {
+		if !slices.ContainsFunc(without, func(s string) bool { return strings.TrimSpace(s) == a.String() }) {
+			all[netip.PrefixFrom(a, a.BitLen())] = true
+		}
+	}
+	return all
+}
