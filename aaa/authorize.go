@@ -79,7 +79,7 @@ var stages = []struct {
 	{"limits", (*authorization).checkLimits},
 	{"password", (*authorization).checkPassword},
 	{"simultaneous use", (*authorization).checkSimultaneousUse},
-	{"address", (*authorization).leaseAddress},
+	{"address", (*authorization).leaseAddresses},
 }
 
 // Authorize decides about an Access-Request. An error is trouble (a port

@@ -3,8 +3,6 @@ package aaa
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,88 +11,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"radial/dictionaries"
-	"radial/ipam"
 	"radial/nas"
 )
-
-// pool is an Addresses that answers one thing and remembers what was wanted.
-type pool struct {
-	lease ipam.Lease
-	err   error
-	wants []ipam.Want
-}
-
-func (p *pool) Lease(_ context.Context, wants []ipam.Want) ([]ipam.Lease, error) {
-	p.wants = append(p.wants, wants...)
-	if p.err != nil {
-		return nil, p.err
-	}
-	return []ipam.Lease{p.lease}, nil
-}
 
 // postAuthRows is a PostAuthLog.
 type postAuthRows []PostAuth
 
 func (p *postAuthRows) Log(row PostAuth) { *p = append(*p, row) }
-
-func TestAuthorizeLeases(t *testing.T) {
-	address := netip.MustParseAddr("100.64.0.7")
-	trouble := errors.New("no database")
-	for _, test := range []struct {
-		name    string
-		policy  string
-		err     error
-		reply   []string // further radreply rows
-		accept  bool
-		address string
-		reason  Reason
-		trouble bool
-		leased  int
-	}{
-		{name: "an address", accept: true, address: "100.64.0.7", leased: 1},
-		{name: "the reply has one", reply: []string{"Framed-IP-Address", ":=", "10.0.0.1"}, accept: true, address: "10.0.0.1"},
-		{name: "full, reject", err: ipam.ErrPoolFull, reason: ReasonPoolFull, leased: 1},
-		{name: "full, accept", policy: PoolFullAccept, err: ipam.ErrPoolFull, accept: true, leased: 1},
-		{name: "full, silence", policy: PoolFullSilence, err: ipam.ErrPoolFull, trouble: true, leased: 1},
-		{name: "unknown", err: ipam.ErrPoolUnknown, reason: ReasonPoolUnknown, leased: 1},
-		{name: "unknown, silence", policy: PoolFullSilence, err: ipam.ErrPoolUnknown, reason: ReasonPoolUnknown, leased: 1},
-		{name: "trouble", err: trouble, trouble: true, leased: 1},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			b := newWorkbench(t)
-			p := &pool{lease: ipam.Lease{Prefix: netip.PrefixFrom(address, 32)}, err: test.err}
-			b.config.Addresses = p
-			if test.policy != "" {
-				b.config.Options.PoolFull = test.policy
-			}
-			b.tables.set("alice", UserRows{
-				Check: rows("Cleartext-Password", ":=", "p1", "Pool-Name", ":=", "main"), Reply: rows(test.reply...),
-			})
-			req := b.request(t, "User-Name", "alice", "User-Password", "p1", "Calling-Station-Id", "AA-BB-CC-DD-EE-0F",
-				"NAS-IP-Address", "10.0.0.9", "NAS-Port-Id", "ether1", "NAS-Port", "7", "Acct-Session-Id", "81000001")
-			req.Device.Settings.VRF = 3
-			d, err := NewEngine(b.config).Authorize(t.Context(), req)
-			if (err != nil) != test.trouble || test.trouble && test.err != nil && !errors.Is(err, test.err) {
-				t.Fatalf("error %v", err)
-			}
-			if (d.Verdict == Accept) != test.accept || d.Reason != test.reason {
-				t.Errorf("got %v %q (%s)", d.Verdict, d.Reason, d.Detail)
-			}
-			if got := textOf(d.Reply, b.dict.Must("Framed-IP-Address")); got != test.address {
-				t.Errorf("address %q, want %q", got, test.address)
-			}
-			if len(p.wants) != test.leased {
-				t.Fatalf("%d leases were asked for", len(p.wants))
-			}
-			want := ipam.Want{Pools: []string{"main"}, VRF: 3, SessionID: "81000001", Caller: ipam.Caller{
-				User: "alice", MAC: "aa:bb:cc:dd:ee:0f", NAS: netip.MustParseAddr("10.0.0.9"), Port: "ether1",
-			}}
-			if test.leased == 1 && !reflect.DeepEqual(p.wants[0], want) {
-				t.Errorf("want\n%+v, got\n%+v", want, p.wants[0])
-			}
-		})
-	}
-}
 
 // A wrong password must neither count sessions nor take an address.
 func TestAuthorizeWrongPasswordLeasesNothing(t *testing.T) {

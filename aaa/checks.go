@@ -3,11 +3,9 @@ package aaa
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"radial/dictionaries"
-	"radial/ipam"
 )
 
 // unsupportedItems limit a login, or hand it to something else, and their
@@ -203,59 +201,4 @@ func (l *authorization) multilink(ctx context.Context, limit uint32) (bool, erro
 		return false, fmt.Errorf("find other links of %q: %w", l.user, err)
 	}
 	return same, nil
-}
-
-// leaseAddress gives an address of Pool-Name where the policy has none.
-func (l *authorization) leaseAddress(ctx context.Context) (*denial, error) {
-	w := l.e.words
-	v, ok := l.control.Value(w.poolName)
-	if !ok || l.reply.Has(w.framedIPAddress) {
-		return nil, nil
-	}
-	if l.e.addresses == nil && !l.dry {
-		return &denial{ReasonUnsupportedCheck, "Pool-Name: no pools are served here"}, nil
-	}
-	want := l.want(string(v))
-	var leases []ipam.Lease
-	var err error
-	if l.dry {
-		err = l.wouldLease(ctx, want)
-	} else {
-		leases, err = l.e.addresses.Lease(ctx, []ipam.Want{want})
-	}
-	full := errors.Is(err, ipam.ErrPoolFull) || errors.Is(err, ipam.ErrPoolInactive)
-	switch {
-	case err == nil:
-		for _, lease := range leases {
-			l.reply = append(l.reply, dictionaries.Pair{Attr: w.framedIPAddress, Value: lease.Address().AsSlice()})
-		}
-		return nil, nil
-	case full && l.e.opts.PoolFull == PoolFullReject:
-		return &denial{ReasonPoolFull, fmt.Sprintf("pool %q has no free address", v)}, nil
-	case errors.Is(err, ipam.ErrPoolUnknown) && l.e.opts.PoolFull != PoolFullAccept:
-		return &denial{ReasonPoolUnknown, fmt.Sprintf("there is no pool %q%s", v, inVRF(want.VRF))}, nil
-	case (full || errors.Is(err, ipam.ErrPoolUnknown)) && l.e.opts.PoolFull == PoolFullAccept:
-		return nil, nil
-	}
-	return nil, fmt.Errorf("lease address of pool %q for %q: %w", v, l.user, err)
-}
-
-// want is the request for an address. The caller's name is the one that the
-// NAS will account with: a User-Name in the reply, else its own (RFC 2865 §5.1).
-func (l *authorization) want(pool string) ipam.Want {
-	w := l.e.words
-	name, ok := l.reply.Value(w.userName)
-	if !ok {
-		name, _ = l.in.req.Pairs.Value(w.userName)
-	}
-	var vrf int32 = 1
-	if d := l.in.req.Device; d != nil && d.Settings.VRF != 0 {
-		vrf = d.Settings.VRF
-	}
-	return ipam.Want{
-		Pools: []string{pool}, VRF: vrf, SessionID: l.text(w.acctSessionID),
-		Caller: ipam.Caller{
-			User: string(name), MAC: ipam.NormaliseMAC(l.text(w.callingStation)), NAS: l.nasAddress(), Port: l.port(),
-		},
-	}
 }

@@ -38,6 +38,7 @@ const (
 	ReasonBadUsername      Reason = "bad_username"      // filter_username
 	ReasonPoolUnknown      Reason = "pool_unknown"
 	ReasonPoolFull         Reason = "pool_full"
+	ReasonPoolInactive     Reason = "pool_inactive"  // draining or inactive: it gives nothing new
 	ReasonReplyTooLong     Reason = "reply_too_long" // the reply does not fit into 4096 bytes
 	ReasonBadCredential    Reason = "bad_credential" // a malformed CHAP, MS-CHAP or password attribute
 	ReasonEAPUnsupported   Reason = "eap_unsupported"
@@ -48,7 +49,7 @@ var Reasons = []Reason{
 	ReasonUnknownUser, ReasonBadPassword, ReasonNoPassword, ReasonNoCredential, ReasonMethodImpossible,
 	ReasonAuthType, ReasonAuthTypeReject, ReasonCheckFailed, ReasonUnparsableItem, ReasonUnsupportedCheck,
 	ReasonExpired, ReasonOutsideHours, ReasonSimultaneousUse, ReasonBadUsername, ReasonPoolUnknown,
-	ReasonPoolFull, ReasonReplyTooLong, ReasonBadCredential, ReasonEAPUnsupported,
+	ReasonPoolFull, ReasonPoolInactive, ReasonReplyTooLong, ReasonBadCredential, ReasonEAPUnsupported,
 }
 
 // Decision is what Authorize found.

@@ -54,9 +54,17 @@ type Addresses interface {
 
 // PoolReader tells Explain what a pool has (store). Logins do not ask it.
 type PoolReader interface {
-	// PoolUse counts the addresses of an active pool and those that are free
-	// now; ipam.ErrPoolUnknown where the VRF has no such pool.
-	PoolUse(ctx context.Context, vrf int32, pool string) (total, free int64, err error)
+	// PoolState tells what a pool has now; ipam.ErrPoolUnknown where the VRF has
+	// no such pool.
+	PoolState(ctx context.Context, vrf int32, pool string) (PoolState, error)
+}
+
+// PoolState is a pool as Explain sees it.
+type PoolState struct {
+	Kind        ipam.Kind
+	Status      ipam.Status // Inactive also where all of its subnets are
+	Fallback    []string
+	Total, Free int64 // leases that it can give, and those that it can give now
 }
 
 // SessionCounter counts sessions for Simultaneous-Use (store).

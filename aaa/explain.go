@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"radial/dictionaries"
-	"radial/ipam"
 )
 
 // StepOutcome says what a step of an explanation found.
@@ -73,25 +72,6 @@ func (l *authorization) noteRules(what string, rules []rule) {
 	for i := range rules {
 		l.note(StepYes, what+": "+rules[i].String())
 	}
-}
-
-// wouldLease looks where leaseAddress would take an address, and takes none.
-func (l *authorization) wouldLease(ctx context.Context, want ipam.Want) error {
-	pool := want.Pools[0]
-	if l.e.pools == nil {
-		l.note(StepInfo, "an address of pool "+pool+" would be leased")
-		return nil
-	}
-	total, free, err := l.e.pools.PoolUse(ctx, want.VRF, pool)
-	switch {
-	case err != nil:
-		return err
-	case free == 0:
-		l.note(StepInfo, fmt.Sprintf("all %d addresses of pool %s are taken: only a caller who holds one gets in", total, pool))
-		return ipam.ErrPoolFull
-	}
-	l.note(StepYes, fmt.Sprintf("an address of pool %s would be leased (%d of %d are free)", pool, free, total))
-	return nil
 }
 
 // inVRF names a VRF that is not the default one.

@@ -3,8 +3,6 @@ package aaa
 import (
 	"strings"
 	"testing"
-
-	"radial/ipam"
 )
 
 func TestExplainTellsTheWay(t *testing.T) {
@@ -15,7 +13,7 @@ func TestExplainTellsTheWay(t *testing.T) {
 	})
 	b.tables.groups["day"] = GroupRows{Check: rows("NAS-Port-Id", "==", "ether9")}
 	b.tables.groups["gold"] = GroupRows{Reply: rows("Mikrotik-Rate-Limit", "=", "20M/100M", "Tunnel-Password:1", "=", "hunter2")}
-	p := &pool{lease: ipam.Lease{}}
+	p := &pool{}
 	log := postAuthRows{}
 	b.config.Addresses, b.config.PostAuth, b.config.Sessions = p, &log, openSessions{"alice": 1}
 	x, err := NewEngine(b.config).Explain(t.Context(), b.request(t, "User-Name", "alice", "NAS-Port-Id", "ether1"))
@@ -31,7 +29,7 @@ func TestExplainTellsTheWay(t *testing.T) {
 		"1 more groups are not read: no Fall-Through = Yes in gold",
 		"no password was given to try",
 		"1 open sessions, 2 allowed",
-		"an address of pool main would be leased",
+		"an IPv4 address of pool main would be leased",
 		"answer: Access-Accept",
 		"groups: gold",
 		"Mikrotik-Rate-Limit = 20M/100M",

@@ -194,7 +194,7 @@ func mschapCode(reason Reason) (code, retry int, message string) {
 		return 646, 0, "Restricted logon hours"
 	case ReasonExpired, ReasonAuthTypeReject:
 		return 647, 0, "Account disabled"
-	case ReasonSimultaneousUse, ReasonCheckFailed, ReasonPoolFull, ReasonPoolUnknown:
+	case ReasonSimultaneousUse, ReasonCheckFailed, ReasonPoolFull, ReasonPoolUnknown, ReasonPoolInactive:
 		return 649, 0, "No dialin permission"
 	}
 	return 691, 1, "Authentication rejected"

@@ -19,11 +19,12 @@ type vocabulary struct {
 	serviceType, framedProtocol, framedCompression *dictionaries.Attribute
 	framedIPAddress, sessionTimeout, replyMessage  *dictionaries.Attribute
 	acctSessionID, class, portLimit                *dictionaries.Attribute
-	framedIPv6Address                              *dictionaries.Attribute
+
+	address addressWords
 
 	// FreeRADIUS's internal ones
 	fallThrough, userProfile, authType, expiration, loginTime *dictionaries.Attribute
-	simultaneousUse, poolName, realm, strippedUserName        *dictionaries.Attribute
+	simultaneousUse, realm, strippedUserName                  *dictionaries.Attribute
 
 	neverCompared map[*dictionaries.Attribute]bool
 	virtual       map[*dictionaries.Attribute]virtual
@@ -44,10 +45,10 @@ func newVocabulary(d *dictionaries.Dictionary) *vocabulary {
 		serviceType: d.Must("Service-Type"), framedProtocol: d.Must("Framed-Protocol"), framedCompression: d.Must("Framed-Compression"),
 		framedIPAddress: d.Must("Framed-IP-Address"), sessionTimeout: d.Must("Session-Timeout"), replyMessage: d.Must("Reply-Message"),
 		acctSessionID: d.Must("Acct-Session-Id"), class: d.Must("Class"), portLimit: d.Must("Port-Limit"),
-		framedIPv6Address: d.Must("Framed-IPv6-Address"),
-		fallThrough:       d.Must("Fall-Through"), userProfile: d.Must("User-Profile"), authType: d.Must("Auth-Type"),
+		address:     newAddressWords(d),
+		fallThrough: d.Must("Fall-Through"), userProfile: d.Must("User-Profile"), authType: d.Must("Auth-Type"),
 		expiration: d.Must("Expiration"), loginTime: d.Must("Login-Time"), simultaneousUse: d.Must("Simultaneous-Use"),
-		poolName: d.Must("Pool-Name"), realm: d.Find("Realm"), strippedUserName: d.Find("Stripped-User-Name"),
+		realm: d.Find("Realm"), strippedUserName: d.Find("Stripped-User-Name"),
 	}
 	w.neverCompared = attributeSet(d, "Crypt-Password", "Auth-Type", "Autz-Type", "Acct-Type", "Session-Type", "Strip-User-Name")
 	w.inReject = attributeSet(d, "Reply-Message", "State", "EAP-Message", "Error-Cause", "MS-CHAP-Error")

@@ -155,7 +155,7 @@ func otherPolicyEffects() effectGroup {
 		name: "other policy",
 		set: map[string]string{
 			"read_groups": "off", "read_profiles": "off", "accounting.event_time": "receive", "accounting.realms": "isp.example",
-			"postauth.log": "rejects", "postauth.passwords": "on",
+			"postauth.log": "rejects", "postauth.passwords": "on", "ipam.fallback_pools": "spare",
 		},
 		effects: map[string]func(*testing.T, *world){
 			"read_groups": func(t *testing.T, w *world) {
@@ -164,6 +164,17 @@ func otherPolicyEffects() effectGroup {
 				w.settled(t)
 				if reply := w.login(t, "grouped"); reply[0] != accessAccept || len(values(reply, filterID)) != 0 {
 					t.Errorf("code %d, Filter-Id %q", reply[0], values(reply, filterID))
+				}
+			},
+			"ipam.fallback_pools": func(t *testing.T, w *world) {
+				must(t, w.Radial(t, "pool", "add", "one", "--cidr", "100.64.9.1/32"))
+				must(t, w.Radial(t, "pool", "add", "spare", "--cidr", "100.64.9.9/32"))
+				w.user("first", [4]string{"radcheck", "Pool-Name", ":=", "one"})
+				w.user("second", [4]string{"radcheck", "Pool-Name", ":=", "one"})
+				w.settled(t)
+				first, second := values(w.login(t, "first"), framedIP), values(w.login(t, "second"), framedIP)
+				if !slices.Equal(first, []string{"\x64\x40\x09\x01"}) || !slices.Equal(second, []string{"\x64\x40\x09\x09"}) {
+					t.Errorf("%x, then %x", first, second)
 				}
 			},
 			"read_profiles": func(t *testing.T, w *world) {

@@ -1,0 +1,41 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+	"radial/ipam"
+)
+
+// What a login would be told of a pool, but for its numbers.
+const sqlPoolState = `
+SELECT p.kind, CASE WHEN p.status = 'active' AND NOT EXISTS (SELECT FROM radial.subnets s WHERE s.pool_id = p.id AND s.status = 'active')
+                    THEN 'inactive' ELSE p.status END, p.fallback
+FROM radial.pools p WHERE p.vrf_id = $1::int AND p.name = $2::text`
+
+// PoolState tells what a pool has now, for aaa.PoolReader.
+func (db *DB) PoolState(ctx context.Context, vrf int32, name string) (aaa.PoolState, error) {
+	var s aaa.PoolState
+	var kind, status string
+	op := fmt.Sprintf("state of pool %q", name)
+	err := db.pool.QueryRow(ctx, sqlPoolState, vrf, storableText(name)).Scan(&kind, &status, &s.Fallback)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return s, ipam.ErrPoolUnknown
+	}
+	if err != nil {
+		return s, wrapErr(op, err)
+	}
+	var known bool
+	if s.Kind, known = ipam.ParseKind(kind); !known {
+		return s, fmt.Errorf("%s: kind %q", op, kind)
+	}
+	if s.Status, known = ipam.ParseStatus(status); !known {
+		return s, fmt.Errorf("%s: status %q", op, status)
+	}
+	s.Total, s.Free, err = db.PoolUse(ctx, vrf, name)
+	return s, err
+}
