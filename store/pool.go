@@ -1,83 +1,19 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"radial/aaa"
 	"radial/ipam"
 )
 
+// Bounds, and the states of pools and subnets.
 const (
-	// Makers of pools, one at a time: two could overlap without seeing each other.
-	sqlPoolLock = `SELECT pg_advisory_xact_lock($1::bigint)`
-
-	sqlPoolOverlaps = `
-SELECT n.network, s.network, p.name
-FROM unnest($2::cidr[]) AS n (network)
-JOIN radial.subnets s ON s.network && n.network
-JOIN radial.pools p ON p.id = s.pool_id
-WHERE s.vrf_id = $1::int ORDER BY n.network, s.network LIMIT 1`
-
-	sqlPoolInsert = `
-INSERT INTO radial.pools (vrf_id, name, description, offer_time, lease_time)
-VALUES ($1::int, $2::text, $3::text, $4::interval, $5::interval) RETURNING id`
-
-	sqlSubnetInsert = `
-INSERT INTO radial.subnets (pool_id, vrf_id, network, gateway, first, last)
-VALUES ($1::bigint, $2::int, $3::cidr, $4::inet, host($3::cidr)::inet, host(broadcast($3::cidr))::inet) RETURNING id`
-
-	// A run of rows: $4 the first address, $5 how many.
-	sqlAddressesInsert = `
-INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id)
-SELECT $1::int, $4::inet + g, $2::bigint, $3::bigint FROM generate_series(0, $5::bigint - 1) AS g
-ON CONFLICT (vrf_id, address) DO NOTHING`
-
-	// How far the making of a subnet's rows got.
-	sqlPoolSubnets = `
-SELECT s.id, s.network, s.gateway, (
-    SELECT a.address FROM radial.addresses a
-    WHERE a.vrf_id = s.vrf_id AND a.address BETWEEN host(s.network)::inet AND host(broadcast(s.network))::inet
-    ORDER BY a.address DESC LIMIT 1)
-FROM radial.subnets s WHERE s.pool_id = $1::bigint ORDER BY s.network`
-
-	sqlPoolColumns = `
-SELECT p.id, p.name, p.vrf_id, p.description, p.status, p.offer_time, p.lease_time, p.created_at,
-       array(SELECT s.network FROM radial.subnets s WHERE s.pool_id = p.id ORDER BY s.network),
-       coalesce(c.free, 0), coalesce(c.offered, 0), coalesce(c.bound, 0), coalesce(c.reserved, 0)
-FROM radial.pools p
-LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE a.state = 'free' OR a.state = 'offered' AND a.until <= now()) AS free,
-           count(*) FILTER (WHERE a.state = 'offered' AND a.until > now()) AS offered,
-           count(*) FILTER (WHERE a.state = 'bound') AS bound,
-           count(*) FILTER (WHERE a.state = 'reserved') AS reserved
-    FROM radial.subnets s JOIN radial.addresses a ON a.vrf_id = s.vrf_id AND a.subnet_id = s.id
-         AND a.address >= host(s.network)::inet AND a.address <= host(broadcast(s.network))::inet
-    WHERE s.pool_id = p.id) c ON true`
-	sqlPoolList = sqlPoolColumns + ` ORDER BY p.name, p.vrf_id`
-	sqlPoolGet  = sqlPoolColumns + ` WHERE p.name = $1::text AND ($2::int = 0 OR p.vrf_id = $2::int) ORDER BY p.vrf_id`
-
-	// Counted under locks: claims that are under way are waited for, new ones
-	// skip what is locked.
-	sqlPoolLeased = `
-SELECT count(*) FILTER (WHERE l.state IN ('bound', 'reserved') OR l.state = 'offered' AND l.until > now())
-FROM (SELECT a.state, a.until FROM radial.addresses a WHERE a.pool_id = $1::bigint ORDER BY a.vrf_id, a.address FOR UPDATE) l`
-
-	sqlPoolDelete = `DELETE FROM radial.pools WHERE id = $1::bigint`
-)
-
-// poolLock is the key of the advisory lock of who makes or deletes a pool:
-// "rad pool".
-const poolLock int64 = 0x72616420706f6f6c
-
-const (
-	addressChunk = 65_536
 	// LargePool is the number of addresses above which a pool must be asked for
 	// as a large one.
 	LargePool = 1 << 20
@@ -85,251 +21,238 @@ const (
 	// second: measured on two cores, for what people are told before they begin.
 	addressRowBytes   = 190
 	addressRowsPerSec = 50_000
+
+	StatusActive   = "active"
+	StatusDraining = "draining" // those who have a lease keep it, nobody gets a new one
+	StatusInactive = "inactive"
 )
 
-// PoolSpec describes a pool to be made. Zero times mean the defaults (2 minutes
-// and 1 hour), VRF 0 the default VRF.
+// PoolSettings is what a pool says beyond its addresses. Empty texts and zero
+// times mean the defaults that are named.
+type PoolSettings struct {
+	Description  string
+	Status       string        // active
+	Type         string        // private, or public
+	DNS          []netip.Addr  // servers for its subscribers, in order
+	VLAN         int32         // 1 to 4094; 0: none
+	Sticky       string        // user_mac, user, mac or none: who gets back what he had
+	InterfaceID  string        // none, eui64 or stable: Framed-Interface-Id beside an IPv6 prefix
+	OfferTime    time.Duration // 2 minutes: life of an offer that no Start follows
+	LeaseTime    time.Duration // 1 hour: life of a binding without interims
+	CoolingTime  time.Duration // 0: after a release, before another caller gets the address
+	Fallback     []string      // pools of the same VRF that are asked when this one is full, in order
+	PrefixLength int           // of a lease; 32 for IPv4 and 128 for IPv6 addresses, 64 for IPv6 prefixes, 56 for delegated ones
+}
+
+// PoolSpec describes a pool to be made.
 type PoolSpec struct {
-	Name        string
-	Description string
-	VRF         int32
-	CIDRs       []netip.Prefix // IPv4
-	Gateway     netip.Addr     // never given; within one of CIDRs, or invalid for none
-	OfferTime   time.Duration  // life of an offer that no Start follows
-	LeaseTime   time.Duration  // life of a binding without interims
-	Large       bool           // more than LargePool addresses are meant
+	PoolSettings
+	Name    string
+	VRF     int32     // 0: the default VRF, or VRFName
+	VRFName string    // made if it is not there; "": VRF
+	Kind    ipam.Kind // what a lease is
+	// CIDRs are networks of which everything is given, but the Gateway, which
+	// lies in one of them or is invalid for none. Subnets say more.
+	CIDRs   []netip.Prefix
+	Gateway netip.Addr
+	Subnets []SubnetSpec
+	Making
+}
+
+// Making is how rows of addresses are to be made.
+type Making struct {
+	Large        bool // more than LargePool addresses are meant
+	AllowOverlap bool // the setting ipam.allow_overlap
 	// Progress hears how many rows are made of how many. May be nil.
 	Progress func(done, total uint64)
 }
 
-// Pool is a pool and how its addresses are used at the moment.
-type Pool struct {
-	ID          int64
-	Name        string
-	VRF         int32
-	Description string
-	Status      string // active, draining (no new leases) or inactive
-	OfferTime   time.Duration
-	LeaseTime   time.Duration
-	CreatedAt   time.Time
-	Networks    []netip.Prefix
-
-	Free, Offered, Bound, Reserved int64
+// Made tells what came of a change.
+type Made struct {
+	Addresses uint64    // leases that can be given of what was made
+	LeftOut   uint64    // addresses that stay another subnet's, which overlaps
+	Missing   []string  // pools of a fallback list that are not there (yet)
+	Audit     aaa.Audit // what was changed; nil: nothing
 }
 
-// Total is the number of addresses that the pool has.
-func (p Pool) Total() int64 { return p.Free + p.Offered + p.Bound + p.Reserved }
-
-// CreatePool makes a pool. Its rows come in chunks, each usable at once, so a
-// call that is cut short leaves a smaller pool; the same call again finishes
-// it. Before it gives any, the addresses of open sessions are bound
-// (BindOpenSessions). Errors: aaa.ErrInvalid naming what would be right;
-// aaa.ErrConflict for a name that is taken by a pool with other networks, or
-// networks that overlap, naming which.
-func (db *DB) CreatePool(ctx context.Context, spec PoolSpec) error {
-	spec, total, err := checkPool(spec)
-	if err != nil {
-		return fmt.Errorf("pool %q: %w: %w", spec.Name, aaa.ErrInvalid, err)
-	}
-	op := fmt.Sprintf("create pool %q", spec.Name)
-	id, err := db.insertPool(ctx, spec)
-	if err != nil {
-		return wrapErr(op, err)
-	}
-	if err := db.fillPool(ctx, spec, id, total); err != nil {
-		return wrapErr(op, err)
-	}
-	// A session may have started between a chunk's look at radacct and its commit.
-	_, err = db.BindOpenSessions(ctx)
-	return wrapErr(op, err)
-}
-
-// checkPool sets defaults and finds what is wrong.
-func checkPool(spec PoolSpec) (PoolSpec, uint64, error) {
+// checked sets defaults and finds what is wrong; Subnets then has all networks.
+func (spec PoolSpec) checked() (PoolSpec, uint64, error) {
 	if spec.VRF == 0 {
 		spec.VRF = 1
-	}
-	if spec.OfferTime == 0 {
-		spec.OfferTime = 2 * time.Minute
-	}
-	if spec.LeaseTime == 0 {
-		spec.LeaseTime = time.Hour
 	}
 	if spec.Progress == nil {
 		spec.Progress = func(uint64, uint64) {}
 	}
-	spec.Gateway = spec.Gateway.Unmap()
-	switch {
-	case spec.Name == "" || len(spec.Name) > 100 || spec.Name != strings.TrimSpace(spec.Name) || storableText(spec.Name) != spec.Name:
-		return spec, 0, errors.New("want a name of 1 to 100 characters without blanks around")
-	case len(spec.CIDRs) == 0:
-		return spec, 0, errors.New("no network; want at least one CIDR like 100.64.0.0/16")
-	case spec.OfferTime < 0 || spec.LeaseTime < 0:
-		return spec, 0, fmt.Errorf("offer time %s, lease time %s: want both over zero", spec.OfferTime, spec.LeaseTime)
+	if err := checkPoolName(spec.Name); err != nil {
+		return spec, 0, err
+	}
+	var err error
+	if spec.PoolSettings, err = spec.PoolSettings.checked(spec.Name, spec.Kind); err != nil {
+		return spec, 0, err
+	}
+	if spec.Subnets, err = spec.allSubnets(); err != nil {
+		return spec, 0, err
 	}
 	var total uint64
-	held := !spec.Gateway.IsValid()
-	for i, c := range spec.CIDRs {
-		for _, other := range spec.CIDRs[:i] {
-			if c.Overlaps(other) {
-				return spec, 0, fmt.Errorf("networks %s and %s overlap", other, c)
-			}
-		}
-		if c.Addr().Is6() {
-			return spec, 0, fmt.Errorf("network %s: want an IPv4 CIDR like 100.64.0.0/16; IPv6 is for pools of another kind", c)
-		}
-		s, err := ipam.Subnet{Network: c}.Checked(32)
-		if err != nil {
+	for i, s := range spec.Subnets {
+		if s, err = s.checked(spec.Kind, spec.PrefixLength); err != nil {
 			return spec, 0, err
 		}
-		s.Gateway = spec.Gateway
-		total += s.Capacity(32)
-		held = held || c.Contains(spec.Gateway)
-	}
-	if !held {
-		return spec, 0, fmt.Errorf("gateway %s lies in none of the networks", spec.Gateway)
+		for _, other := range spec.Subnets[:i] {
+			if s.Range.Overlaps(other.Range) {
+				return spec, 0, fmt.Errorf("networks %s and %s overlap", other.text(), s.text())
+			}
+		}
+		spec.Subnets[i], total = s, ipam.AddLeases(total, s.plan().Capacity(spec.PrefixLength))
 	}
 	if total == 0 {
 		return spec, 0, errors.New("the networks hold no address that could be given")
 	}
-	if total > LargePool && !spec.Large {
-		return spec, 0, fmt.Errorf("%d addresses would take about %s and %d MB; say --large if that is meant, or choose a smaller CIDR",
-			total, (time.Duration(total/addressRowsPerSec) * time.Second).String(), total*addressRowBytes>>20)
-	}
-	return spec, total, nil
+	return spec, total, spec.checkSize(spec.Kind, total)
 }
 
-// insertPool makes the rows of the pool and its subnets, or finds those of a
-// call that was cut short.
-func (db *DB) insertPool(ctx context.Context, spec PoolSpec) (id int64, err error) {
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlPoolLock, poolLock); err != nil {
-			return err
-		}
-		if id, err = samePool(ctx, tx, spec); id != 0 || err != nil {
-			return err
-		}
-		var asked, there netip.Prefix
-		var owner string
-		err := tx.QueryRow(ctx, sqlPoolOverlaps, spec.VRF, spec.CIDRs).Scan(&asked, &there, &owner)
-		if err == nil {
-			return fmt.Errorf("%w: network %s overlaps %s of pool %q", aaa.ErrConflict, asked, there, owner)
-		}
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		if err := tx.QueryRow(ctx, sqlPoolInsert, spec.VRF, spec.Name, spec.Description, spec.OfferTime, spec.LeaseTime).Scan(&id); err != nil {
-			return err
-		}
-		for _, c := range spec.CIDRs {
-			var subnet int64
-			gateway := spec.Gateway
-			if !c.Contains(gateway) {
-				gateway = netip.Addr{}
-			}
-			if err := tx.QueryRow(ctx, sqlSubnetInsert, id, spec.VRF, c, orNull(gateway)).Scan(&subnet); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return id, err
-}
-
-// samePool returns the id of a pool of that name whose rows are not all there
-// and whose networks are the same; 0 when the name is free.
-func samePool(ctx context.Context, tx pgx.Tx, spec PoolSpec) (int64, error) {
-	rows, err := tx.Query(ctx, sqlPoolGet, spec.Name, spec.VRF)
-	if err != nil {
-		return 0, err
-	}
-	p, err := pgx.CollectExactlyOneRow(rows, scanPool)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	var want uint64
-	same := len(p.Networks) == len(spec.CIDRs)
+// allSubnets joins Subnets and what CIDRs and Gateway say shortly.
+func (spec PoolSpec) allSubnets() ([]SubnetSpec, error) {
+	all := slices.Clone(spec.Subnets)
+	gateway := spec.Gateway.Unmap()
+	held := !gateway.IsValid()
 	for _, c := range spec.CIDRs {
-		want += ipam.Subnet{Network: c, Gateway: spec.Gateway}.Capacity(32)
-		same = same && containsPrefix(p.Networks, c)
+		s := SubnetSpec{Network: c}
+		if c.Contains(gateway) {
+			s.Gateway, held = gateway, true
+		}
+		all = append(all, s)
 	}
-	if !same || uint64(p.Total()) >= want {
-		return 0, fmt.Errorf("%w: there is a pool of that name, with %s", aaa.ErrConflict, joinPrefixes(p.Networks))
+	switch {
+	case len(all) == 0:
+		return nil, errors.New("no network; want at least one CIDR like 100.64.0.0/16")
+	case !held:
+		return nil, fmt.Errorf("gateway %s lies in none of the networks", gateway)
 	}
-	return p.ID, nil
+	return all, nil
 }
 
-func containsPrefix(list []netip.Prefix, p netip.Prefix) bool {
-	for _, x := range list {
-		if x == p {
-			return true
+// checkSize refuses a number of rows that nobody may have meant.
+func (m Making) checkSize(kind ipam.Kind, rows uint64) error {
+	if kind.Sparse() || rows <= LargePool || m.Large {
+		return nil
+	}
+	return fmt.Errorf("%d addresses would take about %s and %d MB; say --large if that is meant, or choose a smaller CIDR",
+		rows, (time.Duration(rows/addressRowsPerSec) * time.Second).String(), rows*addressRowBytes>>20)
+}
+
+func checkPoolName(name string) error {
+	if name == "" || len([]rune(name)) > 100 || name != strings.TrimSpace(name) || storableText(name) != name {
+		return errors.New("want a name of 1 to 100 characters without blanks around")
+	}
+	return nil
+}
+
+// checked sets defaults and finds what is wrong; name is the pool's own.
+func (p PoolSettings) checked(name string, kind ipam.Kind) (PoolSettings, error) {
+	p.Status, p.Type = orText(p.Status, StatusActive), orText(p.Type, "private")
+	p.Sticky, p.InterfaceID = orText(p.Sticky, "user_mac"), orText(p.InterfaceID, "none")
+	p.OfferTime, p.LeaseTime = orTime(p.OfferTime, 2*time.Minute), orTime(p.LeaseTime, time.Hour)
+	p.DNS, p.Fallback = orEmpty(p.DNS), orEmpty(p.Fallback)
+	for _, c := range []struct {
+		what, text string
+		of         []string
+	}{
+		{"status", p.Status, []string{StatusActive, StatusDraining, StatusInactive}},
+		{"type", p.Type, []string{"public", "private"}},
+		{"sticky", p.Sticky, []string{"user_mac", "user", "mac", "none"}},
+		{"interface id", p.InterfaceID, []string{"none", "eui64", "stable"}},
+	} {
+		if !slices.Contains(c.of, c.text) {
+			return p, fmt.Errorf("%s %q: want one of %s", c.what, c.text, strings.Join(c.of, ", "))
 		}
 	}
-	return false
-}
-
-func joinPrefixes(list []netip.Prefix) string {
-	texts := make([]string, len(list))
-	for i, p := range list {
-		texts[i] = p.String()
+	switch {
+	case p.OfferTime < time.Second || p.LeaseTime < time.Second:
+		return p, fmt.Errorf("offer time %s, lease time %s: want both a second or more", p.OfferTime, p.LeaseTime)
+	case p.CoolingTime < 0:
+		return p, fmt.Errorf("cooling time %s: want 0 or more", p.CoolingTime)
+	case max(p.OfferTime, p.LeaseTime, p.CoolingTime) > 10*365*24*time.Hour:
+		return p, fmt.Errorf("offer time %s, lease time %s, cooling time %s: want at most ten years", p.OfferTime, p.LeaseTime, p.CoolingTime)
+	case p.InterfaceID != "none" && kind != ipam.IPv6Prefix:
+		return p, fmt.Errorf("interface id %q: goes with leases of kind %s, not of %s", p.InterfaceID, ipam.IPv6Prefix, kind)
+	case storableText(p.Description) != p.Description:
+		return p, fmt.Errorf("description %q: want text without NUL", p.Description)
 	}
-	return strings.Join(texts, ", ")
-}
-
-// fillPool makes the address rows, chunk by chunk. Each chunk is one
-// transaction with the binding of its open sessions, so that no address of a
-// living session is ever seen as free.
-func (db *DB) fillPool(ctx context.Context, spec PoolSpec, id int64, total uint64) error {
-	rows, err := db.pool.Query(ctx, sqlPoolSubnets, id)
-	if err != nil {
-		return err
-	}
-	type subnet struct {
-		id      int64
-		network netip.Prefix
-		gateway *netip.Addr
-		last    *netip.Addr // the last row that is there already
-	}
-	subnets, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s subnet, err error) {
-		return s, row.Scan(&s.id, &s.network, &s.gateway, &s.last)
-	})
-	if err != nil {
-		return err
-	}
-	escaper, err := db.Escaper(ctx)
-	if err != nil {
-		return err
-	}
-	var done uint64
-	for _, s := range subnets {
-		var gateway netip.Addr
-		if s.gateway != nil {
-			gateway = *s.gateway
+	for _, a := range p.DNS {
+		if !a.IsValid() || a.IsUnspecified() || a.Zone() != "" {
+			return p, fmt.Errorf("DNS server %s: want an address", a)
 		}
-		for _, run := range (ipam.Subnet{Network: s.network, Gateway: gateway}).Runs(32) {
-			for chunk := range run.Chunks(addressChunk) {
-				if s.last == nil || s.last.Less(chunk.Last) {
-					if err := db.fillChunk(ctx, escaper, spec.VRF, id, s.id, chunk); err != nil {
-						return err
-					}
-				}
-				done += chunk.Size()
-				spec.Progress(done, total)
-			}
+	}
+	if err := checkFallback(name, p.Fallback); err != nil {
+		return p, err
+	}
+	var err error
+	if p.PrefixLength, err = leaseLength(kind, p.PrefixLength); err != nil {
+		return p, err
+	}
+	return p, checkVLAN(p.VLAN)
+}
+
+func checkFallback(name string, fallback []string) error {
+	for i, f := range fallback {
+		switch {
+		case f == name:
+			return fmt.Errorf("fallback %q: is the pool itself", f)
+		case slices.Contains(fallback[:i], f):
+			return fmt.Errorf("fallback %q: stands there twice", f)
+		}
+		if err := checkPoolName(f); err != nil {
+			return fmt.Errorf("fallback %q: %w", f, err)
 		}
 	}
 	return nil
 }
 
-func (db *DB) fillChunk(ctx context.Context, escaper Escaper, vrf int32, pool, subnet int64, chunk ipam.Range) error {
-	return db.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlAddressesInsert, vrf, pool, subnet, chunk.First, chunk.Size()); err != nil {
-			return err
-		}
-		_, err := bindOpen(ctx, tx, escaper, db.now(), vrf, chunk)
-		return err
-	})
+func checkVLAN(n int32) error {
+	if n < 0 || n > 4094 {
+		return fmt.Errorf("VLAN %d: want 1 to 4094", n)
+	}
+	return nil
+}
+
+// leaseLength is the length of a pool's leases; 0 asks for the kind's usual one.
+func leaseLength(kind ipam.Kind, n int) (int, error) {
+	fixed := map[ipam.Kind]int{ipam.IPv4: 32, ipam.IPv6Address: 128}[kind]
+	switch {
+	case fixed != 0 && n != 0 && n != fixed:
+		return 0, fmt.Errorf("prefix length %d: leases of kind %s are /%d", n, kind, fixed)
+	case fixed != 0:
+		return fixed, nil
+	case n == 0 && kind == ipam.IPv6Prefix:
+		return 64, nil
+	case n == 0:
+		return 56, nil
+	case n < 1 || n > 127:
+		return 0, fmt.Errorf("prefix length %d: want 1 to 127 for kind %s", n, kind)
+	}
+	return n, nil
+}
+
+func orText(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func orTime(d, other time.Duration) time.Duration {
+	if d == 0 {
+		return other
+	}
+	return d
+}
+
+// joinTexts lists things with commas between.
+func joinTexts[T fmt.Stringer](list []T) string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = v.String()
+	}
+	return strings.Join(texts, ", ")
 }

@@ -22,13 +22,15 @@ func prefixes(texts ...string) []netip.Prefix {
 	return ps
 }
 
+func byTest(action string) store.Change { return store.Change{Actor: "test", Action: action} }
+
 func TestCreatePool(t *testing.T) {
 	db := storetest.New(t)
 	var steps []string
 	err := db.CreatePool(t.Context(), store.PoolSpec{
-		Name: "main", Description: "d", CIDRs: prefixes("100.64.0.0/15", "192.0.2.0/30"), Gateway: netip.MustParseAddr("100.64.0.1"),
-		OfferTime: 90 * time.Second, LeaseTime: 2 * time.Hour,
-		Progress: func(done, total uint64) { steps = append(steps, fmt.Sprint(done, "/", total)) },
+		Name: "main", CIDRs: prefixes("100.64.0.0/15", "192.0.2.0/30"), Gateway: netip.MustParseAddr("100.64.0.1"),
+		PoolSettings: store.PoolSettings{Description: "d", OfferTime: 90 * time.Second, LeaseTime: 2 * time.Hour},
+		Making:       store.Making{Progress: func(done, total uint64) { steps = append(steps, fmt.Sprint(done, "/", total)) }},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +39,7 @@ func TestCreatePool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Total() != 131072-3+2 || p.Free != p.Total() || p.OfferTime != 90*time.Second || p.LeaseTime != 2*time.Hour || p.Status != "active" || p.VRF != 1 {
+	if p.Total != 131072-3+2 || p.Free != p.Total || p.OfferTime != 90*time.Second || p.LeaseTime != 2*time.Hour || p.Status != "active" || p.VRF != 1 {
 		t.Errorf("pool %+v", p)
 	}
 	if got := strings.Join(steps, " "); got != "65536/131071 131069/131071 131071/131071" {
@@ -68,12 +70,12 @@ func TestCreatePoolRefusals(t *testing.T) {
 		{store.PoolSpec{Name: "x\x00", CIDRs: prefixes("10.1.0.0/24")}, aaa.ErrInvalid, "name"},
 		{store.PoolSpec{Name: "x"}, aaa.ErrInvalid, "CIDR"},
 		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.1.0.1/24")}, aaa.ErrInvalid, "10.1.0.0/24"},
-		{store.PoolSpec{Name: "x", CIDRs: prefixes("2001:db8::/64")}, aaa.ErrInvalid, "IPv6"},
+		{store.PoolSpec{Name: "x", CIDRs: prefixes("2001:db8::/64")}, aaa.ErrInvalid, "want an IPv4 CIDR"},
 		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.1.0.0/24", "10.1.0.128/25")}, aaa.ErrInvalid, "10.1.0.128/25"},
 		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.1.0.0/24"), Gateway: netip.MustParseAddr("10.2.0.1")}, aaa.ErrInvalid, "10.2.0.1"},
 		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.1.0.1/32"), Gateway: netip.MustParseAddr("10.1.0.1")}, aaa.ErrInvalid, "no address"},
 		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.0.0.0/8")}, aaa.ErrInvalid, "16777214"},
-		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.1.0.0/24"), OfferTime: -1}, aaa.ErrInvalid, "time"},
+		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.1.0.0/24"), PoolSettings: store.PoolSettings{OfferTime: -1}}, aaa.ErrInvalid, "time"},
 		{store.PoolSpec{Name: "x", CIDRs: prefixes("10.1.0.0/24", "10.0.0.128/26")}, aaa.ErrConflict, `10.0.0.128/26 overlaps 10.0.0.0/24 of pool "first"`},
 		{store.PoolSpec{Name: "first", CIDRs: prefixes("10.1.0.0/24")}, aaa.ErrConflict, "10.0.0.0/24"},
 		{store.PoolSpec{Name: "first", CIDRs: prefixes("10.0.0.0/24")}, aaa.ErrConflict, "first"},
@@ -97,7 +99,7 @@ func TestCreatePoolGoesOn(t *testing.T) {
 	makePool(t, db, "main", "10.0.0.0/24")
 	db.Exec("DELETE FROM radial.addresses WHERE address > '10.0.0.99'") // as if it had been cut short
 	makePool(t, db, "main", "10.0.0.0/24")
-	if p, err := db.PoolByName(t.Context(), "main"); err != nil || p.Total() != 254 {
+	if p, err := db.PoolByName(t.Context(), "main"); err != nil || p.Total != 254 {
 		t.Errorf("pool %+v, %v", p, err)
 	}
 }
@@ -108,24 +110,24 @@ func TestDeletePool(t *testing.T) {
 	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
 	w := want(1, "s1")
 	addr := lease(t, a, w)
-	if err := db.DeletePool(t.Context(), "main"); !errors.Is(err, aaa.ErrConflict) {
+	if err := db.DeletePool(t.Context(), byTest("pool.del"), 0, "main"); !errors.Is(err, aaa.ErrConflict) {
 		t.Errorf("offered: %v, want a conflict", err)
 	}
 	settle(t, db, bind(addr, 1, w))
-	if err := db.DeletePool(t.Context(), "main"); !errors.Is(err, aaa.ErrConflict) {
+	if err := db.DeletePool(t.Context(), byTest("pool.del"), 0, "main"); !errors.Is(err, aaa.ErrConflict) {
 		t.Errorf("bound: %v, want a conflict", err)
 	}
 	if got := lease(t, a, w); got != addr {
 		t.Error("a refused deletion changed the pool")
 	}
 	settle(t, db, release(addr, 1, w))
-	if err := db.DeletePool(t.Context(), "main"); err != nil {
+	if err := db.DeletePool(t.Context(), byTest("pool.del"), 0, "main"); err != nil {
 		t.Fatal(err)
 	}
 	if rows := db.Rows("SELECT (SELECT count(*) FROM radial.addresses), (SELECT count(*) FROM radial.address_history)"); fmt.Sprint(rows) != "[[0 2]]" {
 		t.Errorf("addresses and history: %v", rows)
 	}
-	if err := db.DeletePool(t.Context(), "main"); !errors.Is(err, aaa.ErrNotFound) {
+	if err := db.DeletePool(t.Context(), byTest("pool.del"), 0, "main"); !errors.Is(err, aaa.ErrNotFound) {
 		t.Errorf("again: %v, want not found", err)
 	}
 	if _, err := leaseOne(t.Context(), a, w); !errors.Is(err, ipam.ErrPoolUnknown) {

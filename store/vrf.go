@@ -29,14 +29,17 @@ func (db *DB) VRF(ctx context.Context, name string) (int32, error) {
 
 // MakeVRF returns the id of an address space, which it makes if need be.
 func (db *DB) MakeVRF(ctx context.Context, name string) (int32, error) {
-	if name == "" || len(name) > 100 {
-		return 0, fmt.Errorf("vrf %q: want 1 to 100 characters: %w", name, aaa.ErrInvalid)
+	return makeVRF(ctx, db.pool, name)
+}
+
+func makeVRF(ctx context.Context, q querier, name string) (id int32, err error) {
+	if checkPoolName(name) != nil {
+		return 0, fmt.Errorf("vrf %q: want 1 to 100 characters without blanks around: %w", name, aaa.ErrInvalid)
 	}
-	id, err := db.VRF(ctx, name)
-	if err == nil || !errors.Is(err, aaa.ErrNotFound) {
-		return id, err
+	err = q.QueryRow(ctx, sqlVRFGet, name).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = q.QueryRow(ctx, sqlVRFMake, name).Scan(&id)
 	}
-	err = db.pool.QueryRow(ctx, sqlVRFMake, name).Scan(&id)
 	return id, wrapErr("vrf "+name, err)
 }
 

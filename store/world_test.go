@@ -282,7 +282,7 @@ func (w *world) checkSums(rt *rapid.T) {
 	}
 	for _, p := range pools {
 		s := w.spaces[p.VRF]
-		if p.Total() != int64(len(s.may)) || p.Reserved != int64(len(s.reserved)) {
+		if p.Total != uint64(len(s.may)) || p.Reserved != uint64(len(s.reserved)) {
 			rt.Fatalf("VRF %d: %d free, %d offered, %d bound, %d reserved; the pool has %d, %d of them reserved", p.VRF, p.Free, p.Offered, p.Bound, p.Reserved, len(s.may), len(s.reserved))
 		}
 	}

@@ -30,12 +30,9 @@ func makeDemo(ctx context.Context, db *store.DB, dict *dictionaries.Dictionary, 
 	rules := &aaa.Provisioner{Rows: aaa.NewCompiler(dict, zone), Zone: zone, Now: time.Now}
 	by := func(action string) store.Change { return store.Change{Actor: "demo", Action: action} }
 
-	err := db.CreatePool(ctx, store.PoolSpec{Name: demoPool, Description: "demo", CIDRs: []netip.Prefix{netip.MustParsePrefix(demoNetwork)}})
+	err := db.CreatePool(ctx, store.PoolSpec{Name: demoPool, PoolSettings: store.PoolSettings{Description: "demo"}, CIDRs: []netip.Prefix{netip.MustParsePrefix(demoNetwork)}})
 	if err := unlessThere(err); err != nil {
 		return err
-	}
-	if _, err = db.ReserveStaticIPs(ctx); err != nil {
-		return fmt.Errorf("demo data: %w", err)
 	}
 	down, up, pool := int64(100_000_000), int64(20_000_000), demoPool
 	_, err = db.ChangePackage(ctx, by("package.add"), demoPackage, rules.AddPackage(aaa.PackageChange{RateDown: &down, RateUp: &up, Pool: &pool}, false))

@@ -76,7 +76,7 @@ func addPool(cmd *cobra.Command, a *app, spec store.PoolSpec, vrf string) error 
 	}
 	bar := a.progress("addresses")
 	spec.Progress = func(made, _ uint64) { bar.set(int(made)) }
-	err = db.CreatePool(ctx, spec)
+	made, err := db.AddPool(ctx, a.by("pool.add", false), spec)
 	bar.done()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w; the addresses made so far can be given: the same command again makes the rest, radial pool del %s takes them away", err, spec.Name)
@@ -84,18 +84,7 @@ func addPool(cmd *cobra.Command, a *app, spec store.PoolSpec, vrf string) error 
 	if err != nil {
 		return err
 	}
-	if _, err := db.ReserveStaticIPs(ctx); err != nil {
-		return err
-	}
-	cidrs := make([]string, len(spec.CIDRs))
-	for i, p := range spec.CIDRs {
-		cidrs[i] = p.String()
-	}
-	audit := aaa.Audit{"networks": cidrs, "vrf": vrf}
-	if err := db.NoteChange(ctx, a.by("pool.add", false), spec.Name, audit); err != nil {
-		return err
-	}
-	return a.did("pool", spec.Name, "added", false, audit)
+	return a.did("pool", spec.Name, "added", false, made.Audit)
 }
 
 // poolView is a pool in JSON.
@@ -107,11 +96,11 @@ type poolView struct {
 	Networks    []netip.Prefix `json:"networks"`
 	OfferTime   int64          `json:"offer_time"` // seconds
 	LeaseTime   int64          `json:"lease_time"` // seconds
-	Total       int64          `json:"total"`
-	Free        int64          `json:"free"`
-	Offered     int64          `json:"offered"`
-	Bound       int64          `json:"bound"`
-	Reserved    int64          `json:"reserved"`
+	Total       uint64         `json:"total"`
+	Free        uint64         `json:"free"`
+	Offered     uint64         `json:"offered"`
+	Bound       uint64         `json:"bound"`
+	Reserved    uint64         `json:"reserved"`
 	Created     time.Time      `json:"created_at"`
 }
 
@@ -119,7 +108,7 @@ func poolViewOf(p store.Pool, vrfs map[int32]string) poolView {
 	return poolView{
 		Name: p.Name, VRF: vrfs[p.VRF], Description: p.Description, Status: p.Status, Networks: orEmpty(p.Networks),
 		OfferTime: int64(p.OfferTime / time.Second), LeaseTime: int64(p.LeaseTime / time.Second),
-		Total: p.Total(), Free: p.Free, Offered: p.Offered, Bound: p.Bound, Reserved: p.Reserved, Created: p.CreatedAt,
+		Total: p.Total, Free: p.Free, Offered: p.Offered, Bound: p.Bound, Reserved: p.Reserved, Created: p.CreatedAt,
 	}
 }
 
@@ -176,8 +165,8 @@ func newPoolListCmd(a *app) *cobra.Command {
 			return a.print(views, func() string {
 				g := grid{titles: []string{"pool", "vrf", "status", "networks", "total", "free", "offered", "bound", "reserved", "used"}}
 				for _, v := range views {
-					g.add(v.Name, v.VRF, v.Status, v.networks(), strconv.FormatInt(v.Total, 10), strconv.FormatInt(v.Free, 10),
-						strconv.FormatInt(v.Offered, 10), strconv.FormatInt(v.Bound, 10), strconv.FormatInt(v.Reserved, 10), v.used())
+					g.add(v.Name, v.VRF, v.Status, v.networks(), strconv.FormatUint(v.Total, 10), strconv.FormatUint(v.Free, 10),
+						strconv.FormatUint(v.Offered, 10), strconv.FormatUint(v.Bound, 10), strconv.FormatUint(v.Reserved, 10), v.used())
 				}
 				return g.String()
 			})
@@ -233,10 +222,7 @@ func newPoolDelCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer closeDB()
-			if err := db.DeletePool(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			if err := db.NoteChange(cmd.Context(), a.by("pool.del", false), args[0], aaa.Audit{}); err != nil {
+			if err := db.DeletePool(cmd.Context(), a.by("pool.del", false), 0, args[0]); err != nil {
 				return err
 			}
 			return a.did("pool", args[0], "deleted", false, nil)
