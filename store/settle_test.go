@@ -172,7 +172,7 @@ func TestSettleTakenOver(t *testing.T) {
 			}
 			wantHistory := "bound user1 1, taken_over user1 2"
 			if stopFirst {
-				wantHistory = "bound user1 1, bound user1 2"
+				wantHistory = "bound user1 1, released user1 1, bound user1 2"
 			}
 			if got := history(db, addr); got != wantHistory {
 				t.Errorf("history %s, want %s", got, wantHistory)
