@@ -78,7 +78,7 @@ func (db *DB) AddressHistory(ctx context.Context, q HistoryQuery) (all []Address
 			}
 		}
 		rows, err := tx.Query(ctx, sqlHistoryList, addresses, user, storableText(ipam.NormaliseMAC(q.MAC)), session, radacctid,
-			timeOrNull(q.Since), timeOrNull(q.Until), q.VRF, max(q.Limit, 1))
+			nullTime(q.Since), nullTime(q.Until), q.VRF, max(q.Limit, 1))
 		if err != nil {
 			return err
 		}
@@ -129,13 +129,8 @@ func scanChange(row pgx.CollectableRow) (AddressChange, error) {
 	var c AddressChange
 	var nas *netip.Addr
 	err := row.Scan(&c.ID, &c.At, &c.VRF, &c.Address, &c.Pool, &c.Action, &c.User, &c.MAC, &nas, &c.Port, &c.Session, &c.RadacctID, &c.Reason, &c.Actor)
-	c.NAS = orZero(nas)
-	return c, err
-}
-
-func timeOrNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
+	if nas != nil {
+		c.NAS = *nas
 	}
-	return &t
+	return c, err
 }

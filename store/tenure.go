@@ -73,6 +73,8 @@ func (t Tenure) Held() bool {
 	return t.State == TenureBound || t.State == TenureReserved || t.State == TenureOffered
 }
 
+func (t Tenure) unknown() bool { return t.State == TenureUnknown }
+
 func (c AddressChange) begins() bool {
 	return c.Action == "bound" || c.Action == "taken_over" || c.Action == "reserved"
 }

@@ -88,13 +88,12 @@ func (db *DB) WhoHad(ctx context.Context, q WhoHadQuery) (all []Tenure, err erro
 		if all, err = whoHad(ctx, tx, q); err != nil {
 			return err
 		}
-		told := slices.ContainsFunc(all, func(t Tenure) bool { return t.State != TenureUnknown })
-		if !told && q.Lookback > 0 {
-			found, err := whoHadByRadacct(ctx, tx, esc, q)
-			all = append(all, found...)
+		if q.Lookback > 0 && !slices.ContainsFunc(all, Tenure.Held) && (len(all) == 0 || slices.ContainsFunc(all, Tenure.unknown)) {
+			sessions, err := whoHadByRadacct(ctx, tx, esc, q)
 			if err != nil {
 				return err
 			}
+			all = append(all, news(sessions, all, q.VRF)...)
 		}
 		return addTraffic(ctx, tx, esc, q, all)
 	})
@@ -111,6 +110,16 @@ func (db *DB) WhoHad(ctx context.Context, q WhoHadQuery) (all []Tenure, err erro
 		return cmp.Or(cmp.Compare(a.VRF, b.VRF), cmp.Compare(b.Address.Bits(), a.Address.Bits()))
 	})
 	return all, nil
+}
+
+// news are those tenures of radacct's that the history does not know better,
+// in a VRF if one is asked for.
+func news(sessions, known []Tenure, vrf int32) []Tenure {
+	return slices.DeleteFunc(sessions, func(s Tenure) bool {
+		return vrf != 0 && s.VRF != 0 && s.VRF != vrf || slices.ContainsFunc(known, func(k Tenure) bool {
+			return k.RadacctID == s.RadacctID || !k.unknown() && k.VRF == s.VRF
+		})
+	})
 }
 
 // leaseAddress is a lease's address in a VRF.
@@ -207,7 +216,10 @@ func scanHeld(row pgx.CollectableRow) (*Tenure, error) {
 	var nas *netip.Addr
 	var since *time.Time
 	err := row.Scan(&r.VRF, &r.Address, &r.Pool, &state, &r.User, &r.MAC, &nas, &r.Port, &r.Session, &r.RadacctID, &since, &r.Reason)
-	r.NAS, r.Since = orZero(nas), orZero(since)
+	if nas != nil {
+		r.NAS = *nas
+	}
+	r.Since = timeOf(since)
 	switch r.State = TenureState(state); r.State {
 	case TenureBound, TenureReserved, TenureOffered:
 	default: // cooling is free for everybody else

@@ -10,6 +10,7 @@ import (
 
 	"radial/aaa"
 	"radial/ipam"
+	"radial/nas"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 	// keep no history of it. $1 address, $2 user name, $3 when.
 	sqlSessionOfUser = `
 SELECT ` + trafficColumns + ` FROM radacct r
-WHERE r.username = $2::text AND r.acctstarttime <= $3::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime >= $3) AND ` + trafficHas + `
+WHERE r.username = $2::text AND r.acctstarttime <= $3::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime > $3) AND ` + trafficHas + `
 ORDER BY r.acctstarttime DESC LIMIT 1`
 
 	// Sessions that had an address at a time, whoever gave it: those that began
@@ -33,11 +34,14 @@ ORDER BY r.acctstarttime DESC LIMIT 1`
 	// open (an index has these). $1 address, $2 when, $3 since when.
 	sqlSessionsOfAddress = `
 SELECT ` + trafficColumns + ` FROM radacct r
-WHERE r.acctstarttime BETWEEN $3::timestamptz AND $2::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime >= $2) AND ` + trafficHas + `
+WHERE r.acctstarttime BETWEEN $3::timestamptz AND $2::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime > $2) AND ` + trafficHas + `
 UNION
 SELECT ` + trafficColumns + ` FROM radacct r
 WHERE r.acctstoptime IS NULL AND r.acctstarttime < $3 AND ` + trafficHas + `
 ORDER BY 8 DESC LIMIT 16`
+
+	sqlNASVRFs = `
+SELECT n.nasname::text, coalesce(s.vrf_id, 1) FROM nas n LEFT JOIN radial.nas_settings s ON s.nas_id = n.id WHERE n.nasname IS NOT NULL ORDER BY n.id`
 
 	sqlRadacctPatience = `SELECT set_config('statement_timeout', '30s', true)`
 )
@@ -62,7 +66,7 @@ type SessionRecord struct {
 }
 
 // whoHadByRadacct is for addresses that no pool has, and for times from before
-// the history.
+// the history. Of a device that is told by a name the VRF is not known: 0.
 func whoHadByRadacct(ctx context.Context, tx pgx.Tx, esc Escaper, q WhoHadQuery) ([]Tenure, error) {
 	if _, err := tx.Exec(ctx, sqlRadacctPatience); err != nil {
 		return nil, err
@@ -72,11 +76,21 @@ func whoHadByRadacct(ctx context.Context, tx pgx.Tx, esc Escaper, q WhoHadQuery)
 		return nil, fmt.Errorf("radacct has no index on addresses, and reading the sessions of %s took longer than 30s: look back less far (%w): %w",
 			q.Lookback, err, aaa.ErrInvalid)
 	}
+	if err != nil || len(sessions) == 0 {
+		return nil, err
+	}
+	devices, err := nasVRFs(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
 	var all []Tenure
 	for _, s := range sessions {
 		t := Tenure{State: TenureBound, Address: netip.PrefixFrom(q.Address, q.Address.BitLen()), Source: SourceRadacct, Since: s.Start, Until: s.Stop,
 			Now: s.Stop.IsZero(), Traffic: &s,
 			Party: Party{User: s.User, MAC: ipam.NormaliseMAC(s.MAC), NAS: s.NAS, Port: s.Port, Session: s.Session, RadacctID: s.RadacctID}}
+		if device := devices.Find(s.NAS); device != nil {
+			t.VRF = device.Settings.VRF
+		}
 		if !t.Now {
 			t.End = "stopped"
 		}
@@ -85,7 +99,26 @@ func whoHadByRadacct(ctx context.Context, tx pgx.Tx, esc Escaper, q WhoHadQuery)
 		}
 		all = append(all, t)
 	}
-	return all, err
+	return all, nil
+}
+
+// nasVRFs is the table of devices with nothing but their VRF.
+func nasVRFs(ctx context.Context, tx pgx.Tx) (*nas.Table, error) {
+	rows, err := tx.Query(ctx, sqlNASVRFs)
+	if err != nil {
+		return nil, err
+	}
+	var devices []*nas.Device
+	var name string
+	var vrf int32
+	_, err = pgx.ForEachRow(rows, []any{&name, &vrf}, func() error {
+		if n, err := nas.ParseName(name); err == nil && n.Kind != nas.NameHost { // who cannot be read sends nothing either
+			devices = append(devices, &nas.Device{Row: nas.Row{Name: name, Settings: nas.Settings{VRF: vrf}}, Prefix: n.Prefix})
+		}
+		return nil
+	})
+	table, _ := nas.NewTable(devices) // of two rows for an address the first counts
+	return table, err
 }
 
 // addTraffic adds to each tenure what radacct has of its session.
@@ -135,17 +168,10 @@ func readSessions(ctx context.Context, tx pgx.Tx, esc Escaper, sql string, args 
 		var address *netip.Prefix
 		err = row.Scan(&s.RadacctID, &s.Session, &s.UniqueID, &s.User, &s.NAS, &s.Port, &s.MAC, &start, &updated, &stop, &s.Cause, &s.Input, &s.Output, &address)
 		s.Session, s.User, s.Port, s.MAC = esc.Unescape(s.Session), esc.UnescapeUser(s.User), esc.UnescapeTwice(s.Port), esc.Unescape(s.MAC)
-		s.Start, s.Updated, s.Stop = orZero(start), orZero(updated), orZero(stop)
+		s.Start, s.Updated, s.Stop = timeOf(start), timeOf(updated), timeOf(stop)
 		if address != nil {
 			s.Address = *address
 		}
 		return s, err
 	})
-}
-
-func orZero[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }
