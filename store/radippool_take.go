@@ -28,7 +28,7 @@ WITH open AS MATERIALIZED (
 )
 SELECT a.address, a.pool_id, a.state, coalesce(a.username, ''), coalesce(a.mac, ''), a.nas, coalesce(a.port, ''), coalesce(a.session_id, ''),
        coalesce(a.radacctid, 0), a.until, m.radacctid IS NOT NULL, m.acctstoptime,
-       coalesce(r.username, '')::text, coalesce(r.callingstationid, '')::text, coalesce(r.nasipaddress, '')::text, r.expiry_time > c.clock, r.expiry_time AT TIME ZONE $1::text,
+       coalesce(r.username, '')::text, coalesce(r.callingstationid, '')::text, coalesce(r.nasipaddress, '')::text, r.expiry_time > c.clock, greatest(least(r.expiry_time, '2200-01-01'), '1970-01-01') AT TIME ZONE $1::text,
        coalesce(o.radacctid, 0), coalesce(o.acctsessionid, ''), coalesce(o.username, ''), coalesce(o.callingstationid, ''), o.nas, coalesce(o.nasportid, ''), o.start
 FROM (SELECT (now() AT TIME ZONE $1::text)::timestamp(0)) AS c (clock)
 CROSS JOIN radial.addresses a
@@ -65,10 +65,10 @@ WHERE a.vrf_id = 1 AND a.address = e.address AND p.id = a.pool_id
   AND a.state = e.was_state AND coalesce(a.username, '') = e.was_user AND coalesce(a.radacctid, 0) = e.was_session
 RETURNING a.address`
 
-	// $1 when, $2 addresses, $3 pools, $4 actions, $5 users, $6 MACs, $7 NAS, $8 ports, $9 sessions, $10 radacctids, $11 the reason.
+	// $1 when, $2 addresses, $3 pools, $4 actions, $5 users, $6 MACs, $7 NAS, $8 ports, $9 sessions, $10 radacctids, $11 the reason, $12 the actor.
 	sqlTakeHistory = `
-INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid, reason)
-SELECT h.at, 1, h.address, h.pool_id, h.action, h.username, h.mac, h.nas, h.port, h.session_id, nullif(h.radacctid, 0), $11::text
+INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid, reason, actor)
+SELECT h.at, 1, h.address, h.pool_id, h.action, h.username, h.mac, h.nas, h.port, h.session_id, nullif(h.radacctid, 0), $11::text, $12::text
 FROM unnest($1::timestamptz[], $2::inet[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::inet[], $8::text[], $9::text[], $10::bigint[])
     AS h (at, address, pool_id, action, username, mac, nas, port, session_id, radacctid)`
 
@@ -112,14 +112,14 @@ func (db *DB) TakeBack(ctx context.Context, c Change) (Taken, error) {
 	if err != nil {
 		return Taken{}, wrapErr("take back from radippool", err)
 	}
-	t := &taking{db: db, zone: m.ZoneNow, reason: "FreeRADIUS, by radippool", dry: c.DryRun}
+	t := &taking{db: db, zone: m.ZoneNow, reason: "FreeRADIUS, by radippool", actor: c.Actor, dry: c.DryRun}
 	if err := t.run(ctx, nil, nil); err != nil {
 		return t.Taken, wrapErr("take back from radippool", err)
 	}
 	if c.DryRun {
 		return t.Taken, nil
 	}
-	n, err := db.missedSessions(ctx, since)
+	n, err := db.missedSessions(ctx, since, c.Actor)
 	t.History += n
 	if err != nil {
 		return t.Taken, wrapErr("take back from radippool", err)
@@ -167,6 +167,7 @@ type taking struct {
 	db     *DB
 	zone   string
 	reason string // of the rows of history
+	actor  string
 	dry    bool
 	esc    Escaper
 
@@ -265,7 +266,7 @@ func (t *taking) flush(ctx context.Context) error {
 	w := newTakeWrite(t.batch, t.db.now())
 	t.batch = t.batch[:0]
 	if len(w.addrs) > 0 && !t.dry {
-		err := t.db.inTx(ctx, func(tx pgx.Tx) error { return w.apply(ctx, tx, t.reason) })
+		err := t.db.inTx(ctx, func(tx pgx.Tx) error { return w.apply(ctx, tx, t.reason, t.actor) })
 		if err != nil {
 			return fmt.Errorf("addresses from %s: %w", w.addrs[0], err)
 		}
@@ -280,9 +281,9 @@ func (t *taking) flush(ctx context.Context) error {
 // normalMAC reads a Calling-Station-Id of FreeRADIUS's tables.
 func normalMAC(esc Escaper, station string) string { return ipam.NormaliseMAC(esc.Unescape(station)) }
 
-// Leases of others in radippool, in pools of ours: $1 the zone.
-const sqlForeignPools = `
-SELECT to_regclass('radippool') IS NOT NULL, radial.database_zone()`
+const sqlForeignPools = `SELECT to_regclass('radippool') IS NOT NULL, radial.database_zone()`
+
+const sqlDatabaseZone = `SELECT radial.database_zone()`
 
 // foreignLeases is aaa.ErrConflict when radippool holds leases that we do not
 // know of: turning the mirror on would wipe them out.

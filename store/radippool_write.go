@@ -59,7 +59,7 @@ func kindOf(from, to string) string {
 
 // apply writes, in one transaction with its history, the rows that are still as
 // they were read.
-func (w *takeWrite) apply(ctx context.Context, tx pgx.Tx, reason string) error {
+func (w *takeWrite) apply(ctx context.Context, tx pgx.Tx, reason, actor string) error {
 	w.applied, w.written = map[netip.Addr]bool{}, 0
 	if _, err := tx.Exec(ctx, sqlTakeLock, w.addrs); err != nil {
 		return err
@@ -73,10 +73,10 @@ func (w *takeWrite) apply(ctx context.Context, tx pgx.Tx, reason string) error {
 	if _, err := pgx.ForEachRow(rows, []any{&a}, func() error { w.applied[a] = true; return nil }); err != nil {
 		return err
 	}
-	return w.tell(ctx, tx, reason)
+	return w.tell(ctx, tx, reason, actor)
 }
 
-func (w *takeWrite) tell(ctx context.Context, tx pgx.Tx, reason string) error {
+func (w *takeWrite) tell(ctx context.Context, tx pgx.Tx, reason, actor string) error {
 	var ats []time.Time
 	var addrs []netip.Addr
 	var pools, ids []int64
@@ -97,7 +97,7 @@ func (w *takeWrite) tell(ctx context.Context, tx pgx.Tx, reason string) error {
 	if len(ats) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, sqlTakeHistory, ats, addrs, pools, actions, users, macs, nass, ports, sessions, ids, reason)
+	_, err := tx.Exec(ctx, sqlTakeHistory, ats, addrs, pools, actions, users, macs, nass, ports, sessions, ids, reason, actor)
 	return err
 }
 
@@ -125,14 +125,14 @@ func (w *takeWrite) count(t *Taken, dry bool) {
 	t.History += w.written
 }
 
-// Sessions that began since a time and are over, of whose address nothing is in
+// Sessions that began since a time (clocks differ a little) and are over, of whose address nothing is in
 // the history: it held the address, whoever did the accounting. $1 the time.
 const sqlMissedSessions = `
 SELECT host(r.framedipaddress)::inet, a.pool_id, r.radacctid, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''),
        host(r.nasipaddress)::inet, coalesce(r.nasportid, ''), r.acctstarttime, r.acctstoptime
 FROM radacct r
 JOIN radial.addresses a ON a.vrf_id = 1 AND a.address = host(r.framedipaddress)::inet AND a.state <> 'reserved'
-WHERE r.acctstarttime >= $1::timestamptz AND r.acctstoptime IS NOT NULL AND family(r.framedipaddress) = 4
+WHERE r.acctstarttime >= $1::timestamptz - interval '1 minute' AND r.acctstoptime IS NOT NULL AND family(r.framedipaddress) = 4
   AND 1 = coalesce((SELECT x.vrf_id FROM nas n JOIN radial.nas_settings x ON x.nas_id = n.id
                     WHERE n.nasname = host(r.nasipaddress) ORDER BY n.id LIMIT 1), 1)
   AND NOT EXISTS (SELECT FROM radial.address_history h
@@ -141,7 +141,7 @@ ORDER BY r.radacctid`
 
 // missedSessions writes the history of sessions that came and went while nobody
 // of us was there, and says how many rows it wrote.
-func (db *DB) missedSessions(ctx context.Context, since time.Time) (int, error) {
+func (db *DB) missedSessions(ctx context.Context, since time.Time, actor string) (int, error) {
 	esc, err := db.Escaper(ctx)
 	if err != nil {
 		return 0, err
@@ -177,6 +177,6 @@ func (db *DB) missedSessions(ctx context.Context, since time.Time) (int, error) 
 	if len(w.addrs) == 0 {
 		return 0, nil
 	}
-	err = db.inTx(ctx, func(tx pgx.Tx) error { return w.tell(ctx, tx, "FreeRADIUS, by radacct") })
+	err = db.inTx(ctx, func(tx pgx.Tx) error { return w.tell(ctx, tx, "FreeRADIUS, by radacct", actor) })
 	return w.written, err
 }

@@ -189,8 +189,6 @@ BEGIN
         CREATE INDEX radippool_poolname_expire ON radippool (pool_name, expiry_time);
         CREATE INDEX radippool_framedipaddress ON radippool (framedipaddress);
         CREATE INDEX radippool_nasip_poolkey_ipaddress ON radippool (nasipaddress, pool_key, framedipaddress);
-        -- of sqlippool's stored procedure
-        CREATE INDEX radippool_poolname_username_callingstationid ON radippool (pool_name, username, callingstationid);
         -- who does the accounting may lease
         FOR reader IN SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END
                       FROM pg_class c, aclexplode(c.relacl) g WHERE c.oid = 'radacct'::regclass AND g.privilege_type = 'UPDATE'

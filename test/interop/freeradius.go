@@ -27,6 +27,9 @@ type Config struct {
 	// post-auth with the stock queries. A Unix socket is reached through a
 	// socket of ours, so it may be one that only root may use.
 	SQLDSN string
+	// IPPool puts sqlippool into accounting and post-auth, before sql: IPPoolQueries
+	// or IPPoolProcedure. PoolKey is its pool_key; default %{Calling-Station-Id}.
+	IPPool, PoolKey string
 	// ProxyTo is a server, host:port, that all Access-Requests are forwarded to
 	// instead; ProxyAcctTo the same for accounting. ProxySecret is shared with
 	// it; empty means Secret.
@@ -38,6 +41,13 @@ type Config struct {
 	// Debug runs it with -xx; Log then tells every decision.
 	Debug bool
 }
+
+// The two ways that sqlippool is shipped with: its plain queries, and its stored
+// procedure (of ippool/postgresql/procedure.sql, which the database must have).
+const (
+	IPPoolQueries   = "queries"
+	IPPoolProcedure = "procedure"
+)
 
 // FreeRADIUS is a running FreeRADIUS.
 type FreeRADIUS struct {

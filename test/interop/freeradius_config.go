@@ -141,6 +141,7 @@ preacct {
 	{{if .ProxyAcct}}update control { Proxy-To-Realm := "target-acct" }{{end}}
 }
 accounting {
+	{{if .IPPool}}sqlippool{{end}}
 	{{if and .SQL (not .ProxyAcct)}}sql{{end}}
 	exec
 	attr_filter.accounting_response
@@ -150,6 +151,7 @@ session {
 	{{if .SQL}}sql{{end}}
 }
 post-auth {
+	{{if .IPPool}}sqlippool{{end}}
 	{{if .SQL}}sql{{end}}
 	exec
 	Post-Auth-Type REJECT {
@@ -191,6 +193,7 @@ func writeConfig(dir string, c Config, auth, acct string, owner ids) error {
 		fill(filepath.Join(raddb, "sites-enabled", "default"), site, v),
 		os.WriteFile(filepath.Join(raddb, "mods-config/files/authorize"), []byte(c.Users+"\n"), 0o640),
 		enableModules(raddb, c.SQLDSN),
+		enableIPPool(raddb, c),
 		os.MkdirAll(filepath.Join(dir, "log/radacct"), 0o750),
 		os.MkdirAll(filepath.Join(dir, "run"), 0o750),
 		chownAll(dir, owner),
@@ -275,6 +278,47 @@ func enableModules(raddb, dsn string) error {
 	}
 	errs = append(errs, os.WriteFile(filepath.Join(raddb, "mods-enabled/sql"), []byte(text), 0o640))
 	return errors.Join(errs...)
+}
+
+// procedureQueries are the lines of procedure.sql's head.
+const procedureQueries = `
+allocate_find = "\
+	SELECT fr_allocate_previous_or_new_framedipaddress( \
+		'%{control:${pool_name}}', '%{SQL-User-Name}', '%{Calling-Station-Id}', '%{NAS-IP-Address}', \
+		'${pool_key}', ${lease_duration} \
+	)"
+allocate_update = ""
+`
+
+// enableIPPool enables sqlippool, by its queries or by its procedure.
+func enableIPPool(raddb string, c Config) error {
+	if c.IPPool == "" {
+		return nil
+	}
+	key := c.PoolKey
+	if key == "" {
+		key = "%{Calling-Station-Id}"
+	}
+	data, err := os.ReadFile(filepath.Join(raddb, "mods-available/sqlippool"))
+	if err != nil {
+		return err
+	}
+	text := string(data)
+	for _, change := range [][2]string{{`dialect = "mysql"`, `dialect = "postgresql"`}, {`pool_key = "%{NAS-Port}"`, `pool_key = "` + key + `"`}} {
+		if strings.Count(text, change[0]) == 0 {
+			return fmt.Errorf("mods-available/sqlippool has no line %s", change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
+	}
+	if err := os.WriteFile(filepath.Join(raddb, "mods-enabled/sqlippool"), []byte(text), 0o640); err != nil || c.IPPool == IPPoolQueries {
+		return err
+	}
+	path := filepath.Join(raddb, "mods-config/sql/ippool/postgresql/queries.conf")
+	if data, err = os.ReadFile(path); err != nil {
+		return err
+	}
+	text = strings.NewReplacer("\nallocate_existing = ", "\nunused_existing = ", "\nallocate_find = ", "\nunused_find = ").Replace(string(data))
+	return os.WriteFile(path, []byte(text+procedureQueries), 0o640)
 }
 
 func chownAll(dir string, owner ids) error {
