@@ -120,10 +120,14 @@ func (db *DB) Addresses(ctx context.Context, f AddressFilter, after AddressKey, 
 }
 
 // scanAddress reads addressColumns.
-func scanAddress(row pgx.CollectableRow) (Address, error) {
+func scanAddress(row pgx.CollectableRow) (Address, error) { return scanAddressAnd(row) }
+
+// scanAddressAnd reads addressColumns and what follows them.
+func scanAddressAnd(row pgx.CollectableRow, more ...any) (Address, error) {
 	var a Address
 	var nas *netip.Addr
-	err := row.Scan(&a.VRF, &a.Address, &a.Pool, &a.Subnet, &a.State, &a.User, &a.MAC, &nas, &a.Port, &a.Session, &a.RadacctID, &a.Until, &a.Since, &a.Reason)
+	err := row.Scan(append([]any{&a.VRF, &a.Address, &a.Pool, &a.Subnet, &a.State, &a.User, &a.MAC, &nas, &a.Port, &a.Session, &a.RadacctID,
+		&a.Until, &a.Since, &a.Reason}, more...)...)
 	if nas != nil {
 		a.NAS = *nas
 	}

@@ -112,7 +112,7 @@ func staticsOf(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.AccountDe
 func (s statics) check(ctx context.Context, tx pgx.Tx) error {
 	for _, p := range s.come {
 		op := "static address " + addressText(p)
-		if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+p.String()); err != nil {
+		if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+addressText(p)); err != nil {
 			return wrapErr(op, err)
 		}
 		var holder string
