@@ -8,6 +8,17 @@
 // candidate that was taken meanwhile, by this server or another, costs another
 // try, never a double lease. A pool is full when the rows say so.
 //
+// A login may want several things: an IPv4 address, a prefix for its link, one
+// for its own network. It gets all of them in one transaction, or none. For each
+// it names pools in order: after one without room come that pool's own fallback
+// list and then the next one. A lease that the caller has in any of them is kept.
+//
+// Pools of IPv6 are sparse: they have rows for what has been leased alone, so
+// that a /32 costs nothing. What they may give are the runs of their subnets, and
+// a candidate is a number in these. A caller's first candidates are told by a
+// hash of it, so that it tends to get the same prefix even when its row has long
+// gone; then come free rows and gaps between rows, found by walking them.
+//
 // # The caller of a lease
 //
 // A Caller is (username, normalised Calling-Station-Id, NAS, NAS-Port-Id or else

@@ -18,7 +18,9 @@ type hint struct {
 	mu     sync.Mutex
 	busy   chan struct{} // closed when the look that is under way ends; nil when none is
 	pool   PoolInfo
-	read   time.Time // when pool was read; zero: never
+	read   time.Time // when pool was read
+	seen   uint64    // by the look of this number; 0: never
+	reads  uint64    // looks for the pool that have begun
 	free   []netip.Addr
 	cursor netip.Addr // where the next look begins; invalid: at the first address
 	begun  bool       // the first look has chosen its beginning
@@ -58,15 +60,21 @@ func (h *hint) look(f func() error) error {
 	return f()
 }
 
-// info returns the pool, read anew when it is old or fresh is set.
+// info returns the pool; where fresh is set, as a look that began after the
+// call has seen it, else as it was within PoolLife.
 func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, error) {
+	h.mu.Lock()
+	arrived := h.reads
+	h.mu.Unlock()
 	if err := h.alone(ctx); err != nil {
 		return PoolInfo{}, err
 	}
 	defer h.mu.Unlock()
-	if !fresh && !h.read.IsZero() && a.opts.Now().Sub(h.read) < a.opts.PoolLife {
+	if h.seen > 0 && (h.seen > arrived || !fresh && a.opts.Now().Sub(h.read) < a.opts.PoolLife) {
 		return h.pool, nil
 	}
+	h.reads++
+	number := h.reads
 	var pool PoolInfo
 	err := h.look(func() (err error) {
 		pool, err = a.rows.PoolNamed(ctx, h.key.vrf, h.key.name)
@@ -78,10 +86,10 @@ func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, er
 		}
 		return PoolInfo{}, err
 	}
-	if pool.ID != h.pool.ID {
+	if !sameSource(&pool, &h.pool) {
 		h.free, h.cursor, h.begun = nil, netip.Addr{}, false
 	}
-	h.pool, h.read = pool, a.opts.Now()
+	h.pool, h.read, h.seen = pool, a.opts.Now(), number
 	return pool, nil
 }
 
@@ -112,16 +120,18 @@ func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo) (candidate
 // pool from a place of this server's own.
 func (h *hint) refill(ctx context.Context, a *Allocator, pool PoolInfo) error {
 	if !h.begun {
-		h.begun, h.cursor = true, h.somewhere(pool.Networks)
+		h.begun, h.cursor = true, h.somewhere(&pool)
 	}
 	h.looks++
 	number, from := h.looks, h.cursor
 	var found []netip.Addr
 	err := h.look(func() (err error) {
 		found, err = a.rows.FreeAddresses(ctx, pool, from, a.opts.Window)
-		if err == nil && len(found) == 0 && from.IsValid() { // the end of the round: begin at the first
-			found, err = a.rows.FreeAddresses(ctx, pool, netip.Addr{}, a.opts.Window)
+		if err != nil || len(found) > 0 || !from.IsValid() {
+			return err
 		}
+		// the end of the round: begin at the first
+		found, err = a.rows.FreeAddresses(ctx, pool, netip.Addr{}, a.opts.Window)
 		return err
 	})
 	if err != nil {
@@ -137,13 +147,17 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool PoolInfo) error {
 	return nil
 }
 
-// somewhere picks a random address of the networks.
-func (h *hint) somewhere(networks []netip.Prefix) netip.Addr {
-	if len(networks) == 0 {
+// somewhere picks a random address of the pool.
+func (h *hint) somewhere(pool *PoolInfo) netip.Addr {
+	if pool.Kind.Sparse() {
+		a, _ := pool.nth(h.rand.Uint64N(max(pool.Capacity(), 1))) // none: from the first, then
+		return a
+	}
+	if len(pool.Networks) == 0 {
 		return netip.Addr{}
 	}
-	all := RangeOf(networks[h.rand.IntN(len(networks))])
-	if !all.First.Is4() { // from the first, then
+	all := RangeOf(pool.Networks[h.rand.IntN(len(pool.Networks))])
+	if !all.First.Is4() {
 		return netip.Addr{}
 	}
 	return toAddr(toUint(all.First) + uint32(h.rand.Uint64N(all.Size())))

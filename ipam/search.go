@@ -24,6 +24,8 @@ type wanted struct {
 	at      int     // the one of pools that is asked now; len(pools): none
 
 	candidates []netip.Addr
+	usual      bool // the candidates are the caller's usual ones, and not of the hint
+	round      int  // of the pool that is asked now
 	empty      bool // the rows have shown no free address of that pool
 	fresh      bool // pools have been read anew since a look has found none
 }
@@ -36,7 +38,7 @@ type asked struct {
 
 // resolve finds the pools of a want and their fallback lists.
 func (w *wanted) resolve(ctx context.Context, a *Allocator) error {
-	w.pools, w.unknown, w.why, w.at = nil, "", nil, 0
+	w.pools, w.unknown, w.why, w.at, w.round, w.empty = nil, "", nil, 0, 0, false
 	for _, name := range w.Pools {
 		err := w.add(ctx, a, name)
 		if errors.Is(err, ErrPoolUnknown) {
@@ -118,6 +120,11 @@ func (w *wanted) propose(ctx context.Context, a *Allocator) (err error) {
 		return nil
 	}
 	p := &w.pools[w.at]
+	w.round++
+	if w.usual = p.info.Kind.Sparse() && w.round == 1; w.usual {
+		w.candidates = p.info.usual(w.Caller, a.opts.Candidates)
+		return nil
+	}
 	w.candidates, w.empty, err = p.hint.take(ctx, a, p.info)
 	return err
 }
@@ -168,6 +175,7 @@ func (w *wanted) next(ctx context.Context, a *Allocator) error {
 	if w.at < len(w.pools) {
 		w.at++
 		w.skip()
+		w.round, w.empty = 0, false
 	}
 	if w.at < len(w.pools) {
 		a.metrics.fellBack()
@@ -179,11 +187,16 @@ func (w *wanted) next(ctx context.Context, a *Allocator) error {
 		if err := w.resolve(ctx, a); err != nil {
 			return err
 		}
-		if !slices.EqualFunc(before, w.pools, func(a, b asked) bool { return a.info.ID == b.info.ID && a.info.Status == b.info.Status }) {
+		if !slices.EqualFunc(before, w.pools, func(a, b asked) bool { return sameSource(&a.info, &b.info) }) {
 			return nil
 		}
 	}
 	return w.refusal()
+}
+
+// sameSource tells whether two looks at a pool have seen the same to give.
+func sameSource(a, b *PoolInfo) bool {
+	return a.ID == b.ID && a.Status == b.Status && slices.Equal(a.Networks, b.Networks) && slices.Equal(a.Runs, b.Runs)
 }
 
 func (w *wanted) refusal() error {
@@ -203,6 +216,9 @@ func (w *wanted) lease(c Claimed) Lease {
 	for i := range w.pools {
 		if p := &w.pools[i].info; p.ID == c.PoolID {
 			l.Pool, l.DNS = p.Name, p.DNS
+			if p.Kind == IPv6Prefix {
+				l.InterfaceID = InterfaceID(p.InterfaceID, w.Caller)
+			}
 		}
 	}
 	return l
@@ -210,7 +226,7 @@ func (w *wanted) lease(c Claimed) Lease {
 
 // keepUnused gives candidates back to the hint: all but got and those before it.
 func (w *wanted) keepUnused(got netip.Addr) {
-	if w.at < len(w.pools) {
+	if w.at < len(w.pools) && !w.usual {
 		w.pools[w.at].hint.giveBack(w.candidates, got)
 	}
 	w.candidates = nil

@@ -18,6 +18,7 @@ const (
 	codeUndefinedTable        = "42P01"
 	codeInvalidSchema         = "3F000"
 	codeLockNotAvailable      = "55P03"
+	codeForeignKey            = "23503"
 	codeQueryCanceled         = "57014"
 )
 

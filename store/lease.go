@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -143,6 +144,8 @@ const maxClaims = 256
 type Leases struct {
 	db    *DB
 	group *Group[[]ipam.Try, []ipam.Claimed]
+
+	gapless gapless
 }
 
 // NewLeases returns the address rows of the database.
@@ -160,23 +163,38 @@ func (l *Leases) Claim(ctx context.Context, tries []ipam.Try) ([]ipam.Claimed, e
 	return c, wrapErr("claim addresses", err)
 }
 
-// FreeAddresses lists addresses of a pool that are free now, or whose offer has
-// run out: see ipam.Rows.
+// FreeAddresses lists addresses of a pool that are free now, or whose offer or
+// cooling has run out: see ipam.Rows.
 func (l *Leases) FreeAddresses(ctx context.Context, pool ipam.PoolInfo, after netip.Addr, limit int) ([]netip.Addr, error) {
-	rows, err := l.db.pool.Query(ctx, sqlFreeAddresses, pool.ID, orNull(after), limit)
+	free, err := l.freeRows(ctx, &pool, sqlFreeAddresses, pool.ID, orNull(after), limit)
+	if err == nil && !after.IsValid() && len(free) < limit {
+		var ranOut []netip.Addr
+		ranOut, err = l.freeRows(ctx, &pool, sqlRunOutAddresses, pool.ID, limit-len(free))
+		free = append(free, ranOut...)
+	}
+	if err == nil && pool.Kind.Sparse() && len(free) < limit {
+		var gaps []netip.Addr
+		gaps, err = l.gaps(ctx, &pool, after, limit-len(free))
+		free = append(free, gaps...)
+		slices.SortFunc(free, netip.Addr.Compare) // the last one tells where the next look begins
+	}
+	return free, wrapErr("free addresses", err)
+}
+
+func (l *Leases) freeRows(ctx context.Context, pool *ipam.PoolInfo, query string, args ...any) ([]netip.Addr, error) {
+	rows, err := l.db.pool.Query(ctx, query, args...)
 	if err != nil {
-		return nil, wrapErr("free addresses", err)
+		return nil, err
 	}
-	free, err := pgx.CollectRows(rows, pgx.RowTo[netip.Addr])
-	if err != nil || after.IsValid() || len(free) == limit {
-		return free, wrapErr("free addresses", err)
-	}
-	rows, err = l.db.pool.Query(ctx, sqlRunOutAddresses, pool.ID, limit-len(free))
-	if err != nil {
-		return nil, wrapErr("free addresses", err)
-	}
-	ranOut, err := pgx.CollectRows(rows, pgx.RowTo[netip.Addr])
-	return append(free, ranOut...), wrapErr("free addresses", err)
+	var free []netip.Addr
+	var lease netip.Prefix
+	_, err = pgx.ForEachRow(rows, []any{&lease}, func() error {
+		if !pool.Kind.Sparse() || pool.Gives(lease) {
+			free = append(free, lease.Addr())
+		}
+		return nil
+	})
+	return free, err
 }
 
 // PoolNamed returns a pool, or ipam.ErrPoolUnknown.
@@ -194,5 +212,8 @@ func (l *Leases) PoolNamed(ctx context.Context, vrf int32, name string) (ipam.Po
 	p.Sticky, _ = ipam.ParseSticky(sticky)
 	p.InterfaceID, _ = ipam.ParseInterfaceID(interfaceID)
 	p.Status, _ = ipam.ParseStatus(status)
+	if err == nil && p.Kind.Sparse() {
+		err = l.readRuns(ctx, &p)
+	}
 	return p, wrapErr("pool", err)
 }

@@ -34,3 +34,6 @@ func (db *DB) SettleLeases(ctx context.Context, now time.Time, events []LeaseEve
 	}
 	return err
 }
+
+// KnownGapless is how many IPv6 pools are known to have a row for each prefix.
+func (l *Leases) KnownGapless() int { return len(l.gapless.pools) }

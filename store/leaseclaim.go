@@ -14,13 +14,13 @@ import (
 	"radial/ipam"
 )
 
-// claim is one transaction for a batch of logins; a deadlock (none is expected)
-// runs it again.
+// claim is one transaction for a batch of logins; a deadlock (none is expected),
+// or an IPv6 subnet that was deleted just then, runs it again.
 func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.Claimed, err error) {
 	c := newClaim(logins)
 	for range 3 {
 		err = l.db.inTrips(ctx, func(conn *pgx.Conn) error { return c.run(ctx, conn) })
-		if !retryable(err) {
+		if !retryable(err) && !ownerGone(err) {
 			break
 		}
 	}
@@ -36,11 +36,14 @@ type claim struct {
 	users  []int64 // keys of their names, in order
 	out    [][]ipam.Claimed
 
-	own, last, free []*leaseRow
-	unused          map[leaseKey]*leaseRow // of free
-	given           map[callerKey]offer    // to a login of this batch
-	taken           map[leaseKey]bool      // by one of offers
-	offers          []offer
+	own, last []*leaseRow
+	free      map[leaseKey]*leaseRow // candidates that are free
+	missing   map[leaseKey]int64     // candidates that are free and have no row yet: their pools
+	made      []leaseKey             // of missing, by this transaction
+
+	given  map[callerKey]offer // to a login of this batch
+	taken  map[leaseKey]bool   // by one of offers
+	offers []offer
 }
 
 type offer struct {
@@ -72,17 +75,22 @@ func userLock(user string) int64 {
 	return int64(h.Sum64())
 }
 
-// run makes two trips: begin, lock and read; write and commit.
+// run makes two trips: begin, lock and read; write and commit. One more comes
+// between where IPv6 leases get their rows.
 func (c *claim) run(ctx context.Context, conn *pgx.Conn) error {
-	c.out = make([][]ipam.Claimed, len(c.logins))
-	c.own, c.last, c.free, c.offers = nil, nil, nil, nil
-	c.given, c.taken = make(map[callerKey]offer, len(c.logins)), make(map[leaseKey]bool, len(c.logins))
+	c.own, c.last, c.made = nil, nil, nil
+	c.free, c.missing = make(map[leaseKey]*leaseRow, 2*len(c.logins)), nil
 	var look pgx.Batch
 	c.queueLook(&look)
 	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
 		return err
 	}
 	c.decide()
+	if made, err := c.make(ctx, conn); err != nil {
+		return err
+	} else if made {
+		c.decide()
+	}
 	return c.write(ctx, conn)
 }
 
@@ -97,7 +105,7 @@ type callers struct {
 }
 
 func (c *claim) queueLook(b *pgx.Batch) {
-	var own, last, ofUser, ofMAC, free callers
+	var own, last, ofUser, ofMAC, free, sparse callers
 	for _, tries := range c.logins {
 		for i := range tries {
 			t := &tries[i]
@@ -117,6 +125,11 @@ func (c *claim) queueLook(b *pgx.Batch) {
 				free.vrfs, free.pools = append(free.vrfs, t.Pool.VRF), append(free.pools, t.Pool.ID)
 				free.addrs = append(free.addrs, candidate(t, a))
 			}
+			if t.Pool.Kind.Sparse() {
+				n := len(free.addrs) - len(t.Candidates)
+				sparse.vrfs, sparse.pools = append(sparse.vrfs, free.vrfs[n:]...), append(sparse.pools, free.pools[n:]...)
+				sparse.addrs = append(sparse.addrs, free.addrs[n:]...)
+			}
 		}
 	}
 	b.Queue(tripBegin)
@@ -132,7 +145,19 @@ func (c *claim) queueLook(b *pgx.Batch) {
 		b.Queue(sqlClaimLastOfMAC, ofMAC.vrfs, ofMAC.pools, ofMAC.macs).Query(collectClaim(&c.last))
 	}
 	if len(free.vrfs) > 0 {
-		b.Queue(sqlClaimFree, free.vrfs, free.pools, free.addrs).Query(collectClaim(&c.free))
+		b.Queue(sqlClaimFree, free.vrfs, free.pools, free.addrs).Query(func(rows pgx.Rows) error {
+			found, err := pgx.CollectRows(rows, scanClaim)
+			for _, r := range found {
+				c.free[r.leaseKey] = r
+			}
+			return err
+		})
+	}
+	if len(sparse.vrfs) > 0 {
+		b.Queue(sqlSparseMissing, sparse.vrfs, sparse.pools, sparse.addrs).Query(func(rows pgx.Rows) (err error) {
+			c.missing, err = collectKeys(rows)
+			return err
+		})
 	}
 }
 
@@ -192,10 +217,8 @@ func keyOf(t *ipam.Try) callerKey {
 // decide gives each login what the rules say, or nothing: for each of its tries
 // the caller's own lease, its last address, else the first candidate that is free.
 func (c *claim) decide() {
-	c.unused = make(map[leaseKey]*leaseRow, len(c.free))
-	for _, r := range c.free {
-		c.unused[r.leaseKey] = r
-	}
+	c.out, c.offers = make([][]ipam.Claimed, len(c.logins)), nil
+	c.given, c.taken = make(map[callerKey]offer, len(c.logins)), make(map[leaseKey]bool, len(c.logins))
 	for i, tries := range c.logins {
 		c.out[i] = make([]ipam.Claimed, len(tries))
 		before, whole := len(c.offers), true
@@ -220,8 +243,16 @@ func (c *claim) try(login, try int, t *ipam.Try) bool {
 		return true
 	}
 	for _, a := range t.Candidates {
-		if r := c.unused[leaseKey{t.Pool.VRF, candidate(t, a)}]; r != nil && !c.taken[r.leaseKey] {
+		key := leaseKey{t.Pool.VRF, candidate(t, a)}
+		if c.taken[key] {
+			continue
+		}
+		if r := c.free[key]; r != nil && r.pool == t.Pool.ID {
 			c.give(login, try, r, true)
+			return true
+		}
+		if pool, ok := c.missing[key]; ok && pool == t.Pool.ID {
+			c.give(login, try, &leaseRow{leaseKey: key, pool: pool}, true)
 			return true
 		}
 	}
@@ -237,13 +268,17 @@ func (c *claim) ownOrLast(t *ipam.Try) (best *leaseRow, anew bool) {
 			}
 			h := r.Holding
 			h.Sticky = t.Pool.Sticky
-			if v := ipam.Judge(h, t.Want); v > verdict && (v != ipam.Sticks || r.pool == t.Pool.ID) {
+			if v := ipam.Judge(h, t.Want); v > verdict && (v != ipam.Sticks || r.pool == t.Pool.ID && gives(t, r)) {
 				best, verdict = r, v
 			}
 		}
 	}
 	return best, verdict == ipam.Sticks
 }
+
+// gives tells whether the pool still gives what a row is. Rows of IPv4 are there
+// for that alone.
+func gives(t *ipam.Try, r *leaseRow) bool { return !t.Pool.Kind.Sparse() || t.Pool.Gives(r.address) }
 
 // asks tells whether a lease of that pool is an answer to the try.
 func asks(t *ipam.Try, pool int64) bool { return pool == t.Pool.ID || slices.Contains(t.Others, pool) }
@@ -303,6 +338,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		})
 	}
+	c.queueUnmake(b)
 	b.Queue(tripCommit)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
