@@ -30,16 +30,19 @@ var addressKinds = []struct {
 	{ipam.IPv6Address, "Stateful-IPv6-Address-Pool", "Framed-IPv6-Address", []string{"Stateful-IPv6-Address-Pool"}, "an IPv6 address", "IPv6 addresses"},
 }
 
-// ChoosesPool tells whether a check item that sets this attribute names a pool
-// of ours, by name in any case.
-func ChoosesPool(attribute string) bool {
+// PoolChosenBy tells of which kind the pool is that a check item of this
+// attribute (in any case) chooses; ok is false for all other attributes.
+func PoolChosenBy(attribute string) (k ipam.Kind, ok bool) {
 	for i := range addressKinds {
 		if strings.EqualFold(attribute, addressKinds[i].choose) {
-			return true
+			return addressKinds[i].kind, true
 		}
 	}
-	return false
+	return ipam.IPv4, false
 }
+
+// LeasesOf names what pools of a kind give, for people: "IPv4 addresses".
+func LeasesOf(k ipam.Kind) string { return addressKinds[k].many }
 
 // addressWords are the attributes of addressKinds, and of what goes with a
 // lease.

@@ -61,6 +61,7 @@ type PoolReader interface {
 
 // PoolState is a pool as Explain sees it.
 type PoolState struct {
+	VRF         int32
 	Kind        ipam.Kind
 	Status      ipam.Status // Inactive also where all of its subnets are
 	Fallback    []string

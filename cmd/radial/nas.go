@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
+	"radial/ipam"
 	"radial/nas"
 	"radial/store"
 )
@@ -111,7 +112,7 @@ func (f *nasFlags) command(a *app, use, short, did string, rule nasChange) *cobr
 				return err
 			}
 			a.noteHost(cmd.Context(), delta.Save.Name)
-			if err := a.notePool(cmd.Context(), db, f.pool); err != nil {
+			if err := a.notePool(cmd.Context(), db, delta.Save.VRF, ipam.IPv4, delta.Save.Pool); err != nil {
 				return err
 			}
 			return a.did("nas", delta.Save.Name, did, f.dryRun, delta.Audit)

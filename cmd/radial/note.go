@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"radial/aaa"
+	"radial/ipam"
 	"radial/store"
 )
 
@@ -13,8 +15,8 @@ import (
 // meant.
 func (d *desk) noteItems(ctx context.Context, checks, replies []aaa.Item) error {
 	for _, it := range checks {
-		if aaa.ChoosesPool(it.Attribute) {
-			if err := d.notePool(ctx, d.db, it.Value); err != nil {
+		if kind, ok := aaa.PoolChosenBy(it.Attribute); ok {
+			if err := d.notePool(ctx, d.db, "", kind, it.Value); err != nil {
 				return err
 			}
 			continue
@@ -34,26 +36,48 @@ func (d *desk) noteItems(ctx context.Context, checks, replies []aaa.Item) error 
 	return nil
 }
 
-// notePools tells of the pools of a package that are not there.
+// notePools tells of the pools of a package that logins cannot use.
 func (d *desk) notePools(ctx context.Context, p aaa.PackagePools) error {
-	for _, name := range []string{p.Pool, p.IPv6PrefixPool, p.DelegatedPool, p.IPv6AddressPool} {
-		if err := d.notePool(ctx, d.db, name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(
+		d.notePool(ctx, d.db, "", ipam.IPv4, p.Pool),
+		d.notePool(ctx, d.db, "", ipam.IPv6Prefix, p.IPv6PrefixPool),
+		d.notePool(ctx, d.db, "", ipam.DelegatedPrefix, p.DelegatedPool),
+		d.notePool(ctx, d.db, "", ipam.IPv6Address, p.IPv6AddressPool))
 }
 
-// notePool tells that a pool is not there: it may be made later, but until
-// then logins are refused.
-func (a *app) notePool(ctx context.Context, db *store.DB, pool string) error {
+// notePool tells of a pool that logins cannot use: it may be made or mended
+// later, but until then they are refused. vrf is the name of the VRF where they
+// look for it, "" for whichever has it.
+func (a *app) notePool(ctx context.Context, db *store.DB, vrf string, kind ipam.Kind, pool string) error {
 	if pool == "" {
 		return nil
 	}
-	_, err := db.PoolByName(ctx, pool)
-	if errors.Is(err, aaa.ErrNotFound) {
-		a.note("there is no pool %q yet: logins are refused (pool_unknown) until radial pool add %s --cidr NETWORK", pool, pool)
-		return nil
+	var id int32
+	if vrf != "" {
+		names, err := db.VRFNames(ctx)
+		if err != nil {
+			return err
+		}
+		for n, name := range names {
+			if name == vrf {
+				id = n
+			}
+		}
 	}
-	return err
+	s, err := db.PoolOffer(ctx, id, pool)
+	where, flag := "", ""
+	if vrf != "" && vrf != "default" {
+		where, flag = fmt.Sprintf(" in VRF %q", vrf), " --vrf "+vrf
+	}
+	switch {
+	case errors.Is(err, ipam.ErrPoolUnknown):
+		a.note("there is no pool %q%s yet: logins are refused (pool_unknown) until radial pool add %s --cidr NETWORK%s", pool, where, pool, flag)
+	case err != nil:
+		return err
+	case s.Kind != kind:
+		a.note("pool %q is one of %s, not of %s: logins are refused (pool_unknown)", pool, aaa.LeasesOf(s.Kind), aaa.LeasesOf(kind))
+	case s.Status != ipam.Active:
+		a.note("pool %q is draining or inactive: new logins are refused (pool_inactive), unless another pool is named behind it", pool)
+	}
+	return nil
 }
