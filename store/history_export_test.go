@@ -38,3 +38,10 @@ func (db *DB) MigrateTo(ctx context.Context, version int64) (err error) {
 	_, err = provider.UpTo(ctx, version)
 	return err
 }
+
+// The questions about the history, for EXPLAIN.
+const (
+	SQLWhoHadBefore = sqlWhoHadBefore
+	SQLWhoHadAfter  = sqlWhoHadAfter
+	SQLHistoryList  = sqlHistoryList
+)

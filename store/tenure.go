@@ -112,10 +112,10 @@ func tenureAt(at time.Time, before, after []AddressChange, row *Tenure) Tenure {
 	twice := func(a, b AddressChange) bool { return a.ID == b.ID } // read among the months and in the default partition
 	before, after = slices.CompactFunc(before, twice), slices.CompactFunc(after, twice)
 	if i := slices.IndexFunc(before, AddressChange.begins); i >= 0 {
-		return heldOrLeft(before[i], before, after, row)
+		return heldOrLeft(at, before[i], before, after, row)
 	}
 	if len(before) > 0 { // of whom nothing but the end is left
-		return freeSince(before[0], before[0].At, after, row)
+		return freeSince(at, before[0], after, row)
 	}
 	if len(after) > 0 {
 		return beforeFirst(after[0])
@@ -124,14 +124,16 @@ func tenureAt(at time.Time, before, after []AddressChange, row *Tenure) Tenure {
 }
 
 // heldOrLeft is the tenure that s began, or what came after its end.
-func heldOrLeft(s AddressChange, before, after []AddressChange, row *Tenure) Tenure {
+func heldOrLeft(at time.Time, s AddressChange, before, after []AddressChange, row *Tenure) Tenure {
 	for _, e := range before {
 		// An end from before the beginning counts if it was told after it: the
 		// session's, whose clock went back.
 		if e.ends(s) && (!e.At.Before(s.At) && e.ID != s.ID || e.ID > s.ID && e.RadacctID != 0 && e.RadacctID == s.RadacctID) {
-			t := freeSince(e, later(e.At, s.At), after, row)
-			t.Party = s.Party // the end may know less
-			return t
+			if e.Party == (Party{}) {
+				e.Party = s.Party
+			}
+			e.At = later(e.At, s.At)
+			return freeSince(at, e, after, row)
 		}
 	}
 	t := s.tenure(TenureBound)
@@ -150,19 +152,22 @@ func heldOrLeft(s AddressChange, before, after []AddressChange, row *Tenure) Ten
 }
 
 // freeSince is the time after an end, until the next beginning.
-func freeSince(e AddressChange, since time.Time, after []AddressChange, row *Tenure) Tenure {
+func freeSince(at time.Time, e AddressChange, after []AddressChange, row *Tenure) Tenure {
 	t := e.tenure(TenureFree)
-	t.Since, t.End = since, e.Action
+	t.Since, t.End = e.At, e.Action
 	if i := slices.IndexFunc(after, AddressChange.begins); i >= 0 {
 		t.Until = after[i].At
 		return t
 	}
-	if row != nil && row.State == TenureOffered {
-		offer := *row
-		offer.Source, offer.Now = SourceLease, true
-		return offer
+	switch {
+	case row == nil || row.State == TenureFree:
+		t.Now = true
+	case !at.Before(row.Since): // an offer leaves no history
+		t = *row
+		t.Source, t.Now = SourceLease, true
+	default:
+		t.Until = row.Since
 	}
-	t.Now = row == nil || row.State == TenureFree
 	return t
 }
 
@@ -189,7 +194,7 @@ func byRow(at time.Time, row *Tenure) Tenure {
 	}
 	t := *row
 	t.Source, t.Now = SourceLease, true
-	if t.State == TenureFree || at.Before(t.Since) {
+	if t.State == TenureFree || !t.Since.IsZero() && at.Before(t.Since) {
 		until := t.Since
 		t = Tenure{VRF: t.VRF, Address: t.Address, Pool: t.Pool, State: TenureUnknown, Source: SourceLease}
 		if row.State != TenureFree {
