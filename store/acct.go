@@ -94,6 +94,8 @@ type Ledger struct {
 	downs   chan struct{} // slots for Accounting-On and Off
 	stopped chan struct{}
 
+	conflicts conflictLog
+
 	mu          sync.Mutex
 	conventions *conventions // how this database keeps text; read once
 }

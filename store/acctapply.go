@@ -71,27 +71,29 @@ func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	var events []leaseEvent
+	var done *settlement
 	err = l.db.inTrips(ctx, func(conn *pgx.Conn) error {
-		events, err = l.applyOn(ctx, conn, ids, batch)
+		done, err = l.applyOn(ctx, conn, ids, batch)
 		return err
 	})
 	if err == nil {
-		l.metrics.settled(events)
+		l.settled(done)
 	}
 	return err
 }
 
 // applyOn makes three trips: begin and lock the sessions; write them and lock
 // their addresses; write those and commit.
-func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry) ([]leaseEvent, error) {
+func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry) (*settlement, error) {
 	var look, write, settle pgx.Batch
 	var rows []*acctRow
+	var sparse bool
 	look.Queue(tripBegin)
 	look.Queue(sqlAcctLock, ids).Query(func(found pgx.Rows) (err error) {
 		rows, err = pgx.CollectRows(found, scanSession)
 		return err
 	})
+	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(&sparse) })
 	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
 		return nil, err
 	}
@@ -99,7 +101,7 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	s := newSettlement()
 	lost := queueSessions(&write, f)
 	if events := f.leases(); len(events) > 0 {
-		s.queueLock(&write, events)
+		s.queueLock(&write, events, sparse)
 	}
 	if write.Len() > 0 {
 		if err := conn.SendBatch(ctx, &write).Close(); err != nil {
@@ -109,11 +111,10 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	if lost() {
 		return nil, errInsertLost
 	}
-	events := f.leases() // anew: now new sessions have their radacctid
-	s.settle(events, l.now())
+	s.settle(f.leases(), l.now()) // anew: now new sessions have their radacctid
 	s.queueWrite(&settle)
 	settle.Queue(tripCommit)
-	return events, conn.SendBatch(ctx, &settle).Close()
+	return s, conn.SendBatch(ctx, &settle).Close()
 }
 
 // queueSessions adds the write of each changed row, once. Retired rows give up

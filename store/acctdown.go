@@ -26,7 +26,7 @@ SET acctstoptime = greatest($2::timestamptz, r.acctupdatetime), acctupdatetime =
     acctsessiontime = greatest(r.acctsessiontime, extract(epoch FROM greatest($2::timestamptz, r.acctupdatetime) - r.acctstarttime)::bigint),
     acctterminatecause = $4::text
 FROM down WHERE r.radacctid = down.radacctid
-RETURNING r.radacctid, r.framedipaddress, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''), coalesce(r.nasportid, '')`
+RETURNING r.radacctid, r.framedipaddress, r.framedipv6prefix, r.delegatedipv6prefix, r.framedipv6address, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''), coalesce(r.nasportid, '')`
 
 // downTimeouts is how many times longer than a batch an Accounting-On or Off
 // may take: a NAS may have ten thousands of sessions.
@@ -61,18 +61,20 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 		return err
 	}
 	writer{conventions: texts, metrics: l.metrics}.write(&e.rec, e.raw)
-	var released []leaseEvent
+	var done *settlement
 	err = pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, sqlAcctDown, e.rec.NAS, e.rec.At, e.rec.At.Add(aaa.NASDownGrace), aaa.DownCause(&e.rec))
 		if err != nil {
 			return err
 		}
 		var id int64
-		var ip *netip.Prefix
+		var ip, prefix, delegated, ipv6 *netip.Prefix
 		var session, user, calling, port string
 		var events []leaseEvent
-		_, err = pgx.ForEachRow(rows, []any{&id, &ip, &session, &user, &calling, &port}, func() error {
-			ev := leaseOf(leaseRelease, e.raw, id, addrOf(ip))
+		_, err = pgx.ForEachRow(rows, []any{&id, &ip, &prefix, &delegated, &ipv6, &session, &user, &calling, &port}, func() error {
+			ev := leaseOf(leaseRelease, e.raw, id, addressesOf(&aaa.Session{
+				FramedIP: addrOf(ip), FramedIPv6Pfx: prefixOf(prefix), DelegatedPrefix: prefixOf(delegated), FramedIPv6: addrOf(ipv6),
+			}))
 			ev.sessionID = texts.escape.Unescape(session)
 			ev.caller.User, ev.caller.Port = texts.escape.UnescapeUser(user), texts.escape.UnescapeTwice(port)
 			ev.caller.MAC = ipam.NormaliseMAC(texts.escape.Unescape(calling))
@@ -86,11 +88,11 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 		if len(events) > 0 {
 			e.outcome = aaa.Closed
 		}
-		released = events
-		return settleLeases(ctx, tx, l.now(), events)
+		done, err = settleLeases(ctx, tx, l.now(), events)
+		return err
 	})
 	if err == nil {
-		l.metrics.settled(released)
+		l.settled(done)
 	}
 	return err
 }

@@ -14,7 +14,7 @@ type acctRow struct {
 	aaa.Session
 	before aaa.Session // as read; UniqueID is empty for a row that is new
 	by     *entry      // the last event that changed it
-	binds  bool        // an event of this batch gave it its address
+	binds  bool        // an event of this batch gave it an address, or was its Start
 }
 
 func (r *acctRow) isNew() bool { return r.before.UniqueID == "" }
@@ -67,7 +67,7 @@ func (f *fold) apply(e *entry) {
 	if row.Session == t.Row {
 		return
 	}
-	row.binds = row.binds || e.rec.Status == aaa.StatusStart || row.FramedIP != t.Row.FramedIP
+	row.binds = row.binds || e.rec.Status == aaa.StatusStart || addressesOf(&row.Session) != addressesOf(&t.Row)
 	row.Session, row.by = t.Row, e
 }
 
@@ -120,28 +120,40 @@ func (r *acctRow) leases() []leaseEvent {
 	if r.Session == r.before {
 		return nil
 	}
-	var events []leaseEvent
-	add := func(kind leaseKind) {
-		events = append(events, leaseOf(kind, r.by.raw, r.ID, r.FramedIP))
-	}
+	event := func(kind leaseKind) leaseEvent { return leaseOf(kind, r.by.raw, r.ID, addressesOf(&r.Session)) }
 	switch ended := !r.Open(); {
 	case !r.isNew() && !r.before.Open(): // over before
+		return nil
+	case ended && r.binds: // begun and ended in one batch: history has both
+		return []leaseEvent{event(leaseBind), event(leaseRelease)}
 	case ended:
-		if r.binds && r.FramedIP.IsValid() {
-			add(leaseBind) // begun and ended in one batch: history has both
-		}
-		add(leaseRelease)
-	case !r.FramedIP.IsValid():
+		return []leaseEvent{event(leaseRelease)}
 	case r.binds:
-		add(leaseBind)
+		return []leaseEvent{event(leaseBind)}
 	default:
-		add(leaseRenew)
+		return []leaseEvent{event(leaseRenew)}
 	}
-	return events
+}
+
+// addressesOf are the addresses of a session as the rows of pools have them.
+func addressesOf(s *aaa.Session) (all [leaseKinds]netip.Prefix) {
+	all[ipam.IPv4] = hostPrefix(s.FramedIP)
+	all[ipam.IPv6Prefix] = bare(s.FramedIPv6Pfx)
+	all[ipam.DelegatedPrefix] = bare(s.DelegatedPrefix)
+	all[ipam.IPv6Address] = hostPrefix(s.FramedIPv6)
+	return all
+}
+
+// bare is a prefix without the host bits that some devices leave in it.
+func bare(p netip.Prefix) netip.Prefix {
+	if !p.IsValid() {
+		return netip.Prefix{}
+	}
+	return p.Masked()
 }
 
 // leaseOf makes the lease event of a record.
-func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, address netip.Addr) leaseEvent {
+func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, addresses [leaseKinds]netip.Prefix) leaseEvent {
 	caller := ipam.Caller{User: r.Login, MAC: ipam.NormaliseMAC(r.CallingStation), NAS: r.NAS}
 	if r.PortID != nil {
 		caller.Port = *r.PortID
@@ -150,5 +162,5 @@ func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, address netip.Addr)
 	if vrf == 0 {
 		vrf = 1 // the default VRF
 	}
-	return leaseEvent{kind: kind, vrf: vrf, address: hostPrefix(address), radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At}
+	return leaseEvent{kind: kind, vrf: vrf, addresses: addresses, radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At}
 }

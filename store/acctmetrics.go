@@ -49,7 +49,7 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 		}),
 		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "radial_accounting_lease_events_total",
-			Help: "What accounting did to addresses of pools; conflict: the address is another's, and stays so.",
+			Help: "What accounting did to addresses of pools (IPv6: prefixes), each counted by itself; conflict: the address is another's, and stays so.",
 		}, []string{"outcome"}),
 	}
 	reg.MustRegister(m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
@@ -65,11 +65,11 @@ func (m *LedgerMetrics) record(s aaa.Status, o aaa.Outcome, err error) {
 	m.records.WithLabelValues(statusLabel(s), outcome).Inc()
 }
 
-// settled counts the outcomes of a batch's lease events.
-func (m *LedgerMetrics) settled(events []leaseEvent) {
-	for i := range events {
-		if out := events[i].outcome; out != ipam.Leave {
-			m.leases.WithLabelValues(out.String()).Inc()
+// settled counts what a batch did to addresses, one for each.
+func (m *LedgerMetrics) settled(s *settlement) {
+	for out, n := range s.outcomes {
+		if ipam.Outcome(out) != ipam.Leave && n > 0 {
+			m.leases.WithLabelValues(ipam.Outcome(out).String()).Add(float64(n))
 		}
 	}
 }

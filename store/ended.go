@@ -4,19 +4,27 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"radial/ipam"
 )
 
 // Bound addresses whose session is over, though no record told us: another
 // server (FreeRADIUS on the same rows) wrote its Stop, or an operator closed the
 // row. A row that is gone tells nothing, so there the lease must have run out as
-// well. OFFSET 0 keeps it a look-up for each bound address: a join of its own
-// choice may read all of radacct, each minute. $1 how many at most.
+// well. Those that are bound are found by their sessions, and each session's row by a
+// look-up of its own (OFFSET 0): a join of the planner's choice may read all of
+// radacct, each minute. $1 how many at most.
 const sqlEndedLeases = `
-SELECT a.vrf_id, a.address, coalesce(a.radacctid, 0), coalesce(r.acctsessionid, ''), coalesce(r.acctstoptime, a.until)
-FROM radial.addresses a
-LEFT JOIN LATERAL (SELECT c.radacctid, c.acctsessionid, c.acctstoptime FROM radacct c WHERE c.radacctid = a.radacctid OFFSET 0) r ON true
-WHERE a.state = 'bound' AND (r.acctstoptime IS NOT NULL OR r.radacctid IS NULL AND a.until <= now())
-ORDER BY a.vrf_id, a.address LIMIT $1::int`
+SELECT e.vrf_id, e.address, e.radacctid, e.acctsessionid, e.ended FROM (
+    SELECT a.vrf_id, a.address, a.radacctid, coalesce(r.acctsessionid, '') AS acctsessionid, coalesce(r.acctstoptime, a.until) AS ended
+    FROM radial.addresses a
+    LEFT JOIN LATERAL (SELECT c.radacctid, c.acctsessionid, c.acctstoptime FROM radacct c WHERE c.radacctid = a.radacctid OFFSET 0) r ON true
+    WHERE a.radacctid IS NOT NULL AND a.state = 'bound' AND (r.acctstoptime IS NOT NULL OR r.radacctid IS NULL AND a.until <= now())
+    UNION ALL
+    SELECT a.vrf_id, a.address, 0, '', a.until
+    FROM radial.addresses a WHERE a.state = 'bound' AND a.radacctid IS NULL AND a.until <= now()
+) e
+ORDER BY e.vrf_id, e.address LIMIT $1::int`
 
 // ReleaseEnded frees addresses that are bound to sessions whose row in radacct
 // is closed, up to limit of them, and says how many it found. A closed row
@@ -32,8 +40,8 @@ func (db *DB) ReleaseEnded(ctx context.Context, limit int) (n int, err error) {
 			return err
 		}
 		events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
-			ev := leaseEvent{kind: leaseRelease}
-			err := row.Scan(&ev.vrf, &ev.address, &ev.radacctid, &ev.sessionID, &ev.at)
+			ev := leaseEvent{kind: leaseRelease} // of what kind the address is makes no difference to a release
+			err := row.Scan(&ev.vrf, &ev.addresses[ipam.IPv4], &ev.radacctid, &ev.sessionID, &ev.at)
 			ev.sessionID = esc.Unescape(ev.sessionID)
 			return ev, err
 		})
@@ -41,7 +49,8 @@ func (db *DB) ReleaseEnded(ctx context.Context, limit int) (n int, err error) {
 			return err
 		}
 		n = len(events)
-		return settleLeases(ctx, tx, db.now(), events)
+		_, err = settleLeases(ctx, tx, db.now(), events)
+		return err
 	})
 	return n, wrapErr("release ended sessions", err)
 }

@@ -26,9 +26,12 @@ func (db *DB) SettleLeases(ctx context.Context, now time.Time, events []LeaseEve
 	inner := make([]leaseEvent, len(events))
 	for i, e := range events {
 		kind := map[ipam.Event]leaseKind{ipam.EventBind: leaseBind, ipam.EventRenew: leaseRenew, ipam.EventRelease: leaseRelease}[e.Kind]
-		inner[i] = leaseEvent{kind: kind, vrf: 1, address: hostPrefix(e.Address), radacctid: e.RadacctID, caller: e.Caller, sessionID: e.SessionID, at: e.At}
+		inner[i] = leaseEvent{kind: kind, vrf: 1, addresses: [leaseKinds]netip.Prefix{hostPrefix(e.Address)}, radacctid: e.RadacctID, caller: e.Caller, sessionID: e.SessionID, at: e.At}
 	}
-	err := db.inTx(ctx, func(tx pgx.Tx) error { return settleLeases(ctx, tx, now, inner) })
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		_, err := settleLeases(ctx, tx, now, inner)
+		return err
+	})
 	for i := range events {
 		events[i].Outcome = inner[i].outcome
 	}

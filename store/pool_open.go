@@ -76,7 +76,7 @@ func bindOpen(ctx context.Context, tx pgx.Tx, escaper Escaper, now time.Time, vr
 			return n, nil
 		}
 		under = events[len(events)-1].radacctid
-		if err := settleLeases(ctx, tx, now, events); err != nil {
+		if _, err := settleLeases(ctx, tx, now, events); err != nil {
 			return n, err
 		}
 		n += len(events)
@@ -87,7 +87,7 @@ func scanOpenSession(row pgx.CollectableRow, escaper Escaper, vrf int32) (leaseE
 	ev := leaseEvent{kind: leaseRenew, vrf: vrf}
 	var user, mac, port string
 	var nas netip.Addr
-	if err := row.Scan(&ev.radacctid, &ev.sessionID, &user, &mac, &nas, &port, &ev.address, &ev.at); err != nil {
+	if err := row.Scan(&ev.radacctid, &ev.sessionID, &user, &mac, &nas, &port, &ev.addresses[ipam.IPv4], &ev.at); err != nil {
 		return leaseEvent{}, err
 	}
 	ev.sessionID = escaper.Unescape(ev.sessionID)

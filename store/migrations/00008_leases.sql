@@ -7,3 +7,5 @@ CREATE INDEX addresses_session_idx ON radial.addresses (radacctid) INCLUDE (pool
 -- Bound without a session of ours: taken over from another server's tables. Nearly always empty.
 CREATE INDEX addresses_foreign_idx ON radial.addresses (pool_id) WHERE state = 'bound' AND radacctid IS NULL;
 CREATE INDEX addresses_reserved_idx ON radial.addresses (pool_id) WHERE state = 'reserved';
+-- Pools whose leases a Start may fail to report: each accounting batch asks whether there is one.
+CREATE INDEX pools_sparse_idx ON radial.pools (id) WHERE kind <> 'ipv4';

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"net/netip"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/ipam"
+)
+
+const (
+	// Rows that events are about, locked in order of (vrf, address), by three ways.
+	//
+	// By the addresses that the records carry: $1 kinds (0 bind, 1 renew, 2
+	// release), $2 VRFs, $3 addresses, $4 radacctids. A renewal of a binding with
+	// more than half of its time left is not even locked.
+	//
+	// By the session, for what it holds and its record does not carry: $5
+	// radacctids, $6 whether rows with more than half of their time left count.
+	//
+	// By the holder, for what a login was offered or took over and the Start does
+	// not carry: $7 VRFs, $8 user names, $9 MACs, $10 NAS.
+	//
+	// OFFSET 0: see sqlClaimOwn.
+	sqlSettleLock = `
+WITH target AS (
+    SELECT a.vrf_id, a.address
+    FROM unnest($1::int[], $2::int[], $3::inet[], $4::bigint[]) AS e (kind, vrf_id, address, radacctid)
+    JOIN radial.addresses a ON a.vrf_id = e.vrf_id AND a.address = e.address
+    JOIN radial.pools p ON p.id = a.pool_id
+    WHERE e.kind <> 1 OR a.state <> 'bound' OR a.radacctid IS DISTINCT FROM e.radacctid
+       OR a.until IS NULL OR a.until < now() + p.lease_time / 2
+    UNION
+    SELECT l.vrf_id, l.address
+    FROM unnest($5::bigint[], $6::bool[]) AS e (radacctid, whole)
+    CROSS JOIN LATERAL (
+        SELECT a.vrf_id, a.address FROM radial.addresses a JOIN radial.pools p ON p.id = a.pool_id
+        WHERE a.radacctid = e.radacctid AND (e.whole OR a.until IS NULL OR a.until < now() + p.lease_time / 2)
+        OFFSET 0) l
+    UNION
+    SELECT l.vrf_id, l.address
+    FROM unnest($7::int[], $8::text[], $9::text[], $10::inet[]) AS e (vrf_id, username, mac, nas)
+    CROSS JOIN LATERAL (
+        SELECT a.vrf_id, a.address FROM radial.addresses a
+        WHERE a.username = e.username AND a.mac = e.mac AND a.vrf_id = e.vrf_id
+          AND a.state IN ('offered', 'bound') AND a.nas IS NOT DISTINCT FROM e.nas
+        OFFSET 0) l
+)
+SELECT ` + leaseColumns + `, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END
+FROM target t JOIN radial.addresses a ON a.vrf_id = t.vrf_id AND a.address = t.address
+ORDER BY a.vrf_id, a.address
+FOR UPDATE OF a`
+
+	// Whether there is any pool whose leases a Start may fail to report.
+	sqlSparsePools = `SELECT EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4')`
+)
+
+// lookups are the arguments of sqlSettleLock.
+type lookups struct {
+	kinds, vrfs []int32
+	addresses   []netip.Prefix
+	radacctids  []int64
+
+	sessions []int64
+	whole    []bool
+
+	holderVRFs  []int32
+	users, macs []string
+	nass        []*netip.Addr
+}
+
+// queueLock adds the look at the rows that events are about. An event whose
+// session has no radacctid yet will do. Where there are no sparse pools, what a
+// session's record does not carry is looked for only when it has no IPv4 address.
+func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent, sparse bool) {
+	var l lookups
+	for i := range events {
+		l.add(&events[i], sparse)
+	}
+	s.adopts = len(l.users) > 0
+	b.Queue(sqlSettleLock, l.kinds, l.vrfs, l.addresses, l.radacctids, l.sessions, l.whole, l.holderVRFs, l.users, l.macs, l.nass).
+		Query(func(found pgx.Rows) (err error) {
+			s.ordered, err = pgx.CollectRows(found, scanSettleRow)
+			return err
+		})
+}
+
+func (l *lookups) add(ev *leaseEvent, sparse bool) {
+	for _, a := range ev.addresses {
+		if a.IsValid() {
+			l.kinds, l.vrfs = append(l.kinds, int32(ev.kind)), append(l.vrfs, ev.vrf)
+			l.addresses, l.radacctids = append(l.addresses, a), append(l.radacctids, ev.radacctid)
+		}
+	}
+	more := sparse || !ev.addresses[ipam.IPv4].IsValid()
+	if ev.radacctid != 0 && (ev.kind == leaseRelease || ev.kind == leaseBind || more) {
+		l.sessions, l.whole = append(l.sessions, ev.radacctid), append(l.whole, ev.kind != leaseRenew)
+	}
+	if ev.kind == leaseBind && more {
+		c := storable(ev.caller)
+		l.holderVRFs, l.users, l.macs = append(l.holderVRFs, ev.vrf), append(l.users, c.User), append(l.macs, c.MAC)
+		l.nass = append(l.nass, orNull(c.NAS))
+	}
+}
+
+// scanSettleRow reads a row of sqlSettleLock.
+func scanSettleRow(rows pgx.CollectableRow) (*leaseRow, error) {
+	var kind *string
+	r, err := scanLeaseAnd(rows, &kind)
+	if err == nil && kind != nil {
+		r.kind, _ = ipam.ParseKind(*kind) // the column's CHECK allows nothing else
+	}
+	return r, err
+}
