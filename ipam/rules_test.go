@@ -18,7 +18,7 @@ func TestJudge(t *testing.T) {
 	alice := caller("alice", "aa:bb:cc:dd:ee:ff", "10.0.0.1", "ether1")
 	moved := caller("alice", "aa:bb:cc:dd:ee:ff", "10.0.0.2", "ether9")
 	other := caller("alice", "aa:bb:cc:dd:ee:00", "10.0.0.1", "ether1")
-	vague := caller("alice", "", "10.0.0.1", "")
+	vague, bob := caller("alice", "", "10.0.0.1", ""), caller("bob", "aa:bb:cc:dd:ee:ff", "10.0.0.1", "ether1")
 	macOnly, portOnly := caller("alice", "aa:bb:cc:dd:ee:ff", "10.0.0.1", ""), caller("alice", "", "10.0.0.1", "7")
 	for _, c := range []struct {
 		name    string
@@ -45,7 +45,28 @@ func TestJudge(t *testing.T) {
 		{"free, user and MAC, other NAS", Holding{State: Free, Caller: alice}, moved, "", Sticks},
 		{"free, other MAC", Holding{State: Free, Caller: alice}, other, "", Pass},
 		{"free, never held", Holding{State: Free}, alice, "", Pass},
+		{"cooling, last holder, other NAS", Holding{State: Cooling, Caller: alice}, moved, "", Sticks},
+		{"cooling, other MAC", Holding{State: Cooling, Caller: alice}, other, "", Pass},
+		{"cooled, other MAC", Holding{State: Cooling, RanOut: true, Caller: alice}, other, "", Pass},
 		{"reserved, same", Holding{State: Reserved, Caller: alice}, alice, "", Pass},
+
+		{"sticky user, other MAC", Holding{State: Free, Sticky: StickUser, Caller: alice}, other, "", Sticks},
+		{"sticky user, other user", Holding{State: Free, Sticky: StickUser, Caller: alice}, bob, "", Pass},
+		{"sticky user, no name", Holding{State: Free, Sticky: StickUser}, caller("", "aa:bb:cc:dd:ee:ff", "", ""), "", Pass},
+		{"sticky MAC, other user", Holding{State: Free, Sticky: StickMAC, Caller: alice}, bob, "", Sticks},
+		{"sticky MAC, other MAC", Holding{State: Free, Sticky: StickMAC, Caller: alice}, other, "", Pass},
+		{"sticky MAC, none", Holding{State: Free, Sticky: StickMAC, Caller: vague}, vague, "", Pass},
+		{"sticky none, same", Holding{State: Free, Sticky: StickNone, Caller: alice}, alice, "", Pass},
+		{"sticky none, cooling", Holding{State: Cooling, Sticky: StickNone, Caller: alice}, alice, "", Pass},
+		{"sticky none, offered, same", Holding{State: Offered, Sticky: StickNone, Caller: alice}, alice, "", Keep},
+
+		{"draining, offered, same", Holding{State: Offered, Status: Draining, Caller: alice}, alice, "", Keep},
+		{"draining, bound, another session", Holding{State: Bound, Status: Draining, Caller: alice, SessionID: "1"}, alice, "2", TakeOver},
+		{"draining, free, last holder", Holding{State: Free, Status: Draining, Caller: alice}, alice, "", Pass},
+		{"draining, run out, last holder", Holding{State: Offered, RanOut: true, Status: Draining, Caller: alice}, moved, "", Pass},
+		{"inactive, offered, same", Holding{State: Offered, Status: Inactive, Caller: alice}, alice, "", Pass},
+		{"inactive, bound, same", Holding{State: Bound, Status: Inactive, Caller: alice}, alice, "", Pass},
+		{"inactive, free, last holder", Holding{State: Free, Status: Inactive, Caller: alice}, alice, "", Pass},
 	} {
 		if got := Judge(c.holding, Want{Caller: c.caller, SessionID: c.session}); got != c.want {
 			t.Errorf("%s: verdict %d, want %d", c.name, got, c.want)
@@ -72,6 +93,9 @@ func TestSettle(t *testing.T) {
 		want    Outcome
 	}{
 		{"bind free", Holding{State: Free, Caller: bob}, EventBind, this, Bind},
+		{"bind another's cooling", Holding{State: Cooling, Caller: bob}, EventBind, this, Bind},
+		{"renew cooling", Holding{State: Cooling, Caller: alice}, EventRenew, this, Bind},
+		{"release cooling", Holding{State: Cooling, Caller: alice, SessionID: "s5"}, EventRelease, this, Leave},
 		{"bind another's offer run out", Holding{State: Offered, RanOut: true, Caller: bob}, EventBind, this, Bind},
 		{"bind own offer", Holding{State: Offered, Caller: alice, SessionID: "s5"}, EventBind, this, Bind},
 		{"bind own offer by name", Holding{State: Offered, Caller: alice}, EventBind, noMAC, Bind},

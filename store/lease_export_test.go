@@ -14,6 +14,7 @@ import (
 type LeaseEvent struct {
 	Kind      ipam.Event
 	Address   netip.Addr
+	Prefix    netip.Prefix // of an IPv6 lease, instead of Address
 	RadacctID int64
 	Caller    ipam.Caller
 	SessionID string
@@ -27,6 +28,9 @@ func (db *DB) SettleLeases(ctx context.Context, now time.Time, events []LeaseEve
 	for i, e := range events {
 		kind := map[ipam.Event]leaseKind{ipam.EventBind: leaseBind, ipam.EventRenew: leaseRenew, ipam.EventRelease: leaseRelease}[e.Kind]
 		inner[i] = leaseEvent{kind: kind, vrf: 1, addresses: [leaseKinds]netip.Prefix{hostPrefix(e.Address)}, radacctid: e.RadacctID, caller: e.Caller, sessionID: e.SessionID, at: e.At}
+		if e.Prefix.IsValid() {
+			inner[i].addresses[ipam.DelegatedPrefix] = e.Prefix
+		}
 	}
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		_, err := settleLeases(ctx, tx, now, inner)
