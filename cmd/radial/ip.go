@@ -16,8 +16,8 @@ import (
 
 func newIPCmd(a *app) *cobra.Command {
 	return nounOf("ip", "Single addresses: who has which, what is kept back, what is free",
-		newIPListCmd(a), newIPShowCmd(a), newIPReserveCmd(a), newIPReleaseCmd(a), newIPConflictsCmd(a), newIPWhoHadCmd(a), newIPHistoryCmd(a),
-		newIPMirrorCmd(a), newIPImportRadippoolCmd(a))
+		newIPListCmd(a), newIPShowCmd(a), newIPReserveCmd(a), newIPReleaseCmd(a), newIPConflictsCmd(a), newIPNextCmd(a), newIPAvailableCmd(a),
+		newIPWhoHadCmd(a), newIPHistoryCmd(a), newIPMirrorCmd(a), newIPImportRadippoolCmd(a))
 }
 
 // addressView is an address in JSON.
