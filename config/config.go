@@ -26,6 +26,7 @@ type Config struct {
 	Cache        aaa.CacheOptions
 	Accounting   aaa.AccountingOptions
 	Ledger       store.LedgerOptions
+	Pools        store.PoolOptions
 	PoolWatch    store.PoolWatchOptions
 	Jobs         jobs.Options
 }

@@ -100,6 +100,8 @@ func accountingSettings(c *Config) []setting {
 
 func poolWatchSettings(c *Config) []setting {
 	return []setting{
+		boolean("ipam.allow_overlap", &c.Pools.AllowOverlap,
+			"Lets subnets of IPv4 overlap others of the same VRF. Their common addresses stay those of the subnet that had them first: no address is ever given twice."),
 		list("ipam.thresholds", &c.PoolWatch.Thresholds, "rising percentages from 1 to 100, several with commas between",
 			"Percent of a pool in use from which on it is told, by a log line and radial_ipam_pool_threshold_ratio; the highest as an error. Empty: never.", isPercent),
 	}

@@ -59,6 +59,11 @@ type PoolSpec struct {
 	Making
 }
 
+// PoolOptions are the settings of those who make pools and subnets.
+type PoolOptions struct {
+	AllowOverlap bool // of IPv4 subnets in a VRF; their common addresses stay the first one's
+}
+
 // Making is how rows of addresses are to be made.
 type Making struct {
 	Large        bool // more than LargePool addresses are meant

@@ -215,7 +215,8 @@ func samePool(ctx context.Context, tx pgx.Tx, spec PoolSpec) (int64, error) {
 
 // same tells whether two subnets give the same addresses.
 func (s SubnetSpec) same(o SubnetSpec) bool {
-	return s.Network == o.Network && slices.Equal(s.plan().Runs(32), o.plan().Runs(32))
+	return s.Network == o.Network && s.Range == o.Range && s.Gateway == o.Gateway &&
+		slices.EqualFunc(s.Exclusions, o.Exclusions, func(a, b Exclusion) bool { return a.Range == b.Range })
 }
 
 // missingFallback lists the pools of a fallback list that are not there. One of

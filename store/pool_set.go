@@ -79,6 +79,13 @@ func (c PoolChange) apply(p *PoolSettings) {
 	put(&p.Fallback, c.Fallback)
 }
 
+// Settings are those of a new pool of which that much is said.
+func (c PoolChange) Settings() PoolSettings {
+	var p PoolSettings
+	c.apply(&p)
+	return p
+}
+
 // put sets a field where a change says something of it.
 func put[T any](field, change *T) {
 	if change != nil {

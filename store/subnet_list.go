@@ -55,14 +55,20 @@ func (db *DB) Subnets(ctx context.Context, pool int64) ([]Subnet, error) {
 	return all, wrapErr("subnets", err)
 }
 
+// SubnetUse returns a subnet with the use of its addresses.
+func (db *DB) SubnetUse(ctx context.Context, s Subnet) (Subnet, error) {
+	all := []Subnet{s}
+	err := countUse(ctx, db.pool, all)
+	return all[0], wrapErr("subnet "+s.Network.String(), err)
+}
+
 // subnetsOf lists the subnets of a pool without counting.
 func (db *DB) subnetsOf(ctx context.Context, pool int64) ([]Subnet, error) {
 	return readSubnets(ctx, db.pool, []int64{pool}, 0)
 }
 
 // FindSubnet returns the subnet that a text names, without counting its
-// addresses: a network, a range like 10.0.0.10-10.0.0.200, or one of its
-// addresses. VRF 0 means any. None is aaa.ErrNotFound, several are
+// addresses: a network, or its range like 10.0.0.10-10.0.0.200. VRF 0 means any. None is aaa.ErrNotFound, several are
 // aaa.ErrInvalid.
 func (db *DB) FindSubnet(ctx context.Context, vrf int32, text string) (Subnet, error) {
 	want, err := ipam.ParseRange(text)

@@ -45,6 +45,17 @@ type SubnetChange struct {
 	Include     []ipam.Range // of the exclusions to be taken away; a part of one is cut out
 }
 
+// Spec is the subnet that is made of a network and what is said of it.
+func (c SubnetChange) Spec(network netip.Prefix) SubnetSpec {
+	s := SubnetSpec{Network: network, Exclusions: c.Exclude}
+	put(&s.Range, c.Range)
+	put(&s.Gateway, c.Gateway)
+	put(&s.VLAN, c.VLAN)
+	put(&s.Description, c.Description)
+	put(&s.Status, c.Status)
+	return s
+}
+
 func (c SubnetChange) apply(s *SubnetSpec) error {
 	put(&s.Range, c.Range)
 	put(&s.Gateway, c.Gateway)

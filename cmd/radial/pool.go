@@ -11,223 +11,253 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"radial/aaa"
+	"radial/ipam"
 	"radial/store"
 )
 
 func newPoolCmd(a *app) *cobra.Command {
 	return nounOf("pool", "Pools: the addresses that subscribers get",
-		newPoolAddCmd(a), newPoolShowCmd(a), newPoolListCmd(a), newPoolDelCmd(a))
+		newPoolAddCmd(a), newPoolSetCmd(a), newPoolShowCmd(a), newPoolListCmd(a), newPoolDelCmd(a),
+		newPoolStatusCmd(a, "drain", "Give no new leases of a pool; those who have one keep it", "drained", store.StatusDraining),
+		newPoolStatusCmd(a, "enable", "Give leases of a pool (again)", "enabled", store.StatusActive),
+		newPoolStatusCmd(a, "disable", "Give no leases of a pool at all; running sessions go on", "disabled", store.StatusInactive))
 }
 
-func newPoolAddCmd(a *app) *cobra.Command {
-	var spec store.PoolSpec
-	var cidrs []string
-	var vrf, gateway string
+// poolFlags are the flags of pool add and pool set.
+type poolFlags struct {
+	vrf, name, description, kind, vlan string
+	poolType, sticky, interfaceID      string
+	dns, fallback                      string
+	prefixLength                       int
+	offer, lease, cooling              time.Duration
+	dryRun                             bool
+}
+
+func (f *poolFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.description, "description", "", "a `text` for people")
+	fl.StringVar(&f.poolType, "type", "private", "public or private addresses, for people")
+	fl.StringVar(&f.dns, "dns", "", "`addresses` of name servers for its subscribers, with commas between; none takes them away")
+	fl.StringVar(&f.vlan, "vlan", "", "`number` from 1 to 4094, for people; none takes it away")
+	fl.StringVar(&f.sticky, "sticky", "user_mac", "who gets the address again that he had: user_mac, user, mac or none")
+	fl.StringVar(&f.interfaceID, "interface-id", "none", "Framed-Interface-Id beside an IPv6 prefix: none, eui64 or stable")
+	fl.DurationVar(&f.offer, "offer-time", 2*time.Minute, "life of an offer that no session follows")
+	fl.DurationVar(&f.lease, "lease-time", time.Hour, "life of a lease without accounting updates")
+	fl.DurationVar(&f.cooling, "cooling-time", 0, "after a release, before another subscriber gets the address")
+	fl.StringVar(&f.fallback, "fallback", "", "`names` of pools that are asked when this one is full, with commas between; none takes them away")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	choices(cmd, "type", "public", "private")
+	choices(cmd, "sticky", "user_mac", "user", "mac", "none")
+	choices(cmd, "interface-id", "none", "eui64", "stable")
+}
+
+// change reads the flags that were given.
+func (f *poolFlags) change(cmd *cobra.Command) (c store.PoolChange, err error) {
+	sticky := strings.ReplaceAll(f.sticky, "-", "_")
+	c.Description, c.Type, c.Sticky = given(cmd, "description", f.description), given(cmd, "type", f.poolType), given(cmd, "sticky", sticky)
+	c.InterfaceID = given(cmd, "interface-id", f.interfaceID)
+	c.OfferTime, c.LeaseTime, c.CoolingTime = given(cmd, "offer-time", f.offer), given(cmd, "lease-time", f.lease), given(cmd, "cooling-time", f.cooling)
+	for flag, d := range map[string]*time.Duration{"offer-time": c.OfferTime, "lease-time": c.LeaseTime} {
+		if d != nil && *d <= 0 {
+			return c, usagef("--%s %s: want more than zero, like 2m", flag, *d)
+		}
+	}
+	if cmd.Flags().Changed("fallback") {
+		names := commaList(f.fallback)
+		c.Fallback = &names
+	}
+	if cmd.Flags().Changed("dns") {
+		servers, err := addressList("dns", f.dns)
+		if err != nil {
+			return c, err
+		}
+		c.DNS = &servers
+	}
+	if cmd.Flags().Changed("vlan") {
+		n, err := vlanOf(f.vlan)
+		if err != nil {
+			return c, err
+		}
+		c.VLAN = &n
+	}
+	return c, nil
+}
+
+// commaList reads names with commas between; none and nothing are none.
+func commaList(text string) []string {
+	names := []string{}
+	for _, name := range strings.Split(text, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 1 && names[0] == "none" {
+		return []string{}
+	}
+	return names
+}
+
+func addressList(flag, text string) ([]netip.Addr, error) {
+	all := []netip.Addr{}
+	for _, t := range commaList(text) {
+		addr, err := netip.ParseAddr(t)
+		if err != nil {
+			return nil, usagef("--%s %q: want addresses with commas between, like 192.0.2.53,2001:db8::53", flag, t)
+		}
+		all = append(all, addr.Unmap())
+	}
+	return all, nil
+}
+
+func vlanOf(text string) (int32, error) {
+	if text == "none" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 1 || n > 4094 {
+		return 0, usagef("--vlan %q: want 1 to 4094, or none", text)
+	}
+	return int32(n), nil
+}
+
+func kindOf(text string) (ipam.Kind, error) {
+	kind, ok := ipam.ParseKind(strings.ReplaceAll(text, "-", "_"))
+	if !ok {
+		return 0, usagef("--kind %q: want ipv4, ipv6-prefix, delegated-prefix or ipv6-address", text)
+	}
+	return kind, nil
+}
+
+func newPoolSetCmd(a *app) *cobra.Command {
+	var f poolFlags
 	cmd := &cobra.Command{
-		Use:     "add NAME",
-		Short:   "Make a pool; its addresses can be given as soon as their rows are there",
-		Example: "  radial pool add main --cidr 100.64.0.0/16 --gateway 100.64.0.1",
+		Use:     "set NAME",
+		Short:   "Change what is named of a pool, and nothing else; its networks are subnets: radial subnet",
+		Example: "  radial pool set main --cooling-time 10m --fallback spare",
 		Args:    named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec.Name = args[0]
-			if len(cidrs) == 0 {
-				return usagef("--cidr is missing: want a network like 100.64.0.0/16")
+			change, err := f.change(cmd)
+			if err != nil {
+				return err
 			}
-			for _, text := range cidrs {
-				p, err := netip.ParsePrefix(text)
-				if err != nil {
-					return usagef("--cidr %q: want a network like 100.64.0.0/16", text)
-				}
-				if p != p.Masked() {
-					return usagef("--cidr %q: host bits are set: want %s (and --gateway %s, if that is meant)", text, p.Masked(), p.Addr())
-				}
-				spec.CIDRs = append(spec.CIDRs, p)
-			}
-			if gateway != "" {
-				var err error
-				if spec.Gateway, err = netip.ParseAddr(gateway); err != nil {
-					return usagef("--gateway %q: want an address", gateway)
-				}
-			}
-			return addPool(cmd, a, spec, vrf)
+			change.Name = given(cmd, "name", f.name)
+			return a.setPool(cmd, f.vrf, args[0], "set", "changed", change, f.dryRun)
 		},
 	}
-	fl := cmd.Flags()
-	fl.StringArrayVar(&cidrs, "cidr", nil, "a `network`; may be repeated")
-	fl.StringVar(&vrf, "vrf", "default", "`name` of the address space; made if need be")
-	fl.StringVar(&gateway, "gateway", "", "an `address` in it that is never given")
-	fl.StringVar(&spec.Description, "description", "", "a `text` for people")
-	fl.DurationVar(&spec.OfferTime, "offer-time", 2*time.Minute, "life of an offer that no session follows")
-	fl.DurationVar(&spec.LeaseTime, "lease-time", time.Hour, "life of a lease without accounting updates")
-	fl.BoolVar(&spec.Large, "large", false, "more than a million addresses are meant")
+	f.register(cmd)
+	cmd.Flags().StringVar(&f.name, "name", "", "its `name` from now on; refused as long as something names it")
+	vrfFlag(cmd, &f.vrf)
 	return cmd
 }
 
-func addPool(cmd *cobra.Command, a *app, spec store.PoolSpec, vrf string) error {
-	ctx := cmd.Context()
-	db, closeDB, err := a.db(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeDB()
-	if spec.VRF, err = db.MakeVRF(ctx, vrf); err != nil {
-		return err
-	}
-	bar := a.progress("addresses")
-	spec.Progress = func(made, _ uint64) { bar.set(int(made)) }
-	made, err := db.AddPool(ctx, a.by("pool.add", false), spec)
-	bar.done()
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w; the addresses made so far can be given: the same command again makes the rest, radial pool del %s takes them away", err, spec.Name)
-	}
-	if err != nil {
-		return err
-	}
-	return a.did("pool", spec.Name, "added", false, made.Audit)
-}
-
-// poolView is a pool in JSON.
-type poolView struct {
-	Name        string         `json:"name"`
-	VRF         string         `json:"vrf"`
-	Description string         `json:"description"`
-	Status      string         `json:"status"`
-	Networks    []netip.Prefix `json:"networks"`
-	OfferTime   int64          `json:"offer_time"` // seconds
-	LeaseTime   int64          `json:"lease_time"` // seconds
-	Total       uint64         `json:"total"`
-	Free        uint64         `json:"free"`
-	Offered     uint64         `json:"offered"`
-	Bound       uint64         `json:"bound"`
-	Reserved    uint64         `json:"reserved"`
-	Created     time.Time      `json:"created_at"`
-}
-
-func poolViewOf(p store.Pool, vrfs map[int32]string) poolView {
-	return poolView{
-		Name: p.Name, VRF: vrfs[p.VRF], Description: p.Description, Status: p.Status, Networks: orEmpty(p.Networks),
-		OfferTime: int64(p.OfferTime / time.Second), LeaseTime: int64(p.LeaseTime / time.Second),
-		Total: p.Total, Free: p.Free, Offered: p.Offered, Bound: p.Bound, Reserved: p.Reserved, Created: p.CreatedAt,
-	}
-}
-
-func (v poolView) networks() string {
-	texts := make([]string, len(v.Networks))
-	for i, n := range v.Networks {
-		texts[i] = n.String()
-	}
-	return strings.Join(texts, " ")
-}
-
-// used is the share of addresses that cannot be given now, in percent.
-func (v poolView) used() string {
-	if v.Total == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f%%", 100*float64(v.Total-v.Free)/float64(v.Total))
-}
-
-// poolsNamed returns the views of all pools, or of those with a name.
-func poolsNamed(cmd *cobra.Command, a *app, name string) ([]poolView, error) {
-	db, closeDB, err := a.db(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer closeDB()
-	all, err := db.Pools(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	vrfs, err := db.VRFNames(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	views := []poolView{}
-	for _, p := range all {
-		if name == "" || p.Name == name {
-			views = append(views, poolViewOf(p, vrfs))
-		}
-	}
-	return views, nil
-}
-
-func newPoolListCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
-		Short: "List pools and how full they are",
-		Args:  named(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			views, err := poolsNamed(cmd, a, "")
-			if err != nil {
-				return err
-			}
-			return a.print(views, func() string {
-				g := grid{titles: []string{"pool", "vrf", "status", "networks", "total", "free", "offered", "bound", "reserved", "used"}}
-				for _, v := range views {
-					g.add(v.Name, v.VRF, v.Status, v.networks(), strconv.FormatUint(v.Total, 10), strconv.FormatUint(v.Free, 10),
-						strconv.FormatUint(v.Offered, 10), strconv.FormatUint(v.Bound, 10), strconv.FormatUint(v.Reserved, 10), v.used())
-				}
-				return g.String()
-			})
-		},
-	}
-}
-
-func newPoolShowCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "show NAME",
-		Short: "Show a pool",
+func newPoolStatusCmd(a *app, verb, short, did, status string) *cobra.Command {
+	var vrf string
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   verb + " NAME",
+		Short: short,
 		Args:  named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			views, err := poolsNamed(cmd, a, args[0])
-			if err != nil {
-				return err
-			}
-			if len(views) == 0 {
-				return fmt.Errorf("pool %q: %w", args[0], aaa.ErrNotFound)
-			}
-			return a.print(views, func() string {
-				texts := make([]string, len(views))
-				for i, v := range views {
-					g := grid{}
-					g.add("pool", v.Name)
-					g.add("vrf", v.VRF)
-					g.add("status", v.Status)
-					g.add("networks", v.networks())
-					g.add("offer time", (time.Duration(v.OfferTime) * time.Second).String())
-					g.add("lease time", (time.Duration(v.LeaseTime) * time.Second).String())
-					g.add("addresses", fmt.Sprintf("%d: %d free, %d offered, %d bound, %d reserved (%s used)", v.Total, v.Free, v.Offered, v.Bound, v.Reserved, v.used()))
-					g.add("description", orDash(v.Description))
-					texts[i] = g.String()
-				}
-				return strings.Join(texts, "\n")
-			})
+			return a.setPool(cmd, vrf, args[0], verb, did, store.PoolChange{Status: &status}, dryRun)
 		},
 	}
+	vrfFlag(cmd, &vrf)
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	return cmd
+}
+
+func (a *app) setPool(cmd *cobra.Command, vrf, name, verb, did string, change store.PoolChange, dryRun bool) error {
+	ctx := cmd.Context()
+	db, done, err := a.db(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	id, err := vrfID(ctx, db, vrf)
+	if err != nil {
+		return err
+	}
+	made, err := db.SetPool(ctx, a.by("pool."+verb, dryRun), id, name, change)
+	if err != nil {
+		return err
+	}
+	a.noteMade(made)
+	if made.Audit == nil {
+		did = "unchanged"
+	}
+	return a.did("pool", name, did, dryRun, made.Audit)
+}
+
+// noteMade tells what came of a change beside what was asked for.
+func (a *app) noteMade(made store.Made) {
+	for _, name := range made.Missing {
+		a.note("fallback: there is no pool %q yet: it is passed over until there is one", name)
+	}
+	if made.LeftOut > 0 {
+		a.note("%d addresses stay those of other subnets, which had them first (ipam.allow_overlap)", made.LeftOut)
+	}
+}
+
+// vrfFlag is the flag of verbs that find something by its name.
+func vrfFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "vrf", "", "`name` of its address space, where several have one of that name")
+}
+
+// vrfID is the id of an address space; 0 for "".
+func vrfID(ctx context.Context, db *store.DB, name string) (int32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	return db.VRF(ctx, name)
+}
+
+// making is how rows of addresses are made for a command: with a bar.
+func (a *app) making(large bool) (store.Making, func(), error) {
+	c, err := a.config()
+	if err != nil {
+		return store.Making{}, nil, err
+	}
+	bar := a.progress("addresses")
+	m := store.Making{Large: large, AllowOverlap: c.Pools.AllowOverlap, Progress: func(made, _ uint64) { bar.set(int(made)) }}
+	return m, bar.done, nil
+}
+
+// cutShort tells what to do when the making of rows was interrupted.
+func cutShort(err error, del string) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w; the addresses made so far can be given: the same command again makes the rest, %s takes them away", err, del)
+	}
+	return err
 }
 
 func newPoolDelCmd(a *app) *cobra.Command {
-	var yes bool
+	var vrf string
+	var yes, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "del NAME",
 		Short: "Delete a pool that nobody has an address of; the history stays",
 		Args:  named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(yes, "Delete pool "+printable(args[0])+"?"); err != nil {
+			if err := a.confirm(yes || dryRun, "Delete pool "+printable(args[0])+"?"); err != nil {
 				return err
 			}
-			db, closeDB, err := a.db(cmd.Context())
+			db, done, err := a.db(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer closeDB()
-			if err := db.DeletePool(cmd.Context(), a.by("pool.del", false), 0, args[0]); err != nil {
+			defer done()
+			id, err := vrfID(cmd.Context(), db, vrf)
+			if err != nil {
 				return err
 			}
-			return a.did("pool", args[0], "deleted", false, nil)
+			if err := db.DeletePool(cmd.Context(), a.by("pool.del", dryRun), id, args[0]); err != nil {
+				return err
+			}
+			return a.did("pool", args[0], "deleted", dryRun, nil)
 		},
 	}
+	vrfFlag(cmd, &vrf)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
 	return cmd
 }
