@@ -20,6 +20,15 @@ type EndCooling struct {
 // Kind is the job's name in the queue.
 func (EndCooling) Kind() string { return "end_cooling" }
 
+// DropIdlePrefixes removes the rows of IPv6 leases that nobody has had for long.
+type DropIdlePrefixes struct {
+	Batch int `json:"batch"` // rows in one transaction
+	Days  int `json:"days"`  // since the last holder left
+}
+
+// Kind is the job's name in the queue.
+func (DropIdlePrefixes) Kind() string { return "drop_idle_prefixes" }
+
 // DropConflicts forgets old conflicts of addresses.
 type DropConflicts struct {
 	Batch int `json:"batch"` // rows in one transaction

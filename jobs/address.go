@@ -50,6 +50,19 @@ func endCooling(db cooling) func(context.Context, aaa.EndCooling) error {
 	return func(ctx context.Context, job aaa.EndCooling) error { return byBatches(ctx, job.Batch, db.EndCooling) }
 }
 
+// idlePrefixes is where rows of IPv6 leases are kept for those who had them
+// last (store.DB).
+type idlePrefixes interface {
+	DropIdlePrefixes(ctx context.Context, olderThan time.Duration, limit int) (n int, err error)
+}
+
+func dropIdlePrefixes(db idlePrefixes) func(context.Context, aaa.DropIdlePrefixes) error {
+	return func(ctx context.Context, job aaa.DropIdlePrefixes) error {
+		idle := time.Duration(max(job.Days, 1)) * 24 * time.Hour
+		return byBatches(ctx, job.Batch, func(ctx context.Context, limit int) (int, error) { return db.DropIdlePrefixes(ctx, idle, limit) })
+	}
+}
+
 // conflicts is where conflicts of addresses are kept (store.DB).
 type conflicts interface {
 	DropConflicts(ctx context.Context, before time.Time, limit int) (n int, err error)

@@ -18,6 +18,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Minute, aaa.ReserveStatic{}, reserveStatic(db)),
 		every(time.Hour, aaa.RefreshStatic{}, refreshStatic(db)),
 		every(time.Minute, aaa.EndCooling{Batch: 5000}, endCooling(db)),
+		every(time.Hour, aaa.DropIdlePrefixes{Batch: 5000, Days: 90}, dropIdlePrefixes(db)),
 		every(24*time.Hour, aaa.DropConflicts{Batch: 5000}, dropConflicts(db, opts.ConflictRetention, time.Now)),
 		every(time.Hour, aaa.TendHistory{Batch: 5000}, tendHistory(db, opts.HistoryRetention, time.Now)),
 	}

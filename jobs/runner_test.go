@@ -229,6 +229,21 @@ func TestDropConflicts(t *testing.T) {
 	}
 }
 
+type idleRows map[time.Duration]int
+
+func (r idleRows) DropIdlePrefixes(_ context.Context, olderThan time.Duration, limit int) (int, error) {
+	n := min(limit, r[olderThan])
+	r[olderThan] -= n
+	return n, nil
+}
+
+func TestDropIdlePrefixes(t *testing.T) {
+	rows := idleRows{48 * time.Hour: 25, 24 * time.Hour: 3}
+	if err := dropIdlePrefixes(rows)(t.Context(), aaa.DropIdlePrefixes{Batch: 10, Days: 2}); err != nil || rows[48*time.Hour] != 0 || rows[24*time.Hour] != 3 {
+		t.Errorf("left %v, %v", rows, err)
+	}
+}
+
 func TestPeriodicListIsSound(t *testing.T) {
 	seen := map[string]bool{}
 	for _, w := range periodic(nil, Options{}) {
@@ -237,7 +252,7 @@ func TestPeriodicListIsSound(t *testing.T) {
 		}
 		seen[w.kind] = true
 	}
-	for _, kind := range []string{"end_cooling", "drop_conflicts", "expire_offers", "release_ended", "tend_history"} {
+	for _, kind := range []string{"end_cooling", "drop_conflicts", "drop_idle_prefixes", "expire_offers", "release_ended", "tend_history"} {
 		if !seen[kind] {
 			t.Errorf("nobody does %s", kind)
 		}

@@ -76,6 +76,9 @@ func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
 		done, err = l.applyOn(ctx, conn, ids, batch)
 		return err
 	})
+	if ownerGone(err) { // a pool went while a row of it was made; radacct has no foreign keys
+		err = fmt.Errorf("%w: %w", errInsertLost, err)
+	}
 	if err == nil {
 		l.settled(done)
 	}

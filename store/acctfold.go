@@ -146,7 +146,7 @@ func addressesOf(s *aaa.Session) (all [leaseKinds]netip.Prefix) {
 
 // bare is a prefix without the host bits that some devices leave in it.
 func bare(p netip.Prefix) netip.Prefix {
-	if !p.IsValid() {
+	if !p.IsValid() || p.Addr().Is4() {
 		return netip.Prefix{}
 	}
 	return p.Masked()

@@ -51,6 +51,25 @@ FROM target t JOIN radial.addresses a ON a.vrf_id = t.vrf_id AND a.address = t.a
 ORDER BY a.vrf_id, a.address
 FOR UPDATE OF a`
 
+	// Rows for prefixes that sessions report and that an IPv6 pool could give: free,
+	// until they are bound below. Otherwise the pool would give them to others.
+	// $1 VRFs, $2 prefixes.
+	sqlSettleMake = `
+INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id)
+SELECT DISTINCT e.vrf_id, e.address, s.pool_id, s.id
+FROM unnest($1::int[], $2::inet[]) AS e (vrf_id, address)
+CROSS JOIN LATERAL (SELECT set_masklen(e.address, 128) AS first, set_masklen(broadcast(e.address), 128) AS last OFFSET 0) r
+CROSS JOIN LATERAL (
+    SELECT s.id, s.pool_id FROM radial.subnets s JOIN radial.pools p ON p.id = s.pool_id
+    WHERE s.vrf_id = e.vrf_id AND s.network >>= e.address AND p.kind <> 'ipv4' AND p.prefix_length = masklen(e.address)
+      AND r.first >= s.first AND r.last <= s.last AND (s.gateway IS NULL OR s.gateway < r.first OR s.gateway > r.last)
+      AND NOT (p.prefix_length = 128 AND masklen(s.network) < 127 AND r.first = set_masklen(s.network::inet, 128))
+      AND NOT EXISTS (SELECT FROM radial.exclusions x WHERE x.subnet_id = s.id AND x.first <= r.last AND x.last >= r.first)
+    LIMIT 1) s
+WHERE (SELECT a.pool_id FROM radial.addresses a WHERE a.vrf_id = e.vrf_id AND a.address = e.address) IS NULL
+ORDER BY e.vrf_id, e.address
+ON CONFLICT (vrf_id, address) DO NOTHING`
+
 	// Whether there is any pool whose leases a Start may fail to report.
 	sqlSparsePools = `SELECT EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4')`
 )
@@ -63,6 +82,9 @@ type lookups struct {
 
 	sessions []int64
 	whole    []bool
+
+	madeVRFs []int32 // of prefixes that may have no row yet
+	made     []netip.Prefix
 
 	holderVRFs  []int32
 	users, macs []string
@@ -77,6 +99,9 @@ func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent, sparse bool) {
 	for i := range events {
 		l.add(&events[i], sparse)
 	}
+	if len(l.made) > 0 {
+		b.Queue(sqlSettleMake, l.madeVRFs, l.made)
+	}
 	s.adopts = len(l.users) > 0
 	b.Queue(sqlSettleLock, l.kinds, l.vrfs, l.addresses, l.radacctids, l.sessions, l.whole, l.holderVRFs, l.users, l.macs, l.nass).
 		Query(func(found pgx.Rows) (err error) {
@@ -86,10 +111,14 @@ func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent, sparse bool) {
 }
 
 func (l *lookups) add(ev *leaseEvent, sparse bool) {
-	for _, a := range ev.addresses {
-		if a.IsValid() {
-			l.kinds, l.vrfs = append(l.kinds, int32(ev.kind)), append(l.vrfs, ev.vrf)
-			l.addresses, l.radacctids = append(l.addresses, a), append(l.radacctids, ev.radacctid)
+	for kind, a := range ev.addresses {
+		if !a.IsValid() || ipam.Kind(kind).Sparse() && !sparse {
+			continue
+		}
+		l.kinds, l.vrfs = append(l.kinds, int32(ev.kind)), append(l.vrfs, ev.vrf)
+		l.addresses, l.radacctids = append(l.addresses, a), append(l.radacctids, ev.radacctid)
+		if ipam.Kind(kind).Sparse() && ev.kind != leaseRelease {
+			l.madeVRFs, l.made = append(l.madeVRFs, ev.vrf), append(l.made, a)
 		}
 	}
 	more := sparse || !ev.addresses[ipam.IPv4].IsValid()
