@@ -3,10 +3,12 @@ package aaa
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"radial/dictionaries"
+	"radial/ipam"
 	"radial/nas"
 )
 
@@ -31,6 +33,8 @@ func FuzzAuthorize(f *testing.F) {
 	add("C\tAuth-Type\t:=\tAccept\nR\tSession-Timeout\t<=\t`%{NAS-Port}`\nr\tFall-Through\t=\tYes", "\x00\x01b\x02\x11aaaaaaaaaaaaaaaaa")
 	add("c\tExpiration\t==\t1 Jan 2030\nc\tTime-Of-Day\t<\t12:00\nc\tSQL-Group\t==\tg\nc\tLogin-Time\t:=\tWk", "\x00\x01b\x0a\x01\x01")
 	add("c\tUser-Profile\t:=\tg\nc\tPool-Name\t:=\tmain\nc\tSimultaneous-Use\t:=\t1\nR\tTunnel-Type:1\t=\tVLAN", "\x00\x00\x12\x03\x01\x00\x00")
+	add("c\tCleartext-Password\t:=\tp1\nc\tPool-Name\t:=\tmain\nC\tPool-Name\t+=\tnext\nC\tFramed-IPv6-Pool\t+=\twan\nC\tDelegated-IPv6-Prefix-Pool\t+=\tpd", "\x00\x05alice\x01\x02p1")
+	add("c\tCleartext-Password\t:=\tp1\nc\tStateful-IPv6-Address-Pool\t:=\tna\nr\tFramed-Pool\t:=\tx\nr\tFramed-IPv6-Prefix\t=\t2001:db8::/64", "\x00\x05alice\x01\x02p1\x0e\x04\x00\x00\x00\x06")
 	f.Fuzz(func(t *testing.T, rowText string, request []byte) {
 		b := newFuzzBench(t, d, rowText)
 		req := &Request{Device: &nas.Device{Row: nas.Row{Type: "other"}}, Source: netip.MustParseAddrPort("127.0.0.1:1812")}
@@ -39,6 +43,9 @@ func FuzzAuthorize(f *testing.F) {
 			req.Pairs = append(req.Pairs, dictionaries.Pair{Attr: a, Value: request[2 : 2+n]})
 			request = request[2+n:]
 		}
+		req.Device.Settings.Pool = "local"
+		leases := &pool{}
+		b.config.Addresses, b.config.Options.FallbackPools = leases, []string{"spare"}
 		e := NewEngine(b.config)
 		got, err := e.Authorize(t.Context(), req)
 		if err != nil {
@@ -52,6 +59,7 @@ func FuzzAuthorize(f *testing.F) {
 				t.Errorf("verdict %v sends %s = %x", got.Verdict, p.Attr.Name, p.Value)
 			}
 		}
+		wellWanted(t, e, leases.wants, &got)
 		x, err := e.Explain(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
@@ -61,6 +69,19 @@ func FuzzAuthorize(f *testing.F) {
 			t.Errorf("Authorize %q, Explain %q\n%s", got.Reason, x.Decision.Reason, x.Text())
 		}
 	})
+}
+
+// wellWanted holds what was asked of the pools to its form, and the reply to it.
+func wellWanted(t *testing.T, e *Engine, wants []ipam.Want, got *Decision) {
+	t.Helper()
+	for i, w := range wants {
+		if len(w.Pools) == 0 || slices.Contains(w.Pools, "") || i > 0 && wants[i-1].Kind >= w.Kind {
+			t.Errorf("wanted %+v", wants)
+		}
+		if word := &e.words.address.kinds[w.Kind]; got.Verdict == Accept && !got.Reply.Has(word.grant) {
+			t.Errorf("%s was leased and is not sent", word.grant.Name)
+		}
+	}
 }
 
 // anyTables hold the same rows for every name.
