@@ -12,7 +12,8 @@ import (
 type AllocatorOptions struct {
 	// Window is how many free addresses of a pool are kept at hand; 2048.
 	Window int
-	// Candidates is how many of them one try proposes; 2.
+	// Candidates is how many of them the first try at a pool proposes: 1, since
+	// each is locked and hardly one is taken. Further tries propose more.
 	Candidates int
 	// PoolLife is how long a pool's row is believed; 2 s.
 	PoolLife time.Duration
@@ -46,7 +47,7 @@ func NewAllocator(rows Rows, opts AllocatorOptions, metrics *Metrics) *Allocator
 		opts.Window = 2048
 	}
 	if opts.Candidates <= 0 {
-		opts.Candidates = 2
+		opts.Candidates = 1
 	}
 	if opts.PoolLife == 0 {
 		opts.PoolLife = 2 * time.Second

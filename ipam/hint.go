@@ -93,10 +93,10 @@ func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, er
 	return pool, nil
 }
 
-// take returns some candidates, which no other caller here gets meanwhile;
+// take returns up to want candidates, which no other caller here gets meanwhile;
 // empty tells that the rows have shown none at all to a look that began after
 // the call.
-func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo) (candidates []netip.Addr, empty bool, err error) {
+func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo, want int) (candidates []netip.Addr, empty bool, err error) {
 	h.mu.Lock()
 	arrived := h.looks
 	h.mu.Unlock()
@@ -109,7 +109,7 @@ func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo) (candidate
 			return nil, false, err
 		}
 	}
-	n := min(len(h.free), a.opts.Candidates)
+	n := min(len(h.free), want)
 	at := len(h.free) - n
 	candidates = append(candidates, h.free[at:]...)
 	h.free = h.free[:at]

@@ -125,7 +125,9 @@ func (w *wanted) propose(ctx context.Context, a *Allocator) (err error) {
 		w.candidates = p.info.usual(w.Caller, a.opts.Candidates)
 		return nil
 	}
-	w.candidates, w.empty, err = p.hint.take(ctx, a, p.info)
+	// Each round has twice the chance of the one before: what was taken meanwhile
+	// is soon outrun.
+	w.candidates, w.empty, err = p.hint.take(ctx, a, p.info, a.opts.Candidates<<min(w.round-1, 5))
 	return err
 }
 

@@ -87,12 +87,13 @@ CROSS JOIN LATERAL (
       AND ` + givesLeases + `
     FOR UPDATE SKIP LOCKED) a`
 
-	// Which candidates are free: $1 VRFs, $2 pools, $3 addresses.
+	// Which candidates are free: $1 VRFs, $2 pools, $3 addresses. Who had them does
+	// not matter.
 	sqlClaimFree = `
-SELECT ` + claimColumns + `
+SELECT a.vrf_id, a.address, a.pool_id
 FROM unnest($1::int[], $2::bigint[], $3::inet[]) AS c (vrf_id, pool_id, address)
 CROSS JOIN LATERAL (
-    SELECT * FROM radial.addresses l
+    SELECT l.vrf_id, l.address, l.pool_id FROM radial.addresses l
     WHERE l.vrf_id = c.vrf_id AND l.address = c.address AND l.pool_id = c.pool_id
       AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now())
       AND ` + givesLeases + `

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -8,10 +9,13 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +36,6 @@ var (
 	leaseTime    = flag.Duration("leases.time", 300*time.Millisecond, "of one side in a round")
 	leaseConns   = flag.Int("leases.peer-connections", 32, "of the peer: FreeRADIUS's sql pool has 32 as shipped")
 	leasePeer    = flag.String("leases.peer", "simple", "how the peer's statement is sent: simple (as FreeRADIUS does), prepared, or none for no peer")
-	leaseProfile = flag.Bool("leases.statements", false, "show what PostgreSQL spent on each statement (needs pg_stat_statements)")
 )
 
 // BenchmarkLeases measures committed leases of callers that hold none, next to
@@ -48,38 +51,43 @@ func BenchmarkLeases(b *testing.B) {
 				if b.N > 1 {
 					b.Skip("one run has several rounds")
 				}
-				var ours, theirs, ratios []float64
+				var ours, theirs []measured
 				for range *leaseRounds {
 					m.settle()
 					ours = append(ours, m.measure(b, m.radial, callers))
-					if *leasePeer == "none" {
-						continue
+					if *leasePeer != "none" {
+						theirs = append(theirs, m.measure(b, m.peer, callers))
 					}
-					theirs = append(theirs, m.measure(b, m.peer, callers))
-					ratios = append(ratios, ours[len(ours)-1]/theirs[len(theirs)-1])
 				}
 				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(median(ours), "leases/s")
+				b.ReportMetric(median(ours, rateOf), "leases/s")
+				b.ReportMetric(median(ours, cpuOf), "µs-cpu/lease")
 				if *leasePeer != "none" {
-					b.ReportMetric(median(theirs), "sqlippool/s")
-					b.ReportMetric(median(ratios), "ratio")
+					b.ReportMetric(median(theirs, rateOf), "sqlippool/s")
+					b.ReportMetric(median(theirs, cpuOf), "sqlippool-µs-cpu")
+					ratios := make([]measured, len(ours))
+					for i := range ours {
+						ratios[i] = measured{rate: ours[i].rate / theirs[i].rate, cpu: theirs[i].cpu / ours[i].cpu}
+					}
+					b.ReportMetric(median(ratios, rateOf), "ratio")
+					b.ReportMetric(median(ratios, cpuOf), "cpu-ratio")
 				}
 			})
 		}
 	}
-	m.statements()
 }
 
 // leaseBench is a database with the same pool twice: Radial's, and in the
 // schema peer that of sqlippool.
 type leaseBench struct {
-	b     *testing.B
-	db    *storetest.DB
-	pool  ipam.PoolInfo
-	free  int // addresses that are not held at this fill
-	conns chan *pgx.Conn
-	next  atomic.Int64 // callers so far: none comes twice
-	alloc *ipam.Allocator
+	b          *testing.B
+	db         *storetest.DB
+	postmaster string
+	pool       ipam.PoolInfo
+	free       int // addresses that are not held at this fill
+	conns      chan *pgx.Conn
+	next       atomic.Int64 // callers so far: none comes twice
+	alloc      *ipam.Allocator
 }
 
 // sharer is one of the two that lease.
@@ -96,7 +104,11 @@ func newLeaseBench(b *testing.B) *leaseBench {
 	m.db.Exec(`INSERT INTO radial.pools (vrf_id, name) VALUES (1, 'main')`)
 	m.db.Exec(`INSERT INTO radial.subnets (pool_id, vrf_id, network, first, last)
 		SELECT id, 1, $1::cidr, host($1::cidr)::inet, host(broadcast($1::cidr))::inet FROM radial.pools`, network.String())
-	m.alloc = ipam.NewAllocator(store.NewLeases(m.db.DB), ipam.AllocatorOptions{}, nil)
+	stat, err := os.ReadFile("/proc/" + m.db.Rows(`SELECT pg_backend_pid()`)[0][0] + "/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m.postmaster = strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[1]
 	if *leasePeer != "none" {
 		m.makePeer()
 	}
@@ -185,6 +197,7 @@ func (m *leaseBench) fill(percent int) {
 	if *leasePeer != "none" {
 		m.rebuild("peer.radippool", sqlBenchPeer, percent)
 	}
+	m.db.Exec(`CHECKPOINT`) // none falls into a measurement
 	m.free = int(m.count(`SELECT count(*) FROM radial.addresses WHERE state = 'free'`))
 	m.alloc = ipam.NewAllocator(store.NewLeases(m.db.DB), ipam.AllocatorOptions{}, nil)
 }
@@ -202,7 +215,6 @@ func (m *leaseBench) settle() {
 	if *leasePeer != "none" {
 		m.db.Exec(`VACUUM peer.radippool`)
 	}
-	m.db.Exec(`CHECKPOINT`)
 }
 
 func (m *leaseBench) radial() sharer {
@@ -238,26 +250,34 @@ func (m *leaseBench) peer() sharer {
 	}
 }
 
-// measure returns leases a second of so many callers at once.
-func (m *leaseBench) measure(b *testing.B, side func() sharer, callers int) float64 {
-	s := side()
-	burst := min(m.free*9/10, 8192)
-	leased, took := 0, time.Duration(0)
-	for warm := true; took < *leaseTime; warm = false {
-		d := m.burst(b, s, callers, burst)
-		m.db.Exec(s.reset)
-		if !warm { // connections, statements, plans
-			leased, took = leased+burst, took+d
-		}
-	}
-	return float64(leased) / took.Seconds()
+// measured is what one side did in a round.
+type measured struct {
+	rate float64 // leases a second
+	cpu  float64 // microseconds for a lease, of both processes
 }
 
-func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) time.Duration {
+// measure leases with so many callers at once.
+func (m *leaseBench) measure(b *testing.B, side func() sharer, callers int) measured {
+	s := side()
+	n := min(m.free*9/10, 8192)
+	leased, took, cpu := 0, time.Duration(0), time.Duration(0)
+	for warm := true; took < *leaseTime; warm = false {
+		d, c := m.burst(b, s, callers, n)
+		m.db.Exec(s.reset)
+		if !warm { // connections, statements, plans
+			leased, took, cpu = leased+n, took+d, cpu+c
+		}
+	}
+	return measured{rate: float64(leased) / took.Seconds(), cpu: cpu.Seconds() * 1e6 / float64(leased)}
+}
+
+// burst leases once for each of n new callers, and says how long that took and
+// how much processor time, of this process and of PostgreSQL.
+func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) (took, cpu time.Duration) {
 	var left atomic.Int64
 	left.Store(int64(n))
 	var group sync.WaitGroup
-	begin := time.Now()
+	before, begin := m.spent(), time.Now()
 	for range callers {
 		group.Go(func() {
 			for left.Add(-1) >= 0 {
@@ -269,26 +289,56 @@ func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) time.Duration
 		})
 	}
 	group.Wait()
-	return time.Since(begin)
+	took = time.Since(begin)
+	return took, m.spent() - before
 }
 
-// statements tells what the statements of the hot path cost.
-func (m *leaseBench) statements() {
-	if !*leaseProfile {
-		return
+// spent is the processor time of this process and of PostgreSQL's, in steps of
+// 10 ms.
+func (m *leaseBench) spent() time.Duration {
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+		m.b.Fatal(err)
 	}
-	for _, r := range m.db.Rows(`SELECT calls, round(total_exec_time::numeric, 1), rows, shared_blks_hit, wal_bytes, left(regexp_replace(query, '\s+', ' ', 'g'), 110)
-		FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 2 DESC LIMIT 14`) {
-		m.b.Log(strings.Join(r, " | "))
+	ticks := 0
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		m.b.Fatal(err)
 	}
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if parent := fields[1]; parent != m.postmaster {
+			continue
+		}
+		for _, f := range fields[11:13] {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				m.b.Fatal(err)
+			}
+			ticks += n
+		}
+	}
+	return time.Duration(own.Utime.Nano()+own.Stime.Nano()) + time.Duration(ticks)*10*time.Millisecond
 }
 
-func median(list []float64) float64 {
-	list = slices.Sorted(slices.Values(list))
-	if n := len(list); n%2 == 0 && n > 0 {
-		return (list[n/2-1] + list[n/2]) / 2
+func rateOf(m measured) float64 { return m.rate }
+
+func cpuOf(m measured) float64 { return m.cpu }
+
+func median(list []measured, of func(measured) float64) float64 {
+	values := make([]float64, len(list))
+	for i, m := range list {
+		values[i] = of(m)
 	}
-	return list[len(list)/2]
+	slices.Sort(values)
+	if n := len(values); n%2 == 0 {
+		return (values[n/2-1] + values[n/2]) / 2
+	}
+	return values[len(values)/2]
 }
 
 func numbers(b *testing.B, text string) (list []int) {

@@ -37,6 +37,8 @@ type claim struct {
 	out    [][]ipam.Claimed
 
 	own, last []*leaseRow
+	ofUser    map[string][]*leaseRow // own and last by user name; and by MAC, for pools that stick to it
+	ofMAC     map[string][]*leaseRow
 	free      map[leaseKey]*leaseRow // candidates that are free
 	missing   map[leaseKey]int64     // candidates that are free and have no row yet: their pools
 	made      []leaseKey             // of missing, by this transaction
@@ -146,10 +148,12 @@ func (c *claim) queueLook(b *pgx.Batch) {
 	}
 	if len(free.vrfs) > 0 {
 		b.Queue(sqlClaimFree, free.vrfs, free.pools, free.addrs).Query(func(rows pgx.Rows) error {
-			found, err := pgx.CollectRows(rows, scanClaim)
-			for _, r := range found {
-				c.free[r.leaseKey] = r
-			}
+			var key leaseKey
+			var pool int64
+			_, err := pgx.ForEachRow(rows, []any{&key.vrf, &key.address, &pool}, func() error {
+				c.free[key] = &leaseRow{leaseKey: key, pool: pool}
+				return nil
+			})
 			return err
 		})
 	}
@@ -219,6 +223,13 @@ func keyOf(t *ipam.Try) callerKey {
 func (c *claim) decide() {
 	c.out, c.offers = make([][]ipam.Claimed, len(c.logins)), nil
 	c.given, c.taken = make(map[callerKey]offer, len(c.logins)), make(map[leaseKey]bool, len(c.logins))
+	c.ofUser, c.ofMAC = make(map[string][]*leaseRow), make(map[string][]*leaseRow)
+	for _, rows := range [][]*leaseRow{c.own, c.last} {
+		for _, r := range rows {
+			c.ofUser[r.Caller.User] = append(c.ofUser[r.Caller.User], r)
+			c.ofMAC[r.Caller.MAC] = append(c.ofMAC[r.Caller.MAC], r)
+		}
+	}
 	for i, tries := range c.logins {
 		c.out[i] = make([]ipam.Claimed, len(tries))
 		before, whole := len(c.offers), true
@@ -261,7 +272,12 @@ func (c *claim) try(login, try int, t *ipam.Try) bool {
 
 func (c *claim) ownOrLast(t *ipam.Try) (best *leaseRow, anew bool) {
 	verdict := ipam.Pass
-	for _, rows := range [][]*leaseRow{c.own, c.last} {
+	caller := t.Want.Caller
+	known := [][]*leaseRow{c.ofUser[caller.User], nil}
+	if t.Pool.Sticky == ipam.StickMAC {
+		known[1] = c.ofMAC[caller.MAC]
+	}
+	for _, rows := range known {
 		for _, r := range rows {
 			if r.vrf != t.Want.VRF || !asks(t, r.pool) || c.taken[r.leaseKey] {
 				continue
