@@ -21,6 +21,11 @@ const (
 
 	sqlPrefixLengths = `SELECT length::int FROM radial.prefix_lengths ORDER BY length`
 
+	// The months that there are, the newest first.
+	sqlHistorySpan = `SELECT first, next FROM radial.history_months ORDER BY first DESC`
+
+	sqlVRFIDs = `SELECT id FROM radial.vrfs ORDER BY id`
+
 	// $1 addresses (NULL: any), $2 user name, $3 MAC, $4 Acct-Session-Id, $5
 	// radacctid (empty or 0: any), $6 since, $7 until (NULL: no bound), $8 VRF (0: any), $9 how many.
 	sqlHistoryList = `
@@ -56,11 +61,13 @@ func (db *DB) AddressHistory(ctx context.Context, q HistoryQuery) (all []Address
 		return nil, wrapErr("history", err)
 	}
 	err = db.askHistory(ctx, func(tx pgx.Tx) error {
+		var frame historyFrame
+		if err := frame.read(ctx, tx); err != nil {
+			return err
+		}
 		var addresses []netip.Prefix
 		if q.Address.IsValid() {
-			if addresses, err = leasesOf(ctx, tx, q.Address); err != nil {
-				return err
-			}
+			addresses = frame.leasesOf(q.Address)
 		}
 		user, session := storableText(q.User), storableText(q.Session)
 		var radacctid int64
@@ -90,38 +97,57 @@ func (db *DB) AddressHistory(ctx context.Context, q HistoryQuery) (all []Address
 
 // askHistory runs f in a transaction that reads one state of the database.
 func (db *DB) askHistory(ctx context.Context, f func(tx pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlHistoryPlan); err != nil {
-			return err
-		}
-		return f(tx)
+	return pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
+}
+
+// historyFrame is what a question about the history must know of it.
+type historyFrame struct {
+	vrfs       []int32
+	lengths    []int     // of the prefixes that were leased ever
+	begin, end time.Time // of the newest span of months without a gap
+}
+
+// read makes one trip. The transaction's statements are planned with their
+// values from then on.
+func (f *historyFrame) read(ctx context.Context, tx pgx.Tx) error {
+	b := &pgx.Batch{}
+	b.Queue(sqlHistoryPlan)
+	b.Queue(sqlVRFIDs).Query(func(rows pgx.Rows) (err error) {
+		f.vrfs, err = pgx.CollectRows(rows, pgx.RowTo[int32])
+		return err
 	})
+	b.Queue(sqlPrefixLengths).Query(func(rows pgx.Rows) (err error) {
+		f.lengths, err = pgx.CollectRows(rows, pgx.RowTo[int])
+		return err
+	})
+	b.Queue(sqlHistorySpan).Query(func(rows pgx.Rows) error {
+		var first, next time.Time
+		gap := false
+		_, err := pgx.ForEachRow(rows, []any{&first, &next}, func() error {
+			if f.end.IsZero() {
+				f.begin, f.end = first, next
+			} else if gap = gap || !next.Equal(f.begin); !gap {
+				f.begin = first
+			}
+			return nil
+		})
+		return err
+	})
+	return tx.SendBatch(ctx, b).Close()
 }
 
 // leasesOf lists what an address may have been leased as: itself, and for IPv6
 // the prefixes of the lengths in use that it lies in. A prefix stands for itself.
-func leasesOf(ctx context.Context, tx pgx.Tx, p netip.Prefix) ([]netip.Prefix, error) {
+func (f *historyFrame) leasesOf(p netip.Prefix) []netip.Prefix {
 	p = p.Masked()
 	if !p.Addr().Is6() || !p.IsSingleIP() {
-		return []netip.Prefix{p}, nil
-	}
-	rows, err := tx.Query(ctx, sqlPrefixLengths)
-	if err != nil {
-		return nil, err
-	}
-	lengths, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		return nil, err
+		return []netip.Prefix{p}
 	}
 	var all []netip.Prefix
-	for _, bits := range lengths {
-		within, err := p.Addr().Prefix(bits)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, within)
+	for _, bits := range f.lengths {
+		all = append(all, netip.PrefixFrom(p.Addr(), bits).Masked())
 	}
-	return all, nil
+	return all
 }
 
 // scanChange reads historyColumns.

@@ -11,55 +11,51 @@ import (
 )
 
 const (
-	// The months that there are, as spans without a gap; the newest first. Within
-	// one the default partition need not be opened with the months.
-	sqlHistorySpan = `SELECT first, next FROM radial.history_months ORDER BY first DESC`
-
-	// The rows of each address in each VRF nearest to a time, before and after
-	// it. Months are opened from that time on until there are enough rows; the
-	// default partition, which is nearly empty, in its own right: among the months
-	// it would have all of them opened. $1 addresses, $2 VRF (0: any), $3 when, $4
-	// the beginning (the end) of the span, $5 how many of each.
+	// The rows of addresses nearest to a time, before and after it. Months are
+	// opened from that time on until there are enough rows; the default partition,
+	// which is nearly empty, in its own right: among the months it would have all of
+	// them opened. $1 VRFs, $2 addresses, $3 when, $4 how far to look, $5 how many of each.
 	sqlWhoHadBefore = `
 SELECT ` + historyColumns + `
-FROM unnest($1::inet[]) AS w (address) CROSS JOIN radial.vrfs v
+FROM unnest($1::int[], $2::inet[]) AS w (vrf_id, address)
 CROSS JOIN LATERAL (
     (SELECT * FROM radial.address_history h
-     WHERE h.address = w.address AND h.vrf_id = v.id AND h.at <= $3::timestamptz AND h.at >= $4::timestamptz
+     WHERE h.address = w.address AND h.vrf_id = w.vrf_id AND h.at <= $3::timestamptz AND h.at >= $4::timestamptz
      ORDER BY h.at DESC LIMIT $5::int)
     UNION ALL
     (SELECT * FROM radial.address_history_default h
-     WHERE h.address = w.address AND h.vrf_id = v.id AND h.at <= $3
+     WHERE h.address = w.address AND h.vrf_id = w.vrf_id AND h.at <= $3
      ORDER BY h.at DESC LIMIT $5)) h
-LEFT JOIN radial.pools p ON p.id = h.pool_id
-WHERE $2::int = 0 OR v.id = $2`
+LEFT JOIN radial.pools p ON p.id = h.pool_id`
 	sqlWhoHadAfter = `
 SELECT ` + historyColumns + `
-FROM unnest($1::inet[]) AS w (address) CROSS JOIN radial.vrfs v
+FROM unnest($1::int[], $2::inet[]) AS w (vrf_id, address)
 CROSS JOIN LATERAL (
     (SELECT * FROM radial.address_history h
-     WHERE h.address = w.address AND h.vrf_id = v.id AND h.at > $3::timestamptz AND h.at < $4::timestamptz
+     WHERE h.address = w.address AND h.vrf_id = w.vrf_id AND h.at > $3::timestamptz AND h.at < $4::timestamptz
      ORDER BY h.at LIMIT $5::int)
     UNION ALL
     (SELECT * FROM radial.address_history_default h
-     WHERE h.address = w.address AND h.vrf_id = v.id AND h.at > $3
+     WHERE h.address = w.address AND h.vrf_id = w.vrf_id AND h.at > $3
      ORDER BY h.at LIMIT $5)) h
-LEFT JOIN radial.pools p ON p.id = h.pool_id
-WHERE $2::int = 0 OR v.id = $2`
+LEFT JOIN radial.pools p ON p.id = h.pool_id`
 
-	// The current rows: $1 addresses, $2 VRF (0: any).
+	// The current rows: $1 VRFs, $2 addresses.
 	sqlWhoHasNow = `
 SELECT a.vrf_id, a.address, p.name, a.state, coalesce(a.username, ''), coalesce(a.mac, ''), a.nas, coalesce(a.port, ''),
        coalesce(a.session_id, ''), coalesce(a.radacctid, 0), a.since, coalesce(a.reason, '')
-FROM unnest($1::inet[]) AS w (address) CROSS JOIN radial.vrfs v
-JOIN radial.addresses a ON a.vrf_id = v.id AND a.address = w.address
-JOIN radial.pools p ON p.id = a.pool_id
-WHERE $2::int = 0 OR v.id = $2`
+FROM unnest($1::int[], $2::inet[]) AS w (vrf_id, address)
+JOIN radial.addresses a ON a.vrf_id = w.vrf_id AND a.address = w.address
+JOIN radial.pools p ON p.id = a.pool_id`
 )
 
 // nearest is how many rows on either side of a time are looked at: more than
-// one, since they need not have come in their order.
-const nearest = 8
+// one, since they need not have come in their order. Most are found near: a plan
+// for few months is made in a fraction of the time that one for all of them takes.
+const (
+	nearest = 8
+	near    = 45 * 24 * time.Hour
+)
 
 // WhoHadQuery asks who had an address.
 type WhoHadQuery struct {
@@ -122,81 +118,105 @@ func news(sessions, known []Tenure, vrf int32) []Tenure {
 	})
 }
 
-// leaseAddress is a lease's address in a VRF.
-type leaseAddress struct {
-	vrf     int32
-	address netip.Prefix
-}
-
-// found is what is on record of an address.
-type found struct {
+// record is what is on record of an address in a VRF.
+type record struct {
+	vrf           int32
+	address       netip.Prefix
 	before, after []AddressChange
 	row           *Tenure
 }
 
+// records are those of one question, in order.
+type records struct {
+	at  time.Time
+	all []*record
+}
+
 func whoHad(ctx context.Context, tx pgx.Tx, q WhoHadQuery) ([]Tenure, error) {
-	addresses, err := leasesOf(ctx, tx, netip.PrefixFrom(q.Address, q.Address.BitLen()))
-	if err != nil {
+	var frame historyFrame
+	if err := frame.read(ctx, tx); err != nil {
 		return nil, err
 	}
-	begin, end, err := historySpan(ctx, tx)
-	if err != nil {
+	vrfs, begin, end := frame.vrfs, frame.begin, frame.end
+	if q.VRF != 0 {
+		vrfs = []int32{q.VRF}
+	}
+	r := &records{at: q.At}
+	for _, vrf := range vrfs {
+		for _, a := range frame.leasesOf(netip.PrefixFrom(q.Address, q.Address.BitLen())) {
+			r.all = append(r.all, &record{vrf: vrf, address: a})
+		}
+	}
+	from, to := q.At.Add(-near), q.At.Add(near)
+	if err := r.read(ctx, tx, r.all, r.all, later(begin, from), earlier(end, to)); err != nil {
 		return nil, err
 	}
-	var order []leaseAddress
-	byAddress := map[leaseAddress]*found{}
-	at := func(vrf int32, address netip.Prefix) *found {
-		key := leaseAddress{vrf, address}
-		if byAddress[key] == nil {
-			byAddress[key] = &found{}
-			order = append(order, key)
+	var before, after []*record // that need a farther look
+	for _, f := range r.all {
+		// what the default partition has is from any time
+		if begin.Before(from) && !slices.ContainsFunc(f.before, func(c AddressChange) bool { return c.begins() && !c.At.Before(from) }) {
+			before = append(before, f)
 		}
-		return byAddress[key]
+		if end.After(to) && !slices.ContainsFunc(f.after, func(c AddressChange) bool { return c.At.Before(to) }) {
+			after = append(after, f)
+		}
 	}
-	b := &pgx.Batch{}
-	b.Queue(sqlWhoHadBefore, addresses, q.VRF, q.At, begin, nearest).Query(eachChange(func(c AddressChange) {
-		f := at(c.VRF, c.Address)
-		f.before = append(f.before, c)
-	}))
-	b.Queue(sqlWhoHadAfter, addresses, q.VRF, q.At, end, nearest).Query(eachChange(func(c AddressChange) {
-		f := at(c.VRF, c.Address)
-		f.after = append(f.after, c)
-	}))
-	b.Queue(sqlWhoHasNow, addresses, q.VRF).Query(func(rows pgx.Rows) error {
-		now, err := pgx.CollectRows(rows, scanHeld)
-		for _, r := range now {
-			at(r.VRF, r.Address).row = r
-		}
-		return err
-	})
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := r.read(ctx, tx, before, after, begin, end); err != nil {
 		return nil, err
 	}
 	var all []Tenure
-	for _, key := range order {
-		f := byAddress[key]
-		all = append(all, tenureAt(q.At, f.before, f.after, f.row))
+	for _, f := range r.all {
+		if len(f.before)+len(f.after) > 0 || f.row != nil {
+			all = append(all, tenureAt(q.At, f.before, f.after, f.row))
+		}
 	}
 	return all, nil
 }
 
-// historySpan is the newest span of months without a gap.
-func historySpan(ctx context.Context, tx pgx.Tx) (begin, end time.Time, err error) {
-	rows, err := tx.Query(ctx, sqlHistorySpan)
-	if err != nil {
-		return begin, end, err
+// read adds the rows of some records from before the time, of some from after
+// it, and what their addresses are now.
+func (r *records) read(ctx context.Context, tx pgx.Tx, before, after []*record, begin, end time.Time) error {
+	b := &pgx.Batch{}
+	if vrfs, addresses := keys(before); len(vrfs) > 0 {
+		b.Queue(sqlWhoHadBefore, vrfs, addresses, r.at, begin, nearest).Query(eachChange(func(c AddressChange) {
+			f := r.of(c.VRF, c.Address)
+			f.before = append(f.before, c)
+		}))
+		b.Queue(sqlWhoHasNow, vrfs, addresses).Query(func(rows pgx.Rows) error {
+			now, err := pgx.CollectRows(rows, scanHeld)
+			for _, t := range now {
+				r.of(t.VRF, t.Address).row = t
+			}
+			return err
+		})
 	}
-	gap := false
-	var first, next time.Time
-	_, err = pgx.ForEachRow(rows, []any{&first, &next}, func() error {
-		if end.IsZero() {
-			begin, end = first, next
-		} else if gap = gap || !next.Equal(begin); !gap {
-			begin = first
-		}
+	if vrfs, addresses := keys(after); len(vrfs) > 0 {
+		b.Queue(sqlWhoHadAfter, vrfs, addresses, r.at, end, nearest).Query(eachChange(func(c AddressChange) {
+			f := r.of(c.VRF, c.Address)
+			f.after = append(f.after, c)
+		}))
+	}
+	if b.Len() == 0 {
 		return nil
-	})
-	return begin, end, err
+	}
+	return tx.SendBatch(ctx, b).Close()
+}
+
+// of returns the record that was asked for; a handful at most are to be looked through.
+func (r *records) of(vrf int32, address netip.Prefix) *record {
+	for _, f := range r.all {
+		if f.vrf == vrf && f.address == address {
+			return f
+		}
+	}
+	return &record{} // of nobody's question
+}
+
+func keys(all []*record) (vrfs []int32, addresses []netip.Prefix) {
+	for _, f := range all {
+		vrfs, addresses = append(vrfs, f.vrf), append(addresses, f.address)
+	}
+	return vrfs, addresses
 }
 
 // eachChange reads historyColumns.

@@ -300,8 +300,8 @@ func TestHistoryPlans(t *testing.T) {
 		return b.String()
 	}
 	for name, c := range map[string]struct{ sql, args, months string }{
-		"before": {store.SQLWhoHadBefore, `'{100.64.3.7}', 0, '2026-07-15', '2026-06-01 00:00Z', 8`, "2026_07 2026_06 default"},
-		"after":  {store.SQLWhoHadAfter, `'{100.64.3.7}', 0, '2026-11-15', '2027-01-01 00:00Z', 8`, "2026_11 2026_12 default"},
+		"before": {store.SQLWhoHadBefore, `'{1}', '{100.64.3.7}', '2026-07-15', '2026-06-01 00:00Z', 8`, "2026_07 2026_06 default"},
+		"after":  {store.SQLWhoHadAfter, `'{1}', '{100.64.3.7}', '2026-11-15', '2027-01-01 00:00Z', 8`, "2026_11 2026_12 default"},
 		"user":   {store.SQLHistoryList, `NULL, 'alice', '', '', 0, '2026-07-15', '2026-08-15', 0, 10`, "2026_08 2026_07"},
 		"mac":    {store.SQLHistoryList, `NULL, '', '00:00:5e:00:53:01', '', 0, '2026-07-15', '2026-08-15', 0, 10`, "2026_08 2026_07"},
 	} {
