@@ -23,28 +23,33 @@ const (
 
 const (
 	// $1 keys of users, in order: who logs in twice at once, here or at another
-	// server, is served one after the other.
-	sqlClaimUsers = `SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS u (k)`
+	// server, is served one after the other. The statements of the transaction
+	// that follow are not planned each time: for a lone login, PostgreSQL thinks
+	// of its own accord, a plan made for it is worth that, and it takes longer
+	// than all they do.
+	sqlClaimUsers = `
+SELECT pg_advisory_xact_lock(k)
+FROM (SELECT set_config('plan_cache_mode', 'force_generic_plan', true) OFFSET 0) g CROSS JOIN unnest($1::bigint[]) AS u (k)`
 
 	// The callers' own leases, in whatever pool. $1 VRFs, $2 user names, $3 MACs, $4 NAS, $5 ports.
 	// OFFSET 0 keeps the look-ups apart: joined, they are a scan of all leases as
 	// long as the statistics know of none.
 	sqlClaimOwn = `
-WITH own AS MATERIALIZED (
-    SELECT l.vrf_id, l.address, w.username, w.mac, w.nas, w.port
-    FROM (SELECT DISTINCT * FROM unnest($1::int[], $2::text[], $3::text[], $4::inet[], $5::text[])
-              AS w (vrf_id, username, mac, nas, port)) w
-    CROSS JOIN LATERAL (
-        SELECT l.vrf_id, l.address FROM radial.addresses l
-        WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id
-          AND l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas
-        OFFSET 0) l
-)
 SELECT ` + claimColumns + `
-FROM own o JOIN radial.addresses a ON a.vrf_id = o.vrf_id AND a.address = o.address
-WHERE a.state IN ('offered', 'bound') AND a.username = o.username AND a.mac = o.mac AND a.port = o.port AND a.nas IS NOT DISTINCT FROM o.nas
-ORDER BY a.vrf_id, a.address
-FOR UPDATE OF a`
+FROM (SELECT w.username, w.mac, w.nas, w.port, l.vrf_id, l.address
+      FROM (SELECT DISTINCT * FROM unnest($1::int[], $2::text[], $3::text[], $4::inet[], $5::text[])
+                AS w (vrf_id, username, mac, nas, port)) w
+      CROSS JOIN LATERAL (
+          SELECT l.vrf_id, l.address FROM radial.addresses l
+          WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id
+            AND l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas
+          OFFSET 0) l
+      ORDER BY l.vrf_id, l.address OFFSET 0) o
+CROSS JOIN LATERAL (
+    SELECT * FROM radial.addresses l
+    WHERE l.vrf_id = o.vrf_id AND l.address = o.address
+      AND l.state IN ('offered', 'bound') AND l.username = o.username AND l.mac = o.mac AND l.port = o.port AND l.nas IS NOT DISTINCT FROM o.nas
+    FOR UPDATE) a`
 
 	// The address that each caller had last, if nobody has it: by user name and
 	// MAC. $1 VRFs, $2 pools, $3 user names, $4 MACs.
@@ -100,19 +105,20 @@ CROSS JOIN LATERAL (
     FOR UPDATE SKIP LOCKED) a`
 
 	// Offers. A bound row that its caller takes over stays bound until the new
-	// session's Start. $1 VRFs, $2 addresses, $3 user names, $4 MACs, $5 NAS,
-	// $6 ports, $7 session ids, $8 whether the offer is a new one.
+	// session's Start. The rows are locked, so they stay where they are found.
+	// $1 VRFs, $2 addresses, $3 user names, $4 MACs, $5 NAS, $6 ports,
+	// $7 session ids, $8 whether the offer is a new one.
 	sqlClaimOffer = `
 UPDATE radial.addresses a
 SET state = CASE a.state WHEN 'bound' THEN 'bound' ELSE 'offered' END,
-    until = CASE a.state WHEN 'bound' THEN a.until ELSE now() + p.offer_time END,
+    until = CASE a.state WHEN 'bound' THEN a.until ELSE now() + (SELECT p.offer_time FROM radial.pools p WHERE p.id = a.pool_id) END,
     since = CASE WHEN e.anew THEN now() ELSE a.since END,
     username = e.username, mac = e.mac, nas = e.nas, port = e.port,
     session_id = CASE WHEN e.session_id = '' AND NOT e.anew THEN a.session_id ELSE e.session_id END
-FROM unnest($1::int[], $2::inet[], $3::text[], $4::text[], $5::inet[], $6::text[], $7::text[], $8::bool[])
-         AS e (vrf_id, address, username, mac, nas, port, session_id, anew),
-     radial.pools p
-WHERE a.vrf_id = e.vrf_id AND a.address = e.address AND p.id = a.pool_id
+FROM (SELECT e.*, l.row FROM unnest($1::int[], $2::inet[], $3::text[], $4::text[], $5::inet[], $6::text[], $7::text[], $8::bool[])
+          AS e (vrf_id, address, username, mac, nas, port, session_id, anew)
+      CROSS JOIN LATERAL (SELECT l.ctid AS row FROM radial.addresses l WHERE l.vrf_id = e.vrf_id AND l.address = e.address OFFSET 0) l) e
+WHERE a.ctid = e.row
 RETURNING a.vrf_id, a.address, a.until`
 
 	sqlFreeAddresses = `

@@ -44,3 +44,12 @@ func (db *DB) SettleLeases(ctx context.Context, now time.Time, events []LeaseEve
 
 // KnownGapless is how many IPv6 pools are known to have a row for each prefix.
 func (l *Leases) KnownGapless() int { return len(l.gapless.pools) }
+
+// ClaimStatements are the statements of a claim, by name, whose plans are made
+// once for a connection, with whatever the tables hold then.
+func ClaimStatements() map[string]string {
+	return map[string]string{
+		"own": sqlClaimOwn, "last": sqlClaimLast, "last_of_user": sqlClaimLastOfUser, "last_of_mac": sqlClaimLastOfMAC,
+		"free": sqlClaimFree, "offer": sqlClaimOffer, "missing": sqlSparseMissing, "allowed": sqlSparseAllowed, "unmake": sqlSparseUnmake,
+	}
+}

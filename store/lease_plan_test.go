@@ -1,0 +1,55 @@
+package store_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/store"
+	"radial/store/storetest"
+)
+
+// A plan that was made while there were no addresses must serve when there are
+// millions: each address is looked up, whatever the statistics say.
+func TestClaimPlansLookUp(t *testing.T) {
+	db := storetest.New(t)
+	conn, err := pgx.Connect(t.Context(), db.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"); err != nil {
+		t.Fatal(err)
+	}
+	for name, sql := range store.ClaimStatements() {
+		stmt, err := conn.Prepare(t.Context(), name, sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nulls := strings.TrimSuffix(strings.Repeat("NULL, ", len(stmt.ParamOIDs)), ", ")
+		rows, err := conn.Query(t.Context(), fmt.Sprintf("EXPLAIN EXECUTE %s(%s)", name, nulls))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		scans := 0
+		for i, line := range lines {
+			if !regexp.MustCompile(`Scan .*on (addresses|address_history\w*)\b`).MatchString(line) {
+				continue
+			}
+			scans++
+			if next := strings.Join(lines[i+1:min(i+2, len(lines))], ""); !strings.Contains(next, "Index Cond") && !strings.Contains(next, "TID Cond") {
+				t.Errorf("%s reads a whole table: %s\n%s", name, line, strings.Join(lines, "\n"))
+			}
+		}
+		if scans == 0 {
+			t.Errorf("%s looks at no address:\n%s", name, strings.Join(lines, "\n"))
+		}
+	}
+}
