@@ -128,7 +128,7 @@ func (l *authorization) refused(r *ipam.Refusal, wants []ipam.Want) *denial {
 	many, others := addressKinds[r.Kind].many, []string(nil)
 	for _, w := range wants {
 		if w.Kind == r.Kind {
-			others = w.Pools[1:]
+			others = append(w.Pools[1:len(w.Pools):len(w.Pools)], w.Spare...)
 		}
 	}
 	switch {
@@ -165,7 +165,7 @@ func (l *authorization) wants() []ipam.Want {
 			wants = make([]ipam.Want, 0, len(l.e.words.address.kinds))
 		}
 		w := l.caller()
-		w.Kind, w.Pools = word.kind, pools
+		w.Kind, w.Pools, w.Spare = word.kind, pools, l.e.opts.FallbackPools
 		wants = append(wants, w)
 	}
 	return wants
@@ -189,14 +189,8 @@ func (l *authorization) poolsOf(word *addressWord) []string {
 			}
 		}
 	}
-	if word.kind != ipam.IPv4 {
-		return pools
-	}
-	if !named {
+	if !named && word.kind == ipam.IPv4 {
 		pools = l.defaultPool(pools)
-	}
-	if len(pools) > 0 {
-		pools = append(pools, l.e.opts.FallbackPools...)
 	}
 	return pools
 }

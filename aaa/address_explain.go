@@ -30,8 +30,8 @@ func (l *authorization) noteGiven(word *addressWord, has *dictionaries.Attribute
 func (l *authorization) wouldLease(ctx context.Context, wants []ipam.Want) error {
 	for _, w := range wants {
 		word := &l.e.words.address.kinds[w.Kind]
-		if len(w.Pools) > 1 {
-			l.note(StepInfo, word.grant.Name+" is asked of the pools "+strings.Join(w.Pools, ", ")+", in this order")
+		if all := append(w.Pools[:len(w.Pools):len(w.Pools)], w.Spare...); len(all) > 1 {
+			l.note(StepInfo, word.grant.Name+" is asked of the pools "+strings.Join(all, ", ")+", in this order")
 		}
 		if l.e.pools == nil {
 			l.note(StepInfo, addressKinds[w.Kind].one+" of pool "+w.Pools[0]+" would be leased")
@@ -65,10 +65,31 @@ func (k *poolLook) all(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, name := range k.want.Spare {
+		found, err := k.spare(ctx, name)
+		if found || err != nil {
+			return err
+		}
+	}
 	if k.first == nil { // no pool at all could be asked
 		return fmt.Errorf("want of %s names no pool", k.want.Kind)
 	}
 	return k.first
+}
+
+// spare looks into a pool of ipam.fallback_pools, if it is one for this want.
+func (k *poolLook) spare(ctx context.Context, name string) (found bool, err error) {
+	s, err := k.l.e.pools.PoolState(ctx, k.want.VRF, name)
+	switch {
+	case errors.Is(err, ipam.ErrPoolUnknown):
+		k.l.note(StepInfo, fmt.Sprintf("pool %s (ipam.fallback_pools) is passed over: there is none%s", name, inVRF(k.want.VRF)))
+		return false, nil
+	case err != nil:
+		return false, err
+	case s.Kind != k.want.Kind:
+		return false, nil
+	}
+	return k.pool(ctx, name)
 }
 
 // pool looks into a pool and, where it has nothing, into those that it falls

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,7 +56,7 @@ func (p *pool) Lease(_ context.Context, wants []ipam.Want) ([]ipam.Lease, error)
 func wantsText(wants []ipam.Want) string {
 	texts := make([]string, len(wants))
 	for i, w := range wants {
-		texts[i] = w.Kind.String() + ": " + strings.Join(w.Pools, " ")
+		texts[i] = w.Kind.String() + ": " + strings.Join(append(slices.Clone(w.Pools), w.Spare...), " ")
 	}
 	return strings.Join(texts, "; ")
 }
@@ -95,7 +96,7 @@ func TestAddressChoice(t *testing.T) {
 			name: "everything", check: []string{"Pool-Name", ":=", "main", "Framed-IPv6-Pool", ":=", "wan", "Delegated-IPv6-Prefix-Pool", ":=", "pd", "Stateful-IPv6-Address-Pool", ":=", "na"},
 			wants: "ipv4: main; ipv6_prefix: wan; delegated_prefix: pd; ipv6_address: na", given: "100.64.0.7",
 		},
-		{name: "fallback and the device's are of IPv4 alone", nas: "local", fallback: []string{"x"}, check: []string{"Framed-IPv6-Pool", ":=", "wan"}, wants: "ipv4: local x; ipv6_prefix: wan", given: "100.64.0.7"},
+		{name: "the device's is of IPv4 alone, the fallback list of all kinds", nas: "local", fallback: []string{"x"}, check: []string{"Framed-IPv6-Pool", ":=", "wan"}, wants: "ipv4: local x; ipv6_prefix: wan x", given: "100.64.0.7"},
 		{name: "an IPv6 pool in the reply is the device's", check: []string{"Framed-IPv6-Pool", ":=", "wan"}, reply: []string{"Framed-IPv6-Pool", ":=", "own"}},
 		{name: "a prefix of the user's own", check: []string{"Framed-IPv6-Pool", ":=", "wan", "Delegated-IPv6-Prefix-Pool", ":=", "pd"}, reply: []string{"Delegated-IPv6-Prefix", ":=", "2001:db8:ff::/48"}, wants: "ipv6_prefix: wan"},
 		{name: "MikroTik's own pool", check: []string{"Delegated-IPv6-Prefix-Pool", ":=", "pd"}, reply: []string{"Mikrotik-Delegated-IPv6-Pool", ":=", "own"}},
@@ -166,7 +167,7 @@ func TestAddressRefusals(t *testing.T) {
 	}{
 		{name: "all of it", reply: "100.64.0.7 2001:db8:100::/56"},
 		{name: "full, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.IPv4: full}, reason: ReasonPoolFull, detail: `no IPv4 addresses are free in pool "main", nor in "second", "spare"`},
-		{name: "one kind full, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: full}, reason: ReasonPoolFull, detail: `no delegated prefixes are free in pool "pd"`},
+		{name: "one kind full, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: full}, reason: ReasonPoolFull, detail: `no delegated prefixes are free in pool "pd", nor in "spare"`},
 		{name: "full, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.IPv4: full, ipam.DelegatedPrefix: full}},
 		{name: "one kind full, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: full}, reply: "100.64.0.7"},
 		{name: "the other kind full, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.IPv4: full}, reply: "2001:db8:100::/56"},
@@ -174,8 +175,8 @@ func TestAddressRefusals(t *testing.T) {
 		{name: "unknown, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.IPv4: unknown}, reason: ReasonPoolUnknown, detail: `there is no pool "main" of IPv4 addresses`},
 		{name: "unknown, silence", policy: PoolFullSilence, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: unknown}, reason: ReasonPoolUnknown, detail: `there is no pool "pd" of delegated prefixes`},
 		{name: "unknown, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.IPv4: unknown}, reply: "2001:db8:100::/56"},
-		{name: "inactive, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reason: ReasonPoolInactive, detail: `pool "pd" gives nothing new: it is draining or inactive`},
-		{name: "inactive, with others", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.IPv4: inactive}, reason: ReasonPoolInactive, detail: `and "second", "spare" has nothing either`},
+		{name: "inactive, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reason: ReasonPoolInactive, detail: `pool "pd" gives nothing new, draining or inactive, and "spare" has nothing either`},
+		{name: "inactive, with others", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.IPv4: inactive}, reason: ReasonPoolInactive, detail: `nothing new`},
 		{name: "inactive, silence", policy: PoolFullSilence, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reason: ReasonPoolInactive, detail: "draining"},
 		{name: "inactive, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reply: "100.64.0.7"},
 		{name: "trouble", err: trouble, trouble: true},
@@ -282,6 +283,9 @@ func TestExplainAddresses(t *testing.T) {
 		reason Reason
 		text   []string
 	}{
+		{"the setting's, of the kind that is wanted", []string{"Pool-Name", ":=", "empty"}, "", "", []string{
+			"asked of the pools empty, nowhere, six, room, in this order", "pool nowhere (ipam.fallback_pools) is passed over", "of pool room would be leased",
+		}},
 		{"in order", []string{"Pool-Name", ":=", "full", "Pool-Name", "+=", "room"}, "", "", []string{
 			"Framed-IP-Address is asked of the pools full, room, in this order",
 			"all 2 IPv4 addresses of pool full are taken",
@@ -300,6 +304,9 @@ func TestExplainAddresses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := newWorkbench(t)
 			b.config.Pools = pools
+			if strings.HasPrefix(test.name, "the setting's") {
+				b.config.Options.FallbackPools = []string{"nowhere", "six", "room"}
+			}
 			b.tables.set("alice", UserRows{Check: rows(append([]string{"Cleartext-Password", ":=", "p1"}, test.check...)...)})
 			req := b.request(t, "User-Name", "alice")
 			req.Device.Settings.Pool = test.nas

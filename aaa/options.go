@@ -42,8 +42,9 @@ type Options struct {
 	// as the DEFAULT entry of FreeRADIUS's stock users file does.
 	PPPDefaults bool
 	PoolFull    string
-	// FallbackPools are asked for a Framed-IP-Address, in order, when none of the
-	// pools that a login names has a free one.
+	// FallbackPools are asked, in order, when none of the pools that a login names
+	// has what it wants: those of the kind that is wanted, and that the device's
+	// VRF has.
 	FallbackPools []string
 	// SimultaneousUseMessage is the Reply-Message of a login refused by
 	// Simultaneous-Use; for a limit above 1 " (limit)" follows it.

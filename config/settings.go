@@ -68,7 +68,7 @@ func policySettings(c *Config) []setting {
 		choice("pool_full", &p.PoolFull, []string{aaa.PoolFullReject, aaa.PoolFullAccept, aaa.PoolFullSilence},
 			"What a login gets whose pool is full: a reject with reason pool_full, an accept without an address (FreeRADIUS's way), or no answer."),
 		list("ipam.fallback_pools", &p.FallbackPools, "names of pools, several with commas between",
-			"Pools that are asked for an IPv4 address, in this order, when those that a login names (or its device's) have none free. A login that names no pool gets none of these.", anyText),
+			"Pools that are asked, in this order, when those that a login names (or its device's) have nothing free: for each kind of address the pools of that kind, as far as the device's VRF has them. A login that names no pool gets none of these.", anyText),
 		text("simultaneous_use.message", &p.SimultaneousUseMessage, "Reply-Message of a login refused by Simultaneous-Use."),
 		duration("login_time.minimum", &p.MinimumTimeout, 0, time.Hour, "Refuses logins with less left of their Login-Time."),
 		boolean("read_groups", &p.ReadGroups, "FreeRADIUS's read_groups: groups count also where no Fall-Through item says so."),

@@ -106,8 +106,10 @@ func (a *Allocator) lease(ctx context.Context, wants []Want) ([]Lease, error) {
 }
 
 // hint returns the hint of a pool. Names come from policy rows, not from
-// packets, so there are few; one whose pool is unknown is dropped again.
-func (a *Allocator) hint(key poolKey) *hint {
+// packets, so there are few; one whose pool is unknown is dropped again, unless
+// it is listed in a setting: every login asks for it, and the rows need not be
+// asked each time.
+func (a *Allocator) hint(key poolKey, listed bool) *hint {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h, ok := a.hints[key]
@@ -115,11 +117,14 @@ func (a *Allocator) hint(key poolKey) *hint {
 		h = &hint{key: key, rand: rand.New(rand.NewPCG(a.rand.Uint64(), a.rand.Uint64()))}
 		a.hints[key] = h
 	}
+	h.listed = h.listed || listed
 	return h
 }
 
 func (a *Allocator) forget(key poolKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.hints, key)
+	if h := a.hints[key]; h != nil && !h.listed {
+		delete(a.hints, key)
+	}
 }

@@ -240,7 +240,7 @@ func TestAllocatorsBeginApart(t *testing.T) {
 func TestAllocatorWaitEndsWithContext(t *testing.T) {
 	tab := newTable(t, "192.0.2.0/24")
 	a := NewAllocator(tab, AllocatorOptions{}, nil)
-	h := a.hint(poolKey{1, "main"})
+	h := a.hint(poolKey{1, "main"}, false)
 	h.busy = make(chan struct{}) // somebody looks, for ever
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

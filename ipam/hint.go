@@ -13,11 +13,13 @@ import (
 // hint is what we believe of a pool. Its lock is never held over a call of
 // Rows: one caller looks (busy), the others wait for it.
 type hint struct {
-	key poolKey
+	key    poolKey
+	listed bool // guarded by the allocator's lock: kept though there is no such pool
 
 	mu     sync.Mutex
 	busy   chan struct{} // closed when the look that is under way ends; nil when none is
 	pool   PoolInfo
+	none   bool      // there was no such pool
 	read   time.Time // when pool was read
 	seen   uint64    // by the look of this number; 0: never
 	reads  uint64    // looks for the pool that have begun
@@ -71,6 +73,9 @@ func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, er
 	}
 	defer h.mu.Unlock()
 	if h.seen > 0 && (h.seen > arrived || !fresh && a.opts.Now().Sub(h.read) < a.opts.PoolLife) {
+		if h.none {
+			return PoolInfo{}, ErrPoolUnknown
+		}
 		return h.pool, nil
 	}
 	h.reads++
@@ -82,6 +87,7 @@ func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, er
 	})
 	if err != nil {
 		if errors.Is(err, ErrPoolUnknown) {
+			h.pool, h.none, h.read, h.seen = PoolInfo{}, true, a.opts.Now(), number
 			a.forget(h.key)
 		}
 		return PoolInfo{}, err
@@ -89,7 +95,7 @@ func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, er
 	if !sameSource(&pool, &h.pool) {
 		h.free, h.cursor, h.begun = nil, netip.Addr{}, false
 	}
-	h.pool, h.read, h.seen = pool, a.opts.Now(), number
+	h.pool, h.none, h.read, h.seen = pool, false, a.opts.Now(), number
 	return pool, nil
 }
 

@@ -62,7 +62,10 @@ type Want struct {
 	// Pools are asked in this order; the first with room gives. After a pool
 	// without room its own fallback list comes before the next one here. Each
 	// pool is asked once.
-	Pools     []string
+	Pools []string
+	// Spare are asked after Pools, in this order. Names that the VRF has not are
+	// passed over, and so are pools of other kinds: the setting serves all.
+	Spare     []string
 	VRF       int32
 	Caller    Caller
 	SessionID string // Acct-Session-Id of the Access-Request, or ""

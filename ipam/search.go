@@ -49,6 +49,13 @@ func (w *wanted) resolve(ctx context.Context, a *Allocator) error {
 			return err
 		}
 	}
+	if w.unknown == "" {
+		for _, name := range w.Spare {
+			if err := w.addSpare(ctx, a, name); err != nil {
+				return err
+			}
+		}
+	}
 	if len(w.pools) == 0 && w.unknown == "" {
 		return fmt.Errorf("want of %s names no pool", w.Kind)
 	}
@@ -64,7 +71,7 @@ func (w *wanted) add(ctx context.Context, a *Allocator, name string) error {
 	if slices.ContainsFunc(w.pools, func(p asked) bool { return p.hint.key.name == name }) {
 		return nil
 	}
-	h := a.hint(poolKey{vrf: w.VRF, name: name})
+	h := a.hint(poolKey{vrf: w.VRF, name: name}, false)
 	info, err := h.info(ctx, a, w.fresh)
 	if err != nil {
 		return err
@@ -82,6 +89,18 @@ func (w *wanted) add(ctx context.Context, a *Allocator, name string) error {
 		}
 	}
 	return nil
+}
+
+// addSpare appends a pool of the server's own list, if it is one for this want.
+func (w *wanted) addSpare(ctx context.Context, a *Allocator, name string) error {
+	info, err := a.hint(poolKey{vrf: w.VRF, name: name}, true).info(ctx, a, w.fresh)
+	if errors.Is(err, ErrPoolUnknown) || err == nil && info.Kind != w.Kind {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.add(ctx, a, name)
 }
 
 // skip goes on to the next pool that gives new leases.
