@@ -47,7 +47,7 @@ func (s *settlement) settle(events []leaseEvent, now time.Time) {
 		}
 	}
 	if s.adopts {
-		s.byHolder = holders(s.ordered)
+		s.byHolder = byHolder(s.ordered)
 	}
 	for i := range events {
 		ev := &events[i]
@@ -59,8 +59,8 @@ func (s *settlement) settle(events []leaseEvent, now time.Time) {
 	}
 }
 
-// holders finds the rows by whom they were offered to, or who has them.
-func holders(rows []*leaseRow) map[holderKey][]*leaseRow {
+// byHolder finds the rows by whom they were offered to, or who has them.
+func byHolder(rows []*leaseRow) map[holderKey][]*leaseRow {
 	m := make(map[holderKey][]*leaseRow)
 	for _, r := range rows {
 		if r.State == ipam.Offered || r.State == ipam.Bound {
@@ -74,8 +74,9 @@ func holders(rows []*leaseRow) map[holderKey][]*leaseRow {
 // apply applies an event: to the addresses that it carries, and to what else its
 // session holds, or shall.
 func (s *settlement) apply(ev *leaseEvent) {
-	carried := s.carried(ev)
+	carried, named := s.carried(ev), false
 	if ev.kind == leaseBind {
+		named = s.named(ev)
 		s.leave(ev)
 	}
 	if ev.kind == leaseRelease { // first, so that its outcome is what the event's address says
@@ -89,7 +90,7 @@ func (s *settlement) apply(ev *leaseEvent) {
 	}
 	switch ev.kind {
 	case leaseBind:
-		s.adopt(ev)
+		s.adopt(ev, named)
 	case leaseRenew:
 		for _, r := range s.bySession[ev.radacctid] {
 			if !slices.Contains(carried, r) {
@@ -122,13 +123,32 @@ func (s *settlement) leave(ev *leaseEvent) {
 	}
 }
 
+// holders are the rows that the event's user and MAC were offered, or have, at
+// its NAS, as far as they were looked for.
+func (s *settlement) holders(ev *leaseEvent) []*leaseRow {
+	return slices.DeleteFunc(slices.Clone(s.byHolder[holderKey{ev.vrf, ev.caller.User, ev.caller.MAC}]),
+		func(r *leaseRow) bool { return r.Caller.NAS != ev.caller.NAS })
+}
+
+// named tells whether the session's login had its Acct-Session-Id: then its
+// rows are known by that.
+func (s *settlement) named(ev *leaseEvent) bool {
+	return slices.ContainsFunc(s.holders(ev), func(r *leaseRow) bool { return r.SessionID != "" && r.SessionID == ev.sessionID })
+}
+
 // adopt binds what the session's login was offered or took over, and its Start
-// does not carry: many a NAS never reports a prefix that it delegates.
-func (s *settlement) adopt(ev *leaseEvent) {
-	for _, r := range s.byHolder[holderKey{ev.vrf, ev.caller.User, ev.caller.MAC}] {
+// does not carry: many a NAS never reports a prefix that it delegates. What else
+// the session had whose place this one has taken is free.
+func (s *settlement) adopt(ev *leaseEvent, named bool) {
+	for _, r := range s.holders(ev) {
 		a := ev.addresses[r.kind]
-		if r.Caller.NAS == ev.caller.NAS && (!a.IsValid() || a.Overlaps(r.address)) && meant(r, ev) {
+		switch {
+		case a.IsValid() && !a.Overlaps(r.address):
+		case meant(r, ev, named):
 			s.one(r, ev)
+		}
+		if r.State == ipam.Bound && slices.ContainsFunc(s.replaced, func(old replaced) bool { return old.radacctid == r.RadacctID }) {
+			s.one(r, &leaseEvent{kind: leaseRelease, radacctid: r.RadacctID, caller: r.Caller, sessionID: r.SessionID, at: ev.at, reason: "its session was replaced"})
 		}
 	}
 }
@@ -136,14 +156,14 @@ func (s *settlement) adopt(ev *leaseEvent) {
 // meant tells whether a row of the session's user and MAC, at its NAS, is for
 // this session: by the Acct-Session-Id that the login had, else by the port.
 // A caller with a MAC or port who is back has no older session.
-func meant(r *leaseRow, ev *leaseEvent) bool {
+func meant(r *leaseRow, ev *leaseEvent, named bool) bool {
 	same := r.SessionID != "" && r.SessionID == ev.sessionID
 	switch r.State {
 	case ipam.Offered:
 		return same || r.SessionID == "" && r.Caller == ev.caller
 	case ipam.Bound:
 		known := ev.caller.MAC != "" || ev.caller.Port != ""
-		return r.RadacctID != ev.radacctid && r.RadacctID < ev.radacctid && (same || known && r.Caller == ev.caller)
+		return r.RadacctID < ev.radacctid && (same || !named && known && r.Caller == ev.caller)
 	}
 	return false
 }
