@@ -183,6 +183,8 @@ func (v whoHadView) answer(t tenureView) string {
 		who = "not on record"
 	case !t.Held:
 		who = "nobody"
+	case t.User == "":
+		who = t.State + ", for no user by name"
 	}
 	g := grid{}
 	if t.Held {
