@@ -183,3 +183,58 @@ func TestFreeRADIUSGoesOnWithOurLeases(t *testing.T) {
 		})
 	}
 }
+
+// TestImportFromFreeRADIUS: an ISP comes from FreeRADIUS with sqlippool, on a
+// database that FreeRADIUS's own files have made: everybody keeps his address.
+func TestImportFromFreeRADIUS(t *testing.T) {
+	needs(t, Config{SQLDSN: "any"})
+	db := storetest.Empty(t)
+	db.Exec(freeRADIUSFile(t, "schema.sql"))
+	db.Exec(poolFile(t, "schema.sql"))
+	name := db.Rows(`SELECT current_database()`)[0][0]
+	db.Exec(`ALTER DATABASE ` + name + ` SET timezone = 'Asia/Kathmandu'`)
+	db.Exec(`INSERT INTO radippool (pool_name, framedipaddress) SELECT 'main', '100.64.0.9'::inet + g FROM generate_series(1, 20) g`)
+	h, known := newHeld(), []*subscriber{}
+	for n := range 8 {
+		known = append(known, newSubscriber(db, fmt.Sprint("user", n), n))
+	}
+	t.Run("FreeRADIUS", func(t *testing.T) {
+		f := StartFreeRADIUS(t, Config{SQLDSN: db.URL(), Secret: secret, IPPool: IPPoolQueries})
+		for _, s := range known {
+			h.same(t, s, s.login(t, f.AuthAddr))
+		}
+		for _, s := range known[:6] {
+			s.account(t, f.AcctAddr, "Start", h.byName[s.name])
+		}
+		for _, s := range known[4:6] {
+			s.account(t, f.AcctAddr, "Stop", h.byName[s.name])
+		}
+	})
+	env := []string{"RADIAL_DATABASE_URL=" + db.URL(), "RADIAL_DATA_DIR=" + t.TempDir()}
+	for _, args := range [][]string{{"migrate", "up"}, {"ip", "import-radippool"}} {
+		if out := harness.CLI(t, env, args...); out.Code != 0 {
+			t.Fatalf("radial %v: exit code %d\n%s%s", args, out.Code, out.Stdout, out.Stderr)
+		}
+	}
+	if rows := db.Rows(`SELECT state, count(*) FROM radial.addresses GROUP BY 1 ORDER BY 1`); fmt.Sprint(rows) != "[[bound 4] [cooling 2] [free 14]]" {
+		t.Errorf("addresses: %v", rows)
+	}
+	if rows := db.Rows(`SELECT max(until) BETWEEN now() + interval '59 minutes' AND now() + interval '61 minutes' FROM radial.addresses WHERE state = 'cooling'`); rows[0][0] != "t" {
+		t.Error("a lease of FreeRADIUS's does not end when it would have")
+	}
+	radial := startRadial(t, db, map[string]string{"RADIAL_REJECT_DELAY": "0s"})
+	for n := range 6 { // others, and first
+		s := newSubscriber(db, fmt.Sprint("new", n), 100+n)
+		h.same(t, s, s.login(t, radial.Auth))
+	}
+	for _, s := range known {
+		if s == known[4] || s == known[5] {
+			continue // free: theirs, if nobody took it
+		}
+		h.same(t, s, s.login(t, radial.Auth))
+		s.account(t, radial.Acct, "Start", h.byName[s.name])
+	}
+	for _, s := range known[4:6] {
+		h.gets(t, s, s.login(t, radial.Auth))
+	}
+}
