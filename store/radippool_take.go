@@ -28,23 +28,26 @@ WITH open AS MATERIALIZED (
 )
 SELECT a.address, a.pool_id, a.state, coalesce(a.username, ''), coalesce(a.mac, ''), a.nas, coalesce(a.port, ''), coalesce(a.session_id, ''),
        coalesce(a.radacctid, 0), a.until, m.radacctid IS NOT NULL, m.acctstoptime,
-       coalesce(r.username, '')::text, coalesce(r.callingstationid, '')::text, coalesce(r.nasipaddress, '')::text, r.expiry_time > c.clock, greatest(least(r.expiry_time, '2200-01-01'), '1970-01-01') AT TIME ZONE $1::text,
+       coalesce(r.username, '')::text, coalesce(r.callingstationid, '')::text, coalesce(r.nasipaddress, '')::text, r.expiry_time > (now() AT TIME ZONE $1::text)::timestamp(0), greatest(least(r.expiry_time, '2200-01-01'), '1970-01-01') AT TIME ZONE $1::text,
        coalesce(o.radacctid, 0), coalesce(o.acctsessionid, ''), coalesce(o.username, ''), coalesce(o.callingstationid, ''), o.nas, coalesce(o.nasportid, ''), o.start
-FROM (SELECT (now() AT TIME ZONE $1::text)::timestamp(0)) AS c (clock)
-CROSS JOIN radial.addresses a
+FROM radial.addresses a
 JOIN radial.pools p ON p.id = a.pool_id AND p.kind = 'ipv4'
 JOIN radippool r ON r.framedipaddress = a.address AND r.pool_name = p.name
 LEFT JOIN radacct m ON m.radacctid = a.radacctid AND a.state = 'bound'
 LEFT JOIN open o ON o.address = a.address
 WHERE a.vrf_id = 1 AND a.state <> 'reserved' AND ($2::bigint[] IS NULL OR a.pool_id = ANY ($2::bigint[]))
   AND NOT (
-      (r.expiry_time > c.clock) = (a.state = 'bound' OR a.state IN ('offered', 'cooling') AND a.until > now())
+      (r.expiry_time > (now() AT TIME ZONE $1::text)::timestamp(0)) = (a.state = 'bound' OR a.state IN ('offered', 'cooling') AND a.until > now())
       AND coalesce(r.username, '') = coalesce(a.username, '') AND lower(r.callingstationid) = coalesce(a.mac, '')
       AND r.nasipaddress = CASE WHEN family(a.nas) = 4 THEN host(a.nas) ELSE '' END
       AND CASE WHEN a.state = 'bound' THEN m.radacctid IS NOT NULL AND m.acctstoptime IS NULL
                WHEN a.state IN ('offered', 'cooling') THEN o.radacctid IS NULL AND r.expiry_time AT TIME ZONE $1::text - a.until < interval '1 second'
                ELSE o.radacctid IS NULL END)
 ORDER BY a.address, r.expiry_time DESC, o.radacctid DESC`
+
+	// It reads three tables from end to end: one look-up for each row of what the
+	// statistics take for small (a table just filled, the sessions above) may last hours.
+	sqlTakePlan = `SELECT set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'on', true)`
 
 	// Locked in order. $1 addresses.
 	sqlTakeLock = `
@@ -182,11 +185,21 @@ func (t *taking) run(ctx context.Context, pools []int64, progress func(uint64)) 
 		return err
 	}
 	t.progress = progress
-	rows, err := t.db.pool.Query(ctx, sqlTakeRows, t.zone, pools)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
+	return pgx.BeginFunc(ctx, t.db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlTakePlan); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, sqlTakeRows, t.zone, pools)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return t.sweep(ctx, rows)
+	})
+}
+
+// sweep judges rows as they come, and writes on another connection.
+func (t *taking) sweep(ctx context.Context, rows pgx.Rows) error {
 	var at *lent
 	for rows.Next() {
 		l, err := t.scan(rows)
