@@ -16,7 +16,7 @@ import (
 
 func newIPCmd(a *app) *cobra.Command {
 	return nounOf("ip", "Single addresses: who has which, what is kept back, what is free",
-		newIPListCmd(a), newIPShowCmd(a), newIPReserveCmd(a), newIPReleaseCmd(a), newIPConflictsCmd(a), newIPNextCmd(a), newIPAvailableCmd(a), newIPImportCmd(a), newIPExportCmd(a),
+		newIPListCmd(a), newIPShowCmd(a), newIPReserveCmd(a), newIPReleaseCmd(a), newIPConflictsCmd(a), newIPNextCmd(a), newIPAvailableCmd(a), newIPImportCmd(a), newIPExportCmd(a), newIPCleanupCmd(a),
 		newIPWhoHadCmd(a), newIPHistoryCmd(a), newIPMirrorCmd(a), newIPImportRadippoolCmd(a))
 }
 
