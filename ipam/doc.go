@@ -79,4 +79,12 @@
 //	Release  offered, same session id, ours   Release: its Start was lost
 //	Release  anything else                    Leave
 //	any      reserved                         Leave
+//
+// A record need not carry all that its session has. A Bind also takes what the
+// login was offered (by the same user and MAC at the same NAS, and the same
+// Acct-Session-Id; the same port where the login had none) or took over, of each
+// kind that the record is silent about; a Renew renews, and a Release releases,
+// all rows of the session. A Bind that carries another address of a kind than
+// the session has releases that one. What a replaced session had besides, and
+// the new one's login did not ask for, is released.
 package ipam
