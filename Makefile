@@ -35,10 +35,10 @@ lint: $(TOOLS)/golangci-lint ## golangci-lint, gofmt and go.mod's tidiness
 	@go mod verify >/dev/null && go mod tidy -diff
 
 bench: ## the packages' benchmarks
-	@go test -run '^$$' -bench . -benchmem ./dictionaries ./aaa ./radius ./ipam ./store
+	@go test -run '^$$' -bench . -benchmem -timeout 60m ./dictionaries ./aaa ./radius ./ipam ./store
 
 bench-db: tools-run ## what PostgreSQL pays for a row (docs/performance.md)
-	@go test -run '^$$' -bench . -benchmem ./store
+	@go test -run '^$$' -bench . -benchmem -timeout 60m ./store
 
 bench-peer: tools-test build ## Radial next to FreeRADIUS on this machine, in one run (root)
 	@test/peer/bench
