@@ -19,10 +19,12 @@ import (
 )
 
 // The same small network in two VRFs: five addresses for eight callers, and for
-// two.
+// two; two IPv6 prefixes for four. A second network comes and goes.
 const (
 	worldNetwork = "192.0.2.0/29"
 	worldGateway = "192.0.2.1"
+	worldMore    = "192.0.2.8/30"
+	worldSix     = "2001:db8::/63"
 )
 
 // worldRounds is how many sequences of operations are played.
@@ -40,7 +42,9 @@ func TestLeaseOperations(t *testing.T) {
 	}
 	t.Cleanup(func() { <-ended })
 	there := startRemote(t, db)
-	db.Exec("INSERT INTO radial.vrfs (id, name) OVERRIDING SYSTEM VALUE VALUES (2, 'second')")
+	db.Exec(`INSERT INTO radial.vrfs (id, name) OVERRIDING SYSTEM VALUE VALUES (2, 'second')`)
+	db.Exec(`INSERT INTO nas (nasname, shortname, secret) VALUES ('10.0.0.3', 'third', 's')`)
+	db.Exec(`INSERT INTO radial.nas_settings (nas_id, vrf_id) SELECT id, 2 FROM nas`)
 	round, broken := 0, false
 	rapid.Check(t, func(rt *rapid.T) {
 		if round++; round > worldRounds && !broken { // each round is many database trips
@@ -58,6 +62,12 @@ func TestLeaseOperations(t *testing.T) {
 			"offers end":  w.offersEnd,
 			"wrong start": w.wrongStart,
 			"drain":       w.drain,
+			"reserve":     w.reserve,
+			"unreserve":   w.unreserve,
+			"exclude":     w.exclude,
+			"include":     w.include,
+			"grow":        w.growOrShrink,
+			"cool":        w.cool,
 			"at once":     w.atOnce,
 			"":            w.check,
 		})
@@ -76,9 +86,23 @@ func newWorld(t *testing.T, db *storetest.DB, parties ...party) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.spaces[vrf] = &space{vrf: vrf, may: addressesOf(t, worldNetwork, worldGateway), reserved: map[netip.Prefix]bool{}}
+		w.spaces[vrf] = &space{vrf: vrf, may: prefixSet("192.0.2.2/32", "192.0.2.3/32", "192.0.2.4/32", "192.0.2.5/32", "192.0.2.6/32"),
+			reserved: map[netip.Prefix]bool{}, cooling: map[netip.Prefix]*caller{}}
 	}
+	err := db.CreatePool(t.Context(), store.PoolSpec{Name: "six", VRF: 1, Kind: ipam.IPv6Prefix, CIDRs: prefixes(worldSix)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.spaces[1].six = prefixSet("2001:db8::/64", "2001:db8:0:1::/64")
 	return w
+}
+
+func prefixSet(texts ...string) map[netip.Prefix]bool {
+	set := map[netip.Prefix]bool{}
+	for _, p := range prefixes(texts...) {
+		set[p] = true
+	}
+	return set
 }
 
 func (w *world) drawCaller(rt *rapid.T) *caller {
@@ -106,6 +130,9 @@ func (w *world) drawSession(rt *rapid.T, of ...map[string]*session) *session {
 // or with a new one.
 func (w *world) drawLogin(rt *rapid.T, c *caller) partyLogin {
 	l := partyLogin{VRF: c.vrf, Kinds: []ipam.Kind{ipam.IPv4}, Pools: []string{"main"}, Caller: c.who}
+	if c.dual {
+		l.Kinds, l.Pools = append(l.Kinds, ipam.IPv6Prefix), append(l.Pools, "six")
+	}
 	switch rapid.IntRange(0, 2).Draw(rt, "session id") {
 	case 1:
 		l.Session = w.name("s")
@@ -122,7 +149,7 @@ func (w *world) login(rt *rapid.T) {
 	c := w.drawCaller(rt)
 	l := w.drawLogin(rt, c)
 	var kept bool // his own offer whose time is over, not yet taken away
-	for _, r := range w.db.Rows(`SELECT 1 FROM radial.addresses WHERE vrf_id = $1 AND state = 'offered' AND username = $2 AND mac = $3 AND port = $4`, c.vrf, c.who.User, c.who.MAC, c.who.Port) {
+	for _, r := range w.db.Rows(`SELECT 1 WHERE EXISTS (SELECT FROM radial.addresses WHERE vrf_id = $1 AND state = 'offered' AND family(address) = 4 AND username = $2 AND mac = $3 AND port = $4)`, c.vrf, c.who.User, c.who.MAC, c.who.Port) {
 		kept = r != nil
 	}
 	a, err := w.drawParty(rt).login(rt.Context(), l)
@@ -136,11 +163,15 @@ func (w *world) login(rt *rapid.T) {
 // over, if nobody has the address then. The caller's older session is over.
 func (w *world) begin(rt *rapid.T) {
 	c := w.drawCaller(rt)
-	if !c.told.IsValid() || !c.fresh && w.holder(c.vrf, c.told) != nil || w.spaces[c.vrf].reserved[c.told] || c.open != nil && (c.asked == "" || c.asked == c.open.id) {
+	gone := func(a netip.Prefix) bool {
+		s := w.spaces[c.vrf]
+		return !c.fresh && w.holder(c.vrf, a) != nil || s.reserved[a] || !s.may[a] && !s.six[a]
+	}
+	if c.told == nil || slices.ContainsFunc(c.told, gone) || c.open != nil && (c.asked == "" || c.asked == c.open.id) {
 		rt.Skip("no login that it could follow")
 	}
 	at := w.tick()
-	s := &session{caller: c, id: c.asked, address: c.told, nas: c.who.NAS, vrf: c.vrf, start: at, update: at}
+	s := &session{caller: c, id: c.asked, addresses: c.told, nas: c.who.NAS, vrf: c.vrf, start: at, update: at}
 	if s.id == "" {
 		s.id = w.name("s")
 	}
@@ -149,6 +180,7 @@ func (w *world) begin(rt *rapid.T) {
 	if c.open != nil {
 		delete(w.sessions, c.open.unique)
 	}
+	delete(w.spaces[c.vrf].cooling, c.told[0])
 	c.open, c.fresh, w.sessions[s.unique] = s, true, s
 }
 
@@ -171,8 +203,15 @@ func (w *world) interim(rt *rapid.T) {
 	s := w.drawSession(rt, w.sessions, w.strangers)
 	s.update = w.tick()
 	w.send(rt, s.record(aaa.StatusInterim, s.update))
-	if w.holder(s.vrf, s.address) == nil && !w.spaces[s.vrf].reserved[s.address] {
+	w.found(s)
+}
+
+// found gives a stranger's session its address, if nobody has it.
+func (w *world) found(s *session) {
+	space, a := w.spaces[s.vrf], s.addresses[0]
+	if w.holder(s.vrf, a) == nil && space.may[a] && !space.reserved[a] {
 		delete(w.strangers, s.unique)
+		delete(space.cooling, a)
 		w.sessions[s.unique] = s
 	}
 }
@@ -192,14 +231,20 @@ func (w *world) reboot(rt *rapid.T) {
 	w.rebooted(nas, at)
 }
 
-// offersEnd lets time pass: all offers are over.
+// offersEnd lets time pass: all offers are over, and what cooled off is cold.
 func (w *world) offersEnd(rt *rapid.T) {
-	w.db.Exec("UPDATE radial.addresses SET until = until - interval '1 day' WHERE state = 'offered'")
+	w.db.Exec("UPDATE radial.addresses SET until = until - interval '1 day' WHERE state IN ('offered', 'cooling')")
+	for _, s := range w.spaces {
+		clear(s.cooling)
+	}
 	for _, c := range w.callers {
 		c.fresh = c.open != nil
 	}
 	if rapid.Bool().Draw(rt, "job") {
 		if _, err := w.db.ExpireOffers(rt.Context(), 100); err != nil {
+			rt.Fatal(err)
+		}
+		if _, err := w.db.EndCooling(rt.Context(), 100); err != nil {
 			rt.Fatal(err)
 		}
 	}
@@ -212,16 +257,9 @@ func (w *world) wrongStart(rt *rapid.T) {
 	id := w.name("x")
 	stranger := &caller{number: 99, vrf: s.vrf, who: s.caller.who}
 	stranger.who.User, stranger.who.MAC, stranger.who.Port = "stranger "+id, "no MAC "+id, "port of "+id
-	x := &session{caller: stranger, id: id, unique: fmt.Sprintf("%032s", id), address: s.address, nas: s.nas, vrf: s.vrf, start: at, update: at}
+	x := &session{caller: stranger, id: id, unique: fmt.Sprintf("%032s", id), addresses: s.addresses[:1], nas: s.nas, vrf: s.vrf, start: at, update: at}
 	w.send(rt, x.record(aaa.StatusStart, at))
 	w.strangers[x.unique] = x
-}
-
-// drain drains a pool or puts it to work again.
-func (w *world) drain(rt *rapid.T) {
-	s := w.spaces[rapid.Int32Range(1, 2).Draw(rt, "VRF")]
-	s.draining = !s.draining
-	w.db.Exec(`UPDATE radial.pools SET status = $2 WHERE vrf_id = $1`, s.vrf, map[bool]string{true: "draining", false: "active"}[s.draining])
 }
 
 // atOnce are logins at both servers at the same time, some of the same callers,

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
-	"testing"
 	"time"
 
 	"pgregory.net/rapid"
@@ -29,12 +27,15 @@ type world struct {
 	spaces    map[int32]*space
 }
 
-// space is a VRF and its pool named main.
+// space is a VRF with its pools: main, and in VRF 1 six, of IPv6 prefixes.
 type space struct {
 	vrf      int32
-	may      map[netip.Prefix]bool // what the pool consists of
+	may      map[netip.Prefix]bool // what main consists of
+	six      map[netip.Prefix]bool
 	reserved map[netip.Prefix]bool
-	draining bool
+	cooling  map[netip.Prefix]*caller // who had it last
+	draining bool                     // main
+	cools    bool                     // what is released from main
 }
 
 // caller is a subscriber at a port of a NAS.
@@ -42,9 +43,10 @@ type caller struct {
 	number int
 	vrf    int32
 	who    ipam.Caller
-	told   netip.Prefix // by his last login; invalid: nothing, or it is over
-	fresh  bool         // told is an offer whose time is not over, or what his session has
-	asked  string       // Acct-Session-Id of his last login
+	dual   bool           // wants an IPv6 prefix beside his address
+	told   []netip.Prefix // by his last login; none, when it is over
+	fresh  bool           // told is an offer whose time is not over, or what his session has
+	asked  string         // Acct-Session-Id of his last login
 	open   *session
 }
 
@@ -52,14 +54,14 @@ type caller struct {
 type session struct {
 	caller        *caller
 	id, unique    string
-	address       netip.Prefix
+	addresses     []netip.Prefix
 	nas           netip.Addr
 	vrf           int32
 	start, update time.Time
 }
 
 // Callers 0 to 7 are in VRF 1, at two NASes; 8 and 9 in VRF 2, which has the
-// same addresses. 6 is user 0 with his MAC at another NAS, 7 user 1 with
+// same addresses. 3 to 6 want an IPv6 prefix as well. 6 is user 0 with his MAC at another NAS, 7 user 1 with
 // another MAC.
 func newCallers() (list []*caller) {
 	for n := range 10 {
@@ -76,6 +78,7 @@ func newCallers() (list []*caller) {
 		if n >= 8 {
 			c.vrf = 2
 		}
+		c.dual = n >= 3 && n <= 6
 		list = append(list, c)
 	}
 	return list
@@ -91,7 +94,7 @@ func (s *session) GoString() string {
 	if s == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%s of caller %d at %s, %s", s.id, s.caller.number, s.nas, s.address)
+	return fmt.Sprintf("%s of caller %d at %s, %s", s.id, s.caller.number, s.nas, s.addresses)
 }
 
 // tick is the time of the next event.
@@ -108,24 +111,31 @@ func (w *world) name(prefix string) string {
 // record is an accounting record of a session.
 func (s *session) record(status aaa.Status, at time.Time) *aaa.Record {
 	lived := int64(at.Sub(s.start) / time.Second)
-	return &aaa.Record{
+	r := &aaa.Record{
 		Status: status, UniqueID: s.unique, SessionID: s.id, User: s.caller.who.User, Login: s.caller.who.User, NAS: s.nas, VRF: s.vrf,
-		PortID: &s.caller.who.Port, CallingStation: s.caller.who.MAC, At: at, Received: at, SessionTime: &lived, FramedIP: s.address.Addr(),
+		PortID: &s.caller.who.Port, CallingStation: s.caller.who.MAC, At: at, Received: at, SessionTime: &lived, FramedIP: s.addresses[0].Addr(),
 	}
+	if len(s.addresses) > 1 {
+		r.FramedIPv6Pfx = s.addresses[1]
+	}
+	return r
 }
 
 // ended is what the end of a session leaves to its caller: nothing, or the
 // offer of a login that has come since.
 func (w *world) ended(s *session) {
+	c, held := s.caller, w.sessions[s.unique] == s
 	delete(w.sessions, s.unique)
 	delete(w.strangers, s.unique)
-	c := s.caller
+	if over := c.open != s || c.asked == "" || c.asked == s.id; held && over && w.spaces[s.vrf].cools {
+		w.spaces[s.vrf].cooling[s.addresses[0]] = c
+	}
 	if c.open != s {
 		return
 	}
 	c.open = nil
 	if c.asked == "" || c.asked == s.id {
-		c.told, c.fresh = netip.Prefix{}, false
+		c.told, c.fresh = nil, false
 	}
 }
 
@@ -133,12 +143,12 @@ func (w *world) ended(s *session) {
 // time is not over.
 func (w *world) holder(vrf int32, address netip.Prefix) *caller {
 	for _, s := range w.sessions {
-		if s.vrf == vrf && s.address == address {
+		if s.vrf == vrf && slices.Contains(s.addresses, address) {
 			return s.caller
 		}
 	}
 	for _, c := range w.callers {
-		if c.vrf == vrf && c.fresh && c.told == address {
+		if c.vrf == vrf && c.fresh && slices.Contains(c.told, address) {
 			return c
 		}
 	}
@@ -154,31 +164,47 @@ func (w *world) answered(rt *rapid.T, c *caller, l partyLogin, a partyAnswer, ca
 			rt.Fatalf("caller %d is refused (%s), though %s is his", c.number, a.Refused, c.told)
 		}
 		if a.Refused == "full" && calm && !s.draining {
-			if rows := w.db.Rows("SELECT count(*) FROM radial.addresses WHERE vrf_id = $1 AND (state = 'free' OR state = 'offered' AND until <= now())", c.vrf); rows[0][0] != "0" {
-				rt.Fatalf("the pool is full, with %s addresses free", rows[0][0])
-			}
+			w.reallyFull(rt, c)
 		}
-		c.told, c.fresh = netip.Prefix{}, false
+		c.told, c.fresh = nil, false
 		return
 	}
-	got := a.Leases[0]
-	if !s.may[got] || s.reserved[got] {
-		rt.Fatalf("caller %d was given %s, which is nobody's to have", c.number, got)
+	if (c.open != nil || c.fresh) && !slices.Equal(a.Leases, c.told) {
+		rt.Fatalf("caller %d was given %s, and had %s", c.number, a.Leases, c.told)
 	}
-	if (c.open != nil || c.fresh) && got != c.told {
-		rt.Fatalf("caller %d was given %s, and had %s", c.number, got, c.told)
-	}
-	if other := w.holder(c.vrf, got); other != nil && other != c {
-		rt.Fatalf("caller %d was given %s, which caller %d has", c.number, got, other.number)
+	for i, got := range a.Leases {
+		if pool := [...]map[netip.Prefix]bool{s.may, s.six}[i]; !pool[got] || s.reserved[got] {
+			rt.Fatalf("caller %d was given %s, which is nobody's to have", c.number, got)
+		}
+		if other := w.holder(c.vrf, got); other != nil && other != c {
+			rt.Fatalf("caller %d was given %s, which caller %d has", c.number, got, other.number)
+		}
+		if last := s.cooling[got]; last != nil && (last.who.User != c.who.User || last.who.MAC != c.who.MAC) {
+			rt.Fatalf("caller %d was given %s, which is cooling off after caller %d", c.number, got, last.number)
+		}
+		delete(s.cooling, got)
 	}
 	if calm && s.draining && !kept && c.open == nil && !c.fresh {
-		rt.Fatalf("caller %d was given %s of a pool that is drained", c.number, got)
+		rt.Fatalf("caller %d was given %s of a pool that is drained", c.number, a.Leases)
 	}
-	c.told, c.fresh = got, true
+	c.told, c.fresh = a.Leases, true
 	if l.Session != "" {
 		c.asked = l.Session
 	} else if c.open == nil {
 		c.asked = ""
+	}
+}
+
+// reallyFull wants one of the pools that a caller asks to have nothing left for
+// him.
+func (w *world) reallyFull(rt *rapid.T, c *caller) {
+	rows := w.db.Rows("SELECT count(*) FROM radial.addresses WHERE vrf_id = $1 AND family(address) = 4 AND (state = 'free' OR state IN ('offered', 'cooling') AND until <= now())", c.vrf)
+	if rows[0][0] == "0" {
+		return
+	}
+	taken := w.db.Rows("SELECT count(*) FROM radial.addresses WHERE vrf_id = $1 AND family(address) = 6 AND state <> 'free' AND NOT (state = 'offered' AND until <= now())", c.vrf)
+	if !c.dual || taken[0][0] != fmt.Sprint(len(w.spaces[c.vrf].six)) {
+		rt.Fatalf("the pool is full, with %s addresses free, and %s prefixes taken", rows[0][0], taken[0][0])
 	}
 }
 
@@ -224,17 +250,20 @@ func (w *world) checkSessions(rt *rapid.T) {
 // offer is there once, and no address has a row that should have none.
 func (w *world) checkRows(rt *rapid.T) {
 	bound := map[string]string{}
-	offers := map[string]netip.Prefix{}
+	offers := map[string][]netip.Prefix{}
 	seen := map[int32]int{}
 	for _, r := range w.db.Rows(`SELECT a.vrf_id, a.address::text, a.state, coalesce(a.until > now(), false), coalesce(a.username || ' ' || a.mac || ' ' || a.port, ''), coalesce(c.acctuniqueid, '')
-		FROM radial.addresses a LEFT JOIN radacct c ON c.radacctid = a.radacctid`) {
+		FROM radial.addresses a LEFT JOIN radacct c ON c.radacctid = a.radacctid ORDER BY family(a.address)`) {
 		var vrf int32
 		if _, err := fmt.Sscan(r[0], &vrf); err != nil {
 			rt.Fatal(err)
 		}
 		address := netip.MustParsePrefix(r[1])
 		s := w.spaces[vrf]
-		if seen[vrf]++; !s.may[address] {
+		if seen[vrf]++; address.Addr().Is6() {
+			seen[vrf]--
+		}
+		if !s.may[address] && !s.six[address] {
 			rt.Fatalf("VRF %d has a row of %s, which nobody may have", vrf, address)
 		}
 		if (r[2] == "reserved") != s.reserved[address] {
@@ -245,10 +274,9 @@ func (w *world) checkRows(rt *rapid.T) {
 			bound[fmt.Sprint(vrf, " ", address)] = r[5]
 		case r[2] == "offered" && r[3] == "t":
 			key := fmt.Sprint(vrf, " ", r[4])
-			if other, twice := offers[key]; twice {
-				rt.Fatalf("%s is offered %s and %s", key, other, address)
+			if offers[key] = append(offers[key], address); len(offers[key]) > 1 && offers[key][0].Addr().Is4() == address.Addr().Is4() {
+				rt.Fatalf("%s is offered %s", key, offers[key])
 			}
-			offers[key] = address
 		}
 	}
 	for vrf, s := range w.spaces {
@@ -257,18 +285,20 @@ func (w *world) checkRows(rt *rapid.T) {
 		}
 	}
 	for _, s := range w.sessions {
-		key := fmt.Sprint(s.vrf, " ", s.address)
-		if bound[key] != s.unique {
-			rt.Fatalf("%s is bound to %q; its open session is %q", key, bound[key], s.unique)
+		for _, a := range s.addresses {
+			key := fmt.Sprint(s.vrf, " ", a)
+			if bound[key] != s.unique {
+				rt.Fatalf("%s is bound to %q; its open session is %q", key, bound[key], s.unique)
+			}
+			delete(bound, key)
 		}
-		delete(bound, key)
 	}
 	if len(bound) > 0 {
 		rt.Fatalf("bound without an open session: %v", bound)
 	}
 	for _, c := range w.callers {
 		key := fmt.Sprint(c.vrf, " ", c.who.User, " ", c.who.MAC, " ", c.who.Port)
-		if got := offers[key]; c.open == nil && c.fresh && got != c.told {
+		if got := offers[key]; c.open == nil && c.fresh && !slices.Equal(got, c.told) {
 			rt.Fatalf("caller %d was offered %s; the rows say %v", c.number, c.told, got)
 		}
 	}
@@ -282,8 +312,12 @@ func (w *world) checkSums(rt *rapid.T) {
 	}
 	for _, p := range pools {
 		s := w.spaces[p.VRF]
-		if p.Total != uint64(len(s.may)) || p.Reserved != uint64(len(s.reserved)) {
-			rt.Fatalf("VRF %d: %d free, %d offered, %d bound, %d reserved; the pool has %d, %d of them reserved", p.VRF, p.Free, p.Offered, p.Bound, p.Reserved, len(s.may), len(s.reserved))
+		all, reserved := len(s.may), len(s.reserved)
+		if p.Kind != ipam.IPv4 {
+			all, reserved = len(s.six), 0
+		}
+		if p.Free+p.Offered+p.Bound+p.Reserved+p.Cooling != p.Total || p.Total != uint64(all) || p.Reserved != uint64(reserved) {
+			rt.Fatalf("VRF %d: %+v; pool %s has %d, %d of them reserved", p.VRF, p.Use, p.Name, all, reserved)
 		}
 	}
 }
@@ -310,17 +344,4 @@ func (w *world) checkHistory(rt *rapid.T) {
 	if len(holds) > 0 {
 		rt.Fatalf("held by history alone: %v", holds)
 	}
-}
-
-// addressesOf lists a network's prefixes of one lease each, without some.
-func addressesOf(t testing.TB, network string, without ...string) map[netip.Prefix]bool {
-	t.Helper()
-	p := netip.MustParsePrefix(network)
-	all := map[netip.Prefix]bool{}
-	for a := p.Addr().Next(); p.Contains(a.Next()); a = a.Next() {
-		if !slices.ContainsFunc(without, func(s string) bool { return strings.TrimSpace(s) == a.String() }) {
-			all[netip.PrefixFrom(a, a.BitLen())] = true
-		}
-	}
-	return all
 }
