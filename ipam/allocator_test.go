@@ -248,3 +248,37 @@ func TestAllocatorWaitEndsWithContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Near the end of a pool a look shows what others here are trying: they are left
+// to it, and a pool is full only when the rows have nothing left.
+func TestAllocatorLeavesOthersTheirCandidates(t *testing.T) {
+	tab := newTable(t, "192.0.2.0/28")
+	a := NewAllocator(tab, AllocatorOptions{Candidates: 3, Window: 14, Seed: 3}, nil)
+	h := a.hint(poolKey{1, "main"}, false)
+	pool, err := h.info(t.Context(), a, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []netip.Addr
+	trying := map[netip.Addr]int{}
+	for range 14 {
+		got, empty, err := h.take(t.Context(), a, pool, 1)
+		if err != nil || empty || len(got) != 1 {
+			t.Fatalf("%v, %t, %v", got, empty, err)
+		}
+		all = append(all, got...)
+		trying[got[0]]++
+	}
+	if len(trying) != 14 {
+		t.Errorf("%d of 14 addresses are tried: %v", len(trying), trying)
+	}
+	h.giveBack(all[:2], all[0]) // one was had, the other was not needed
+	tab.rows[all[0]].State = Bound
+	h.free = nil // as if it had been lost
+	if got, empty, err := h.take(t.Context(), a, pool, 5); err != nil || empty || len(got) != 1 || got[0] != all[1] {
+		t.Errorf("what nobody tries is %v (empty %t, %v), want %s", got, empty, err, all[1])
+	}
+	if got, empty, err := h.take(t.Context(), a, pool, 5); err != nil || empty || len(got) != 5 {
+		t.Errorf("what others try is all there is: %v, empty %t, %v", got, empty, err)
+	}
+}

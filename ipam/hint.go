@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -24,8 +25,9 @@ type hint struct {
 	seen   uint64    // by the look of this number; 0: never
 	reads  uint64    // looks for the pool that have begun
 	free   []netip.Addr
-	cursor netip.Addr // where the next look begins; invalid: at the first address
-	begun  bool       // the first look has chosen its beginning
+	out    map[netip.Addr]struct{} // candidates that callers here are trying
+	cursor netip.Addr              // where the next look begins; invalid: at the first address
+	begun  bool                    // the first look has chosen its beginning
 	rand   *rand.Rand
 
 	looks     uint64 // looks for free addresses that have begun
@@ -119,6 +121,12 @@ func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo, want int) 
 	at := len(h.free) - n
 	candidates = append(candidates, h.free[at:]...)
 	h.free = h.free[:at]
+	if h.out == nil {
+		h.out = make(map[netip.Addr]struct{})
+	}
+	for _, c := range candidates {
+		h.out[c] = struct{}{}
+	}
 	return candidates, n == 0, nil
 }
 
@@ -130,27 +138,47 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool PoolInfo) error {
 	}
 	h.looks++
 	number, from := h.looks, h.cursor
-	var found []netip.Addr
+	var found, again []netip.Addr
 	err := h.look(func() (err error) {
 		found, err = a.rows.FreeAddresses(ctx, pool, from, a.opts.Window)
-		if err != nil || len(found) > 0 || !from.IsValid() {
-			return err
+		if err == nil && len(found) < a.opts.Window && from.IsValid() { // the end of the round: on from the first
+			again, err = a.rows.FreeAddresses(ctx, pool, netip.Addr{}, a.opts.Window-len(found))
 		}
-		// the end of the round: begin at the first
-		found, err = a.rows.FreeAddresses(ctx, pool, netip.Addr{}, a.opts.Window)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("look for free addresses: %w", err)
+	}
+	if len(again) > 0 {
+		found = distinct(append(found, again...))
 	}
 	if len(found) == 0 {
 		h.cursor, h.lastEmpty = netip.Addr{}, number
 		return nil
 	}
 	h.cursor = found[len(found)-1]
+	// What others here are trying is about to be taken. Where that is all, they
+	// may lose it yet.
+	rest := slices.DeleteFunc(slices.Clone(found), func(a netip.Addr) bool {
+		_, out := h.out[a]
+		return out
+	})
+	if len(rest) > 0 {
+		found = rest
+	}
 	h.rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
 	h.free = append(h.free, found...)
 	return nil
+}
+
+// distinct removes what is there twice.
+func distinct(all []netip.Addr) []netip.Addr {
+	seen := make(map[netip.Addr]struct{}, len(all))
+	return slices.DeleteFunc(all, func(a netip.Addr) bool {
+		_, again := seen[a]
+		seen[a] = struct{}{}
+		return again
+	})
 }
 
 // somewhere picks a random address of the pool.
@@ -169,19 +197,28 @@ func (h *hint) somewhere(pool *PoolInfo) netip.Addr {
 	return toAddr(toUint(all.First) + uint32(h.rand.Uint64N(all.Size())))
 }
 
-// giveBack returns the candidates that a claim left alone: all but got and
-// those before it, which were found taken. They may be free or not, as before.
+// giveBack takes candidates back that have been tried. A claim leaves those after
+// the one that it got alone: they may be free or not, as before. Those before it
+// were found taken.
 func (h *hint) giveBack(candidates []netip.Addr, got netip.Addr) {
-	for i, c := range candidates {
-		if c == got {
-			candidates = candidates[i+1:]
-			break
-		}
-	}
 	if len(candidates) == 0 {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.free = append(h.free, candidates...)
+	h.untry(candidates)
+	h.free = append(h.free, candidates[slices.Index(candidates, got)+1:]...)
+}
+
+// drop forgets candidates that were all found taken.
+func (h *hint) drop(candidates []netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.untry(candidates)
+}
+
+func (h *hint) untry(candidates []netip.Addr) {
+	for _, c := range candidates {
+		delete(h.out, c)
+	}
 }

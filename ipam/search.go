@@ -177,7 +177,7 @@ func (s *search) judge(ctx context.Context, claimed []Claimed) (done bool, err e
 		if c.Prefix.IsValid() {
 			continue // not leased, as another want was not found
 		}
-		w.candidates = nil // taken, all of them
+		w.drop()
 		if !w.empty && w.at < len(w.pools) {
 			s.a.metrics.lost()
 			continue
@@ -249,6 +249,14 @@ func (w *wanted) lease(c Claimed) Lease {
 func (w *wanted) keepUnused(got netip.Addr) {
 	if w.at < len(w.pools) && !w.usual {
 		w.pools[w.at].hint.giveBack(w.candidates, got)
+	}
+	w.candidates = nil
+}
+
+// drop lets go of candidates that were all found taken.
+func (w *wanted) drop() {
+	if w.at < len(w.pools) && !w.usual {
+		w.pools[w.at].hint.drop(w.candidates)
 	}
 	w.candidates = nil
 }

@@ -173,10 +173,15 @@ func (l *Leases) Claim(ctx context.Context, tries []ipam.Try) ([]ipam.Claimed, e
 // FreeAddresses lists addresses of a pool that are free now, or whose offer or
 // cooling has run out: see ipam.Rows.
 func (l *Leases) FreeAddresses(ctx context.Context, pool ipam.PoolInfo, after netip.Addr, limit int) ([]netip.Addr, error) {
-	free, err := l.freeRows(ctx, &pool, sqlFreeAddresses, pool.ID, orNull(after), limit)
+	free, last, more, err := l.freeRows(ctx, &pool, limit, sqlFreeAddresses, pool.ID, orNull(after), limit)
+	for err == nil && more && len(free) < limit { // rows that the pool does not give any more
+		var next []netip.Addr
+		next, last, more, err = l.freeRows(ctx, &pool, limit-len(free), sqlFreeAddresses, pool.ID, last, limit-len(free))
+		free = append(free, next...)
+	}
 	if err == nil && !after.IsValid() && len(free) < limit {
 		var ranOut []netip.Addr
-		ranOut, err = l.freeRows(ctx, &pool, sqlRunOutAddresses, pool.ID, limit-len(free))
+		ranOut, _, _, err = l.freeRows(ctx, &pool, limit, sqlRunOutAddresses, pool.ID, limit-len(free))
 		free = append(free, ranOut...)
 	}
 	if err == nil && pool.Kind.Sparse() && len(free) < limit {
@@ -188,20 +193,23 @@ func (l *Leases) FreeAddresses(ctx context.Context, pool ipam.PoolInfo, after ne
 	return free, wrapErr("free addresses", err)
 }
 
-func (l *Leases) freeRows(ctx context.Context, pool *ipam.PoolInfo, query string, args ...any) ([]netip.Addr, error) {
+// freeRows returns those of a statement's rows that the pool gives; the last one
+// of all, and whether there may be more after the limit of it.
+func (l *Leases) freeRows(ctx context.Context, pool *ipam.PoolInfo, limit int, query string, args ...any) (free []netip.Addr, last *netip.Addr, more bool, err error) {
 	rows, err := l.db.pool.Query(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, false, err
 	}
-	var free []netip.Addr
 	var lease netip.Prefix
-	_, err = pgx.ForEachRow(rows, []any{&lease}, func() error {
+	tag, err := pgx.ForEachRow(rows, []any{&lease}, func() error {
+		a := lease.Addr()
+		last = &a
 		if !pool.Kind.Sparse() || pool.Gives(lease) {
-			free = append(free, lease.Addr())
+			free = append(free, a)
 		}
 		return nil
 	})
-	return free, err
+	return free, last, tag.RowsAffected() == int64(limit), err
 }
 
 // PoolNamed returns a pool, or ipam.ErrPoolUnknown.
