@@ -13,10 +13,11 @@ import (
 // row. A row that is gone tells nothing, so there the lease must have run out as
 // well. Those that are bound are found by their sessions, and each session's row by a
 // look-up of its own (OFFSET 0): a join of the planner's choice may read all of
-// radacct, each minute. $1 how many at most.
+// radacct, each minute. In no order, so that it ends with the
+// last that is wanted; settleLeases locks them in theirs. $1 how many at most.
 const sqlEndedLeases = `
-SELECT e.vrf_id, e.address, e.radacctid, e.acctsessionid, e.ended FROM (
-    SELECT a.vrf_id, a.address, a.radacctid, coalesce(r.acctsessionid, '') AS acctsessionid, coalesce(r.acctstoptime, a.until) AS ended
+SELECT * FROM (
+    SELECT a.vrf_id, a.address, a.radacctid, coalesce(r.acctsessionid, ''), coalesce(r.acctstoptime, a.until)
     FROM radial.addresses a
     LEFT JOIN LATERAL (SELECT c.radacctid, c.acctsessionid, c.acctstoptime FROM radacct c WHERE c.radacctid = a.radacctid OFFSET 0) r ON true
     WHERE a.radacctid IS NOT NULL AND a.state = 'bound' AND (r.acctstoptime IS NOT NULL OR r.radacctid IS NULL AND a.until <= now())
@@ -24,7 +25,7 @@ SELECT e.vrf_id, e.address, e.radacctid, e.acctsessionid, e.ended FROM (
     SELECT a.vrf_id, a.address, 0, '', a.until
     FROM radial.addresses a WHERE a.state = 'bound' AND a.radacctid IS NULL AND a.until <= now()
 ) e
-ORDER BY e.vrf_id, e.address LIMIT $1::int`
+LIMIT $1::int`
 
 // ReleaseEnded frees addresses that are bound to sessions whose row in radacct
 // is closed, up to limit of them, and says how many it found. A closed row
