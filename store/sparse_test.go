@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,5 +274,44 @@ func TestSparseNearlyFull(t *testing.T) {
 		if leases.KnownGapless() != 1 {
 			t.Error("the pool is read through for each login")
 		}
+	}
+}
+
+// Many logins whose IPv4 pool is full: of their prefixes not one is taken, nor
+// has one got a row.
+func TestRefusedLoginsLeaveNothing(t *testing.T) {
+	db := storetest.New(t)
+	rawPool(t, db, "main", ipam.IPv4, 32, "192.0.2.0/29")                // six addresses
+	rawPool(t, db, "lan", ipam.DelegatedPrefix, 60, "2001:db8::/56")     // sixteen prefixes
+	rawPool(t, db, "wan", ipam.IPv6Prefix, 64, "2001:db8:1::/60")        // sixteen
+	rawPool(t, db, "spare", ipam.DelegatedPrefix, 60, "2001:db8:2::/56") // after lan
+	db.Exec("UPDATE radial.pools SET fallback = '{spare}' WHERE name = 'lan'")
+	s := servers(db)
+	var given, refused atomic.Int64
+	var wg sync.WaitGroup
+	for n := range 48 {
+		wg.Go(func() {
+			for range 2 {
+				_, err := s[n%2].Lease(t.Context(), wants(n, "", "delegated_prefix:lan", "ipv6_prefix:wan", "ipv4:main"))
+				switch {
+				case err == nil:
+					given.Add(1)
+				case errors.Is(err, ipam.ErrPoolFull):
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if given.Load() != 12 || refused.Load() != 84 {
+		t.Errorf("%d logins got all, %d were refused; want 6 and 42 callers, twice each", given.Load(), refused.Load())
+	}
+	if all, offered := count(db, "family(address) = 6"), count(db, "family(address) = 6 AND state = 'offered'"); all != "12" || offered != "12" {
+		t.Errorf("%s rows of prefixes, %s offered; want 12 of six callers", all, offered)
+	}
+	if rows := db.Rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); rows[0][0] != "0" {
+		t.Errorf("%s deadlocks", rows[0][0])
 	}
 }
