@@ -67,9 +67,10 @@ BEGIN
                coalesce(nullif(c.callingstationid, ''), radial.calling_station(a.mac, r.callingstationid, raw)) AS station,
                radial.escape_user(a.username, raw) AS username, radial.escape_text(a.port, raw) AS port
         FROM unnest(hosts) AS h (address)
-        JOIN radial.addresses a ON a.vrf_id = 1 AND a.address = h.address
-        JOIN radial.pools p ON p.id = a.pool_id AND p.kind = 'ipv4'
-        JOIN radial.subnets s ON s.id = a.subnet_id
+        -- OFFSET 0: one look-up for each address, never a join the other way round
+        CROSS JOIN LATERAL (SELECT * FROM radial.addresses x WHERE x.vrf_id = 1 AND x.address = h.address OFFSET 0) a
+        CROSS JOIN LATERAL (SELECT x.name, x.status FROM radial.pools x WHERE x.id = a.pool_id AND x.kind = 'ipv4' OFFSET 0) p
+        CROSS JOIN LATERAL (SELECT x.status FROM radial.subnets x WHERE x.id = a.subnet_id OFFSET 0) s
         LEFT JOIN LATERAL (SELECT * FROM radippool o WHERE o.framedipaddress = a.address AND o.pool_name = p.name OFFSET 0) r ON true
         LEFT JOIN LATERAL (SELECT x.callingstationid FROM radacct x WHERE x.radacctid = a.radacctid AND a.state = 'bound' OFFSET 0) c ON true
     ), want AS MATERIALIZED (
