@@ -54,3 +54,12 @@ type TendHistory struct {
 
 // Kind is the job's name in the queue.
 func (TendHistory) Kind() string { return "tend_history" }
+
+// RefreshMirror keeps bound addresses from expiring in radippool, where the
+// mirror for FreeRADIUS is on and their sessions send no interims.
+type RefreshMirror struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (RefreshMirror) Kind() string { return "refresh_mirror" }

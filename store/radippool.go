@@ -25,6 +25,7 @@ const (
 	sqlMirrorSet      = `SELECT radial.set_mirror($1::bool, $2::text, $3::bool)`
 	sqlMirrorSettings = `SELECT pool_key, raw, zone, radial.database_zone(), to_regclass('radippool') IS NULL FROM radial.mirror_settings()`
 	sqlMirrorFill     = `SELECT radial.fill_mirror($1::inet, $2::int)`
+	sqlMirrorRefresh  = `SELECT radial.refresh_mirror($1::int)`
 	sqlMirrorSweep    = `SELECT radial.sweep_mirror()`
 	sqlMirrorSize     = `SELECT count(*) FROM radial.addresses a JOIN radial.pools p ON p.id = a.pool_id WHERE a.vrf_id = 1 AND p.kind = 'ipv4'`
 	// Rows of radippool that bear the name of a pool of ours, and how many of them are leased.
@@ -211,4 +212,12 @@ func (db *DB) MirrorOff(ctx context.Context, c Change) error {
 		}
 		return written{audit: aaa.Audit{"pool_key": was.PoolKey}}, nil
 	})
+}
+
+// RefreshMirror writes again the rows of bound addresses that would soon expire in
+// radippool, at most limit of them, and says how many: those of sessions that
+// send no interims. Nothing while the mirror is off.
+func (db *DB) RefreshMirror(ctx context.Context, limit int) (n int, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error { return tx.QueryRow(ctx, sqlMirrorRefresh, limit).Scan(&n) })
+	return n, wrapErr("refresh radippool", err)
 }

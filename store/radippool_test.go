@@ -69,6 +69,10 @@ func TestMirrorFollowsLeases(t *testing.T) {
 	is("offered", "10.0.0.1|"+station+"|"+station+"|user1|2")
 	id := openRow(db, "s1", "user1", "00-00-00-00-00-01", addr.String())
 	settle(t, db, bind(addr, id, w))
+	db.Exec(`UPDATE radippool SET expiry_time = 'now'::timestamp(0) + interval '1 day' WHERE username = 'user1'`)
+	if n, err := db.RefreshMirror(t.Context(), 10); n != 1 || err != nil {
+		t.Errorf("%d rows were about to expire, %v", n, err)
+	}
 	is("bound: as the NAS sends it", "10.0.0.1|00-00-00-00-00-01|00-00-00-00-00-01|user1|10080")
 	db.Exec(`UPDATE radacct SET acctstoptime = now()`)
 	settle(t, db, release(addr, id, w))
@@ -104,6 +108,9 @@ func TestMirrorFollowsLeases(t *testing.T) {
 	}
 	if err := db.MirrorOff(t.Context(), store.Change{Actor: "test", Action: "ip.mirror"}); err != nil {
 		t.Fatal(err)
+	}
+	if n, err := db.RefreshMirror(t.Context(), 10); n != 0 || err != nil {
+		t.Errorf("off: %d rows, %v", n, err)
 	}
 	if m, err := db.MirrorState(t.Context()); err != nil || m.On {
 		t.Errorf("off: %+v, %v", m, err)

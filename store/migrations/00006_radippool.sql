@@ -5,8 +5,8 @@
 --
 -- What is mirrored: IPv4 pools of the default VRF (sqlippool knows no other, and finds its rows by the address alone).
 -- A radippool row of an address that is
---   bound     expires in seven days, written again when less than half of that is left: FreeRADIUS must not give it to
---             another before the session's next interim has reached it
+--   bound     expires in seven days, written again when less than half of that is left (with the lease, else by an hourly
+--             job): FreeRADIUS must not give it to another before the session's next interim has reached it
 --   offered, cooling  expires when that ends
 --   free      has expired. The last holder stays in it; one that nobody has had yet has expired in 1970, so that
 --             FreeRADIUS (the oldest first) gives these before anybody's last address
@@ -237,6 +237,27 @@ BEGIN
     RETURN hosts[cardinality(hosts)];
 END $$;
 
+CREATE FUNCTION radial.refresh_mirror(many integer) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- Writes again what bound addresses expire too soon in radippool: those of sessions without interims. Returns how many.
+DECLARE
+    hosts inet[];
+    m     record;
+BEGIN
+    SELECT * INTO m FROM radial.mirror_settings();
+    IF NOT FOUND OR to_regclass('radippool') IS NULL THEN
+        RETURN 0;
+    END IF;
+    hosts := array(SELECT a.address
+        FROM radial.pools p
+        CROSS JOIN LATERAL (SELECT r.framedipaddress FROM radippool r
+            WHERE r.pool_name = p.name AND r.expiry_time BETWEEN (now() AT TIME ZONE m.zone) - interval '7 days' AND (now() AT TIME ZONE m.zone) + interval '3 days 12 hours') r
+        JOIN radial.addresses a ON a.vrf_id = 1 AND a.address = r.framedipaddress AND a.pool_id = p.id
+        WHERE p.vrf_id = 1 AND p.kind = 'ipv4' AND a.state = 'bound'
+        ORDER BY a.vrf_id, a.address LIMIT many FOR NO KEY UPDATE OF a);
+    PERFORM radial.mirror_write(hosts, m.pool_key, m.raw, m.zone);
+    RETURN cardinality(hosts);
+END $$;
+
 CREATE FUNCTION radial.sweep_mirror() RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
 -- Deletes the rows of our pools' names that stand for no address of ours: FreeRADIUS would give them.
 DECLARE
@@ -255,7 +276,7 @@ DECLARE
     f    text;
 BEGIN
     FOREACH f IN ARRAY ARRAY['mirror_write(inet[], text, boolean, text)', 'mirror_changed()', 'mirror_pools_changed()', 'mirror_subnets_changed()',
-                             'set_mirror(boolean, text, boolean)', 'fill_mirror(inet, integer)', 'sweep_mirror()'] LOOP
+                             'set_mirror(boolean, text, boolean)', 'fill_mirror(inet, integer)', 'refresh_mirror(integer)', 'sweep_mirror()'] LOOP
         EXECUTE format('ALTER FUNCTION radial.%s SET search_path = %s, pg_temp', f, home);
     END LOOP;
     ALTER FUNCTION radial.mirror_write(inet[], text, boolean, text) SET plan_cache_mode = force_generic_plan;
