@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"radial/aaa"
+	"radial/ipam"
 	"radial/store"
 	"radial/store/storetest"
 )
@@ -319,5 +320,53 @@ func TestHistoryPlans(t *testing.T) {
 		if got := strings.Join(opened, " "); got != c.months || !strings.Contains(plan, "Append") || strings.Contains(plan, "Merge Append") {
 			t.Errorf("%s: opens %s, want %s in that order, one after the other:\n%s", name, got, c.months, plan)
 		}
+	}
+}
+
+// What accounting writes is what is answered: a session, the one that takes its
+// place and outlives its late Stop, and an end; and of the present an offer.
+func TestWhoHadOfSessions(t *testing.T) {
+	db := storetest.New(t)
+	if err := db.MakeHistoryMonths(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	makePool(t, db, "main", "100.64.3.0/24")
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
+	now := time.Now()
+	ago := func(d time.Duration, e store.LeaseEvent) store.LeaseEvent {
+		e.At = now.Add(-d)
+		return e
+	}
+	first, second := want(1, "s1"), want(1, "s2")
+	addr := lease(t, a, first)
+	ask := func(d time.Duration) string {
+		t.Helper()
+		all, err := db.WhoHad(t.Context(), store.WhoHadQuery{Address: addr, At: now.Add(-d)})
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		return fmt.Sprintf("%s %s %d now=%t", all[0].State, all[0].Session, all[0].RadacctID, all[0].Now)
+	}
+	if got, want := ask(-time.Minute), "offered s1 0 now=true"; got != want {
+		t.Errorf("a login: %s, want %s", got, want)
+	}
+	settle(t, db, ago(3*time.Hour, bind(addr, 1, first)))
+	if got := lease(t, a, second); got != addr {
+		t.Fatalf("the caller got %s, not %s again", got, addr)
+	}
+	settle(t, db, ago(2*time.Hour, bind(addr, 2, second)), ago(110*time.Minute, release(addr, 1, first)))
+	if got, want := ask(0), "bound s2 2 now=true"; got != want {
+		t.Errorf("while it lasts: %s, want %s", got, want)
+	}
+	settle(t, db, ago(time.Hour, release(addr, 2, second)))
+	for d, want := range map[time.Duration]string{
+		4 * time.Hour: "unknown  0 now=false", 150 * time.Minute: "bound s1 1 now=false", 100 * time.Minute: "bound s2 2 now=false", 30 * time.Minute: "free s2 2 now=true",
+	} {
+		if got := ask(d); got != want {
+			t.Errorf("%s ago: %s, want %s", d, got, want)
+		}
+	}
+	if n := db.Rows(`SELECT count(*) FROM radial.address_history_default WHERE at > date_trunc('month', now(), 'UTC')`)[0][0]; n != "0" {
+		t.Errorf("%s rows of this month stand in the default partition", n)
 	}
 }
