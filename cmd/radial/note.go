@@ -16,7 +16,7 @@ import (
 func (d *desk) noteItems(ctx context.Context, checks, replies []aaa.Item) error {
 	for _, it := range checks {
 		if kind, ok := aaa.PoolChosenBy(it.Attribute); ok {
-			if err := d.notePool(ctx, d.db, "", kind, it.Value); err != nil {
+			if err := d.notePool(ctx, d.db, "", kind, strings.Trim(it.Value, `"'`)); err != nil {
 				return err
 			}
 			continue
