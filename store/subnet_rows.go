@@ -17,14 +17,15 @@ import (
 const (
 	// The rows of a subnet in some runs, under locks: claims that are under way are
 	// waited for, new ones skip what is locked. How many of them somebody has, and
-	// the first few. $1 VRF, $2 subnet, $3 firsts (with the length of a lease), $4 lasts.
+	// the first few. A user's static address is his without a pool. $1 VRF, $2 subnet, $3 firsts (with the length of a lease), $4 lasts.
 	sqlRowsHeld = `
 WITH l AS MATERIALIZED (
     SELECT a.address, a.state, a.until, a.username, a.reason
     FROM unnest($3::inet[], $4::inet[]) AS r (first, last)
     JOIN radial.addresses a ON a.vrf_id = $1::int AND a.address >= r.first AND a.address <= r.last AND a.subnet_id = $2::bigint
     ORDER BY a.vrf_id, a.address FOR UPDATE OF a
-), held AS MATERIALIZED (SELECT * FROM l WHERE l.state IN ('bound', 'reserved') OR l.state = 'offered' AND l.until > now())
+), held AS MATERIALIZED (SELECT * FROM l WHERE l.state = 'bound' OR l.state = 'reserved' AND l.reason IS DISTINCT FROM 'static'
+                                                OR l.state = 'offered' AND l.until > now())
 SELECT (SELECT count(*) FROM held), array(
     SELECT CASE WHEN masklen(h.address) IN (32, 128) THEN host(h.address) ELSE h.address::text END || ' ' || h.state
            || coalesce(' for "' || nullif(h.username, '') || '"', ' (' || h.reason || ')', '')
