@@ -61,9 +61,13 @@ func (db *DB) AddPool(ctx context.Context, c Change, spec PoolSpec) (Made, error
 		return Made{}, fmt.Errorf("pool %q: %w: %w", spec.Name, aaa.ErrInvalid, err)
 	}
 	made := Made{Addresses: total}
+	o, err := db.adopter(ctx)
+	if err != nil {
+		return Made{}, wrapErr(op, err)
+	}
 	var id int64
 	err = db.change(ctx, c, spec.Name, func(tx pgx.Tx) (w written, err error) {
-		id, w, err = insertPool(ctx, tx, &spec, &made)
+		id, w, err = o.insertPool(ctx, tx, &spec, &made)
 		return w, err
 	})
 	if err != nil {
@@ -82,7 +86,7 @@ func (db *DB) AddPool(ctx context.Context, c Change, spec PoolSpec) (Made, error
 
 // insertPool makes the rows of the pool and its subnets, or finds those of a
 // call that was cut short; then nothing is written.
-func insertPool(ctx context.Context, tx pgx.Tx, spec *PoolSpec, made *Made) (id int64, w written, err error) {
+func (o adopter) insertPool(ctx context.Context, tx pgx.Tx, spec *PoolSpec, made *Made) (id int64, w written, err error) {
 	if spec.VRFName != "" {
 		if spec.VRF, err = makeVRF(ctx, tx, spec.VRFName); err != nil {
 			return 0, w, err
@@ -101,7 +105,8 @@ func insertPool(ctx context.Context, tx pgx.Tx, spec *PoolSpec, made *Made) (id 
 	}
 	nets := make([]string, len(spec.Subnets))
 	for i, s := range spec.Subnets {
-		if _, err := insertSubnet(ctx, tx, id, spec.VRF, spec.Kind, s, spec.AllowOverlap); err != nil {
+		at := Pool{PoolSettings: spec.PoolSettings, ID: id, VRF: spec.VRF, Kind: spec.Kind}
+		if _, err := o.insertSubnet(ctx, tx, at, s, spec.AllowOverlap); err != nil {
 			return 0, w, err
 		}
 		nets[i] = s.text()
@@ -115,24 +120,25 @@ func insertPool(ctx context.Context, tx pgx.Tx, spec *PoolSpec, made *Made) (id 
 }
 
 // insertSubnet makes the row of a subnet and its exclusions.
-func insertSubnet(ctx context.Context, tx pgx.Tx, pool int64, vrf int32, kind ipam.Kind, s SubnetSpec, allowOverlap bool) (id int64, err error) {
-	overlap, err := mayOverlap(ctx, tx, vrf, kind, s, 0, allowOverlap)
+func (o adopter) insertSubnet(ctx context.Context, tx pgx.Tx, p Pool, s SubnetSpec, allowOverlap bool) (id int64, err error) {
+	overlap, err := mayOverlap(ctx, tx, p.VRF, p.Kind, s, 0, allowOverlap)
 	if err != nil {
 		return 0, err
 	}
-	err = tx.QueryRow(ctx, sqlSubnetInsert, pool, s.Network, s.Range.First, s.Range.Last, orNull(s.Gateway), s.VLAN, s.Description, s.Status, overlap).Scan(&id)
+	err = tx.QueryRow(ctx, sqlSubnetInsert, p.ID, s.Network, s.Range.First, s.Range.Last, orNull(s.Gateway), s.VLAN, s.Description, s.Status, overlap).Scan(&id)
 	if err != nil {
 		return 0, err
 	}
 	if err := insertExclusions(ctx, tx, id, s.Exclusions); err != nil {
 		return 0, err
 	}
-	if kind.Sparse() {
-		if _, err := tx.Exec(ctx, sqlStaticSettleRun, s.Range.First, s.Range.Last); err != nil {
+	if p.Kind.Sparse() { // others have no rows yet
+		at := Subnet{SubnetSpec: s, ID: id, VRF: p.VRF, Kind: p.Kind, PrefixLength: p.PrefixLength}
+		if err := o.adopt(ctx, tx, at, s.Range); err != nil {
 			return 0, err
 		}
 	}
-	return id, clearGateway(ctx, tx, vrf, id, s.Gateway)
+	return id, clearGateway(ctx, tx, p.VRF, id, s.Gateway)
 }
 
 func insertExclusions(ctx context.Context, tx pgx.Tx, subnet int64, all []Exclusion) error {

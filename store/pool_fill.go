@@ -31,12 +31,6 @@ FROM radial.addresses a WHERE a.vrf_id = $1::int AND a.address BETWEEN $3::inet 
 INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id)
 SELECT $1::int, $4::inet + g, $2::bigint, $3::bigint FROM generate_series(0, $5::bigint - 1) AS g
 ON CONFLICT (vrf_id, address) DO NOTHING`
-
-	// Subscribers' own addresses in a run, or the leases that they lie in, are
-	// reserved: $1 first, $2 last.
-	sqlStaticSettleRun = `
-SELECT reserved FROM radial.settle_static(array(
-    SELECT DISTINCT s.address FROM radial.static_addresses s WHERE s.address BETWEEN $1::inet AND $2::inet))`
 )
 
 // addressChunk is how many rows one transaction makes.
@@ -50,7 +44,7 @@ func (db *DB) fill(ctx context.Context, subnets []Subnet, progress func(done, to
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	escaper, err := db.Escaper(ctx)
+	o, err := db.adopter(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +57,7 @@ func (db *DB) fill(ctx context.Context, subnets []Subnet, progress func(done, to
 	for _, s := range subnets {
 		for _, run := range s.runs() {
 			for chunk := range run.Chunks(addressChunk) {
-				n, err := db.fillChunk(ctx, escaper, s, chunk)
+				n, err := db.fillChunk(ctx, o, s, chunk)
 				if err != nil {
 					return leftOut, err
 				}
@@ -80,7 +74,7 @@ func (db *DB) fill(ctx context.Context, subnets []Subnet, progress func(done, to
 	return leftOut, err
 }
 
-func (db *DB) fillChunk(ctx context.Context, escaper Escaper, s Subnet, chunk ipam.Range) (leftOut uint64, err error) {
+func (db *DB) fillChunk(ctx context.Context, o adopter, s Subnet, chunk ipam.Range) (leftOut uint64, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlPoolShare, s.PoolID); err != nil {
 			return err
@@ -103,11 +97,7 @@ func (db *DB) fillChunk(ctx context.Context, escaper Escaper, s Subnet, chunk ip
 		if _, err := tx.Exec(ctx, sqlAddressesInsert, s.VRF, s.PoolID, s.ID, chunk.First, chunk.Size()); err != nil {
 			return err
 		}
-		if _, err = bindOpen(ctx, tx, escaper, db.now(), s.VRF, chunk); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, sqlStaticSettleRun, chunk.First, chunk.Last)
-		return err
+		return o.adopt(ctx, tx, s, chunk)
 	})
 	return leftOut, err
 }

@@ -12,17 +12,96 @@ import (
 	"radial/ipam"
 )
 
-// Open sessions with an address in a run, by radacctid; the VRF is that of
-// their NAS, as far as its row names the address. $1 VRF, $2 first, $3 last,
-// $4 under which radacctid, $5 how many: the newest first.
-const sqlOpenSessions = `
+const (
+	// Open sessions with an address in a run, by radacctid; the VRF is that of
+	// their NAS, as far as its row names the address. $1 VRF, $2 first, $3 last,
+	// $4 under which radacctid, $5 how many: the newest first.
+	sqlOpenSessions = openSessions + `host(r.framedipaddress)::inet FROM radacct r
+WHERE r.acctstoptime IS NULL AND r.framedipaddress BETWEEN $2::inet AND $3::inet` + openSessionsEnd
+
+	// The same of IPv6: $6 the kind of lease, $7 its length.
+	sqlOpenIPv6 = openSessions + `network(c.address)::inet
+FROM radacct r CROSS JOIN LATERAL (
+    SELECT CASE $6::text WHEN 'ipv6_prefix' THEN r.framedipv6prefix WHEN 'delegated_prefix' THEN r.delegatedipv6prefix ELSE r.framedipv6address END AS address) c
+WHERE r.acctstoptime IS NULL AND masklen(c.address) = $7::int AND host(c.address)::inet BETWEEN $2::inet AND $3::inet` + openSessionsEnd
+
+	openSessions = `
 SELECT r.radacctid, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''), host(r.nasipaddress)::inet, coalesce(r.nasportid, ''),
-       host(r.framedipaddress)::inet, coalesce(r.acctstarttime, now())
-FROM radacct r
-WHERE r.acctstoptime IS NULL AND r.framedipaddress BETWEEN $2::inet AND $3::inet AND r.radacctid < $4::bigint
+       coalesce(r.acctstarttime, now()), `
+	openSessionsEnd = ` AND r.radacctid < $4::bigint
   AND $1::int = coalesce((SELECT s.vrf_id FROM nas n JOIN radial.nas_settings s ON s.nas_id = n.id
                           WHERE n.nasname = host(r.nasipaddress) ORDER BY n.id LIMIT 1), 1)
 ORDER BY r.radacctid DESC LIMIT $5::int`
+
+	// Subscribers' own addresses in a run, or the leases that they lie in, are
+	// reserved: $1 first, $2 last, $3 the length of a lease.
+	sqlStaticSettleRun = `
+SELECT reserved FROM radial.settle_static(array(
+    SELECT DISTINCT s.address FROM radial.static_addresses s WHERE s.address BETWEEN set_masklen($1::inet, $3::int) AND $2::inet))`
+)
+
+// adopter takes what is somebody's already out of what a pool is about to give:
+// the addresses of open sessions are bound, subscribers' own are reserved.
+type adopter struct {
+	escaper Escaper
+	now     time.Time
+}
+
+func (db *DB) adopter(ctx context.Context) (adopter, error) {
+	escaper, err := db.Escaper(ctx)
+	return adopter{escaper: escaper, now: db.now()}, err
+}
+
+// adopt does so in a run of a subnet, whose row and rows are there.
+func (o adopter) adopt(ctx context.Context, tx pgx.Tx, s Subnet, run ipam.Range) error {
+	if _, err := o.bind(ctx, tx, s, run); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, sqlStaticSettleRun, run.First, run.Last, s.PrefixLength)
+	return err
+}
+
+// bind binds the addresses of a run that open sessions have. Of several
+// sessions with one address the newest gets it, unless it is bound already.
+func (o adopter) bind(ctx context.Context, tx pgx.Tx, s Subnet, run ipam.Range) (n int, err error) {
+	const page = 2000
+	for under := int64(math.MaxInt64); ; {
+		sql, args := sqlOpenSessions, []any{s.VRF, run.First, run.Last, under, page}
+		if s.Kind.Sparse() {
+			sql, args = sqlOpenIPv6, append(args, s.Kind.String(), s.PrefixLength)
+		}
+		rows, err := tx.Query(ctx, sql, args...)
+		if err != nil {
+			return n, err
+		}
+		events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
+			return scanOpenSession(row, o.escaper, s)
+		})
+		if err != nil || len(events) == 0 {
+			return n, err
+		}
+		under = events[len(events)-1].radacctid
+		if _, err := settleLeases(ctx, tx, o.now, events); err != nil {
+			return n, err
+		}
+		n += len(events)
+	}
+}
+
+func scanOpenSession(row pgx.CollectableRow, escaper Escaper, s Subnet) (leaseEvent, error) {
+	ev := leaseEvent{kind: leaseRenew, vrf: s.VRF}
+	var user, mac, port string
+	var nas netip.Addr
+	if err := row.Scan(&ev.radacctid, &ev.sessionID, &user, &mac, &nas, &port, &ev.at, &ev.addresses[s.Kind]); err != nil {
+		return leaseEvent{}, err
+	}
+	ev.sessionID = escaper.Unescape(ev.sessionID)
+	ev.caller = ipam.Caller{
+		User: escaper.UnescapeUser(user), MAC: ipam.NormaliseMAC(escaper.Unescape(mac)),
+		NAS: nas, Port: escaper.UnescapeTwice(port),
+	}
+	return ev, nil
+}
 
 // BindOpenSessions binds the addresses of all open sessions in radacct that lie
 // in pools, and says how many it found: sessions that another server, or we,
@@ -36,16 +115,13 @@ func (db *DB) BindOpenSessions(ctx context.Context) (n int, err error) {
 }
 
 func (db *DB) bindSubnets(ctx context.Context, subnets []Subnet) (n int, err error) {
-	escaper, err := db.Escaper(ctx)
+	o, err := db.adopter(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("bind open sessions: %w", err)
 	}
 	for _, s := range subnets {
-		if s.Kind.Sparse() {
-			continue
-		}
 		err := db.inTx(ctx, func(tx pgx.Tx) error {
-			found, err := bindOpen(ctx, tx, escaper, db.now(), s.VRF, s.Range)
+			found, err := o.bind(ctx, tx, s, s.Range)
 			n += found
 			return err
 		})
@@ -54,46 +130,4 @@ func (db *DB) bindSubnets(ctx context.Context, subnets []Subnet) (n int, err err
 		}
 	}
 	return n, nil
-}
-
-// bindOpen binds the addresses of a run that open sessions have. Of several
-// sessions with one address the newest gets it, unless it is bound already.
-func bindOpen(ctx context.Context, tx pgx.Tx, escaper Escaper, now time.Time, vrf int32, run ipam.Range) (int, error) {
-	const page = 2000
-	n := 0
-	for under := int64(math.MaxInt64); ; {
-		rows, err := tx.Query(ctx, sqlOpenSessions, vrf, run.First, run.Last, under, page)
-		if err != nil {
-			return n, err
-		}
-		events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
-			return scanOpenSession(row, escaper, vrf)
-		})
-		if err != nil {
-			return n, err
-		}
-		if len(events) == 0 {
-			return n, nil
-		}
-		under = events[len(events)-1].radacctid
-		if _, err := settleLeases(ctx, tx, now, events); err != nil {
-			return n, err
-		}
-		n += len(events)
-	}
-}
-
-func scanOpenSession(row pgx.CollectableRow, escaper Escaper, vrf int32) (leaseEvent, error) {
-	ev := leaseEvent{kind: leaseRenew, vrf: vrf}
-	var user, mac, port string
-	var nas netip.Addr
-	if err := row.Scan(&ev.radacctid, &ev.sessionID, &user, &mac, &nas, &port, &ev.addresses[ipam.IPv4], &ev.at); err != nil {
-		return leaseEvent{}, err
-	}
-	ev.sessionID = escaper.Unescape(ev.sessionID)
-	ev.caller = ipam.Caller{
-		User: escaper.UnescapeUser(user), MAC: ipam.NormaliseMAC(escaper.Unescape(mac)),
-		NAS: nas, Port: escaper.UnescapeTwice(port),
-	}
-	return ev, nil
 }

@@ -36,7 +36,8 @@ SELECT c.vrf_id, c.address, c.pool_id, s.id
 FROM unnest($1::int[], $2::bigint[], $3::inet[]) AS c (vrf_id, pool_id, address)
 CROSS JOIN LATERAL (
     SELECT s.id FROM radial.subnets s
-    WHERE s.pool_id = c.pool_id AND s.vrf_id = c.vrf_id AND c.address <<= s.network AND s.status = 'active' OFFSET 0) s
+    WHERE s.pool_id = c.pool_id AND s.vrf_id = c.vrf_id AND c.address <<= s.network AND s.status = 'active'
+      AND set_masklen(c.address, 128) BETWEEN s.first AND s.last OFFSET 0) s
 ORDER BY c.vrf_id, c.address
 ON CONFLICT (vrf_id, address) DO NOTHING
 RETURNING vrf_id, pool_id, address`

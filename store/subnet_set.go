@@ -101,7 +101,11 @@ func (db *DB) AddSubnet(ctx context.Context, c Change, vrf int32, pool string, s
 	op := "add subnet " + spec.Network.String()
 	var made Made
 	var id int64
-	err := db.change(ctx, c, spec.Network.String(), func(tx pgx.Tx) (written, error) {
+	o, err := db.adopter(ctx)
+	if err != nil {
+		return made, wrapErr(op, err)
+	}
+	err = db.change(ctx, c, spec.Network.String(), func(tx pgx.Tx) (written, error) {
 		p, err := findPool(ctx, tx, vrf, pool)
 		if err != nil {
 			return written{}, wrapErr(fmt.Sprintf("pool %q", pool), err)
@@ -122,7 +126,7 @@ func (db *DB) AddSubnet(ctx context.Context, c Change, vrf int32, pool string, s
 				return written{}, nil
 			}
 		}
-		if id, err = insertSubnet(ctx, tx, p.ID, p.VRF, p.Kind, spec, m.AllowOverlap); err != nil {
+		if id, err = o.insertSubnet(ctx, tx, p, spec, m.AllowOverlap); err != nil {
 			return written{}, err
 		}
 		made.Audit = changedFields(nil, spec.fields())
@@ -161,6 +165,10 @@ func (db *DB) SetSubnet(ctx context.Context, c Change, id int64, sc SubnetChange
 		return made, err
 	}
 	op := "change subnet " + key
+	o, err := db.adopter(ctx)
+	if err != nil {
+		return made, wrapErr(op, err)
+	}
 	err = db.change(ctx, c, key, func(tx pgx.Tx) (written, error) {
 		if s, err = holdSubnet(ctx, tx, id); err != nil {
 			return written{}, err
@@ -180,7 +188,7 @@ func (db *DB) SetSubnet(ctx context.Context, c Change, id int64, sc SubnetChange
 		if old.Gateway.IsValid() && old.Gateway != s.Gateway {
 			given = []ipam.Range{{First: old.Gateway, Last: old.Gateway}}
 		}
-		return written{audit: made.Audit}, rewriteSubnet(ctx, tx, old, s, m)
+		return written{audit: made.Audit}, o.rewriteSubnet(ctx, tx, old, s, m)
 	})
 	if err != nil {
 		return Made{}, wrapErr(op, db.namedOverlap(ctx, err, s.VRF, []SubnetSpec{s.SubnetSpec}, id))
@@ -198,7 +206,7 @@ func (db *DB) SetSubnet(ctx context.Context, c Change, id int64, sc SubnetChange
 
 // rewriteSubnet stores a changed subnet and takes the rows away that it is not
 // to give any more.
-func rewriteSubnet(ctx context.Context, tx pgx.Tx, old, s Subnet, m Making) error {
+func (o adopter) rewriteSubnet(ctx context.Context, tx pgx.Tx, old, s Subnet, m Making) error {
 	more := ipam.Subtract(s.runs(), old.runs())
 	if err := m.checkSize(s.Kind, leasesIn(more, s.PrefixLength)); err != nil {
 		return fmt.Errorf("%w: %w", aaa.ErrInvalid, err)
@@ -230,7 +238,10 @@ func rewriteSubnet(ctx context.Context, tx pgx.Tx, old, s Subnet, m Making) erro
 	if _, err := tx.Exec(ctx, sqlExclusionsDelete, s.ID); err != nil {
 		return err
 	}
-	return insertExclusions(ctx, tx, s.ID, s.Exclusions)
+	if err := insertExclusions(ctx, tx, s.ID, s.Exclusions); err != nil || !s.Kind.Sparse() || len(more) == 0 {
+		return err
+	}
+	return o.adopt(ctx, tx, s, s.Range)
 }
 
 // DeleteSubnet takes a subnet out of its pool, with its rows. As long as an
