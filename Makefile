@@ -37,6 +37,9 @@ lint: $(TOOLS)/golangci-lint ## golangci-lint, gofmt and go.mod's tidiness
 bench: ## the packages' benchmarks
 	@go test -run '^$$' -bench . -benchmem -timeout 60m ./dictionaries ./aaa ./radius ./ipam ./store
 
+bench-leases: tools-test ## leases next to sqlippool's stored procedure, both sizes (docs/performance.md; 20 minutes)
+	@for bits in 16 22; do go test ./store -run '^$$' -bench BenchmarkLeases -benchtime 1x -timeout 60m -leases.bits $$bits -leases.rounds 5 -leases.time 1s -leases.write || exit 1; done
+
 bench-db: tools-run ## what PostgreSQL pays for a row (docs/performance.md)
 	@go test -run '^$$' -bench . -benchmem -timeout 60m ./store
 
@@ -68,4 +71,4 @@ $(TOOLS)/golangci-lint:
 clean: ## remove bin, caches and the demo's data
 	@rm -rf bin data .cache
 
-.PHONY: help run build test test-short test-faults lint bench bench-db bench-peer fuzz generate vuln tools tools-run tools-test clean
+.PHONY: help run build test test-short test-faults lint bench bench-db bench-leases bench-peer fuzz generate vuln tools tools-run tools-test clean

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,7 @@ var (
 	leaseRounds  = flag.Int("leases.rounds", 1, "rounds of which the median counts; both sides in each")
 	leaseTime    = flag.Duration("leases.time", 300*time.Millisecond, "of one side in a round")
 	leaseConns   = flag.Int("leases.peer-connections", 32, "of the peer: FreeRADIUS's sql pool has 32 as shipped")
+	leaseWrite   = flag.Bool("leases.write", false, "write the table into docs/performance.md")
 	leasePeer    = flag.String("leases.peer", "simple", "how the peer's statement is sent: simple (as FreeRADIUS does), prepared, or none for no peer")
 )
 
@@ -59,21 +61,54 @@ func BenchmarkLeases(b *testing.B) {
 						theirs = append(theirs, m.measure(b, m.peer, callers))
 					}
 				}
-				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(median(ours, rateOf), "leases/s")
-				b.ReportMetric(median(ours, cpuOf), "µs-cpu/lease")
-				if *leasePeer != "none" {
-					b.ReportMetric(median(theirs, rateOf), "sqlippool/s")
-					b.ReportMetric(median(theirs, cpuOf), "sqlippool-µs-cpu")
-					ratios := make([]measured, len(ours))
-					for i := range ours {
-						ratios[i] = measured{rate: ours[i].rate / theirs[i].rate, cpu: theirs[i].cpu / ours[i].cpu}
-					}
-					b.ReportMetric(median(ratios, rateOf), "ratio")
-					b.ReportMetric(median(ratios, cpuOf), "cpu-ratio")
-				}
+				m.report(b, fill, callers, ours, theirs)
 			})
 		}
+	}
+	m.writeTable()
+}
+
+// report gives the medians of the rounds.
+func (m *leaseBench) report(b *testing.B, fill, callers int, ours, theirs []measured) {
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(ours, rateOf), "leases/s")
+	b.ReportMetric(median(ours, cpuOf), "µs-cpu/lease")
+	if *leasePeer == "none" {
+		return
+	}
+	ratios := make([]measured, len(ours))
+	for i := range ours {
+		ratios[i] = measured{rate: ours[i].rate / theirs[i].rate, cpu: theirs[i].cpu / ours[i].cpu}
+	}
+	b.ReportMetric(median(theirs, rateOf), "sqlippool/s")
+	b.ReportMetric(median(theirs, cpuOf), "sqlippool-µs-cpu")
+	b.ReportMetric(median(ratios, rateOf), "ratio")
+	b.ReportMetric(median(ratios, cpuOf), "cpu-ratio")
+	m.table = append(m.table, fmt.Sprintf("| %d | %d %% | %d | %.0f | %.0f | %.1f | %.0f | %.0f | %.1f |\n", 1<<*leaseBits, fill, callers,
+		median(ours, rateOf), median(theirs, rateOf), median(ratios, rateOf), median(ours, cpuOf), median(theirs, cpuOf), median(ratios, cpuOf)))
+}
+
+// writeTable puts the table between its marks in the documentation.
+func (m *leaseBench) writeTable() {
+	if !*leaseWrite {
+		return
+	}
+	const path = "../docs/performance.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		m.b.Fatal(err)
+	}
+	mark := fmt.Sprintf("leases %d -->\n", *leaseBits)
+	before, rest, ok := strings.Cut(string(text), "<!-- "+mark)
+	_, after, ended := strings.Cut(rest, "<!-- /"+mark)
+	if !ok || !ended {
+		m.b.Fatalf("%s has no place for a table of %d bits", path, *leaseBits)
+	}
+	head := fmt.Sprintf("%s, %d processors, medians of %d rounds of %v.\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), *leaseRounds, *leaseTime) +
+		"| addresses | held | callers | Radial /s | sqlippool /s | ratio | Radial CPU µs | sqlippool CPU µs | ratio |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+	out := before + "<!-- " + mark + head + strings.Join(m.table, "") + "<!-- /" + mark + after
+	if err := os.WriteFile(path, []byte(out), 0o644); err != nil {
+		m.b.Fatal(err)
 	}
 }
 
@@ -88,6 +123,7 @@ type leaseBench struct {
 	conns      chan *pgx.Conn
 	next       atomic.Int64 // callers so far: none comes twice
 	alloc      *ipam.Allocator
+	table      []string // rows of Markdown
 }
 
 // sharer is one of the two that lease.
