@@ -26,12 +26,13 @@ func parseMoment(text string, zone *time.Location, now time.Time) (time.Time, er
 	if ago, ok := parseAgo(s); ok {
 		return now.Add(-ago), nil
 	}
-	if len(s) > 10 && (s[10] == 'T' || s[10] == 't') {
+	s = strings.ToUpper(s)
+	if len(s) > 10 && s[10] == 'T' {
 		s = s[:10] + " " + s[11:]
 	}
 	fields := strings.Fields(s)
 	if len(fields) == 3 { // a blank before +01
-		fields = []string{fields[0], fields[1] + strings.NewReplacer("UTC", "Z", "GMT", "Z", "z", "Z").Replace(fields[2])}
+		fields = []string{fields[0], fields[1] + strings.NewReplacer("UTC", "Z", "GMT", "Z").Replace(fields[2])}
 	}
 	s = strings.Join(fields, " ")
 	for _, clock := range []string{clockSeconds, clockMinutes} {
