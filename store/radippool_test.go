@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"radial/aaa"
@@ -248,5 +250,47 @@ func TestTakeBack(t *testing.T) {
 	}
 	if n := db.Rows(`SELECT count(*) FROM radial.audit WHERE key = 'radippool'`)[0][0]; n != "2" {
 		t.Errorf("%s rows of audit", n)
+	}
+}
+
+// Two servers lease, bind and release at once: every row of radippool says what
+// its address says.
+func TestMirrorInStorm(t *testing.T) {
+	db := storetest.New(t)
+	makePool(t, db, "main", "192.0.2.0/26")
+	mirrorOn(t, db, store.PoolKeyStation)
+	servers := []*ipam.Allocator{
+		ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil), ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil),
+	}
+	var wg sync.WaitGroup
+	var id atomic.Int64
+	for i := range 32 {
+		wg.Go(func() {
+			for round := range 6 {
+				w := want(i+32*(round%2), fmt.Sprint("s", i, "-", round))
+				l, err := leaseOne(t.Context(), servers[(i+round)%2], w)
+				if err != nil {
+					t.Errorf("user%d: %v", i, err)
+					return
+				}
+				if round%3 == 0 {
+					continue // no Start follows
+				}
+				n := id.Add(1)
+				settle(t, db, bind(l.Address(), n, w))
+				if round%3 == 1 {
+					settle(t, db, release(l.Address(), n, w))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if rows := db.Rows(`SELECT a.address, a.state, a.username, r.username, r.expiry_time FROM radial.addresses a LEFT JOIN radippool r ON r.framedipaddress = a.address AND r.pool_name = 'main'
+		WHERE coalesce(a.username, '') IS DISTINCT FROM r.username OR upper(coalesce(a.mac, '')) <> r.callingstationid OR r.pool_key <> r.callingstationid
+		   OR (r.expiry_time > 'now'::timestamp(0)) <> (a.state IN ('bound', 'offered'))`); len(rows) > 0 {
+		t.Errorf("not the same: %v", rows)
+	}
+	if n := db.Rows(`SELECT count(*) FROM radippool`)[0][0]; n != "62" {
+		t.Errorf("%s rows of 62", n)
 	}
 }
