@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,9 +58,12 @@ func (f *poolFlags) change(cmd *cobra.Command) (c store.PoolChange, err error) {
 	c.Description, c.Type, c.Sticky = given(cmd, "description", f.description), given(cmd, "type", f.poolType), given(cmd, "sticky", sticky)
 	c.InterfaceID = given(cmd, "interface-id", f.interfaceID)
 	c.OfferTime, c.LeaseTime, c.CoolingTime = given(cmd, "offer-time", f.offer), given(cmd, "lease-time", f.lease), given(cmd, "cooling-time", f.cooling)
-	for flag, d := range map[string]*time.Duration{"offer-time": c.OfferTime, "lease-time": c.LeaseTime} {
-		if d != nil && *d <= 0 {
-			return c, usagef("--%s %s: want more than zero, like 2m", flag, *d)
+	for _, flag := range []struct {
+		name string
+		d    *time.Duration
+	}{{"offer-time", c.OfferTime}, {"lease-time", c.LeaseTime}} {
+		if flag.d != nil && *flag.d <= 0 {
+			return c, usagef("--%s %s: want more than zero, like 2m", flag.name, *flag.d)
 		}
 	}
 	if cmd.Flags().Changed("fallback") {
@@ -252,6 +256,9 @@ func newPoolDelCmd(a *app) *cobra.Command {
 			}
 			if err := db.DeletePool(cmd.Context(), a.by("pool.del", dryRun), id, args[0]); err != nil {
 				return err
+			}
+			if c, err := a.config(); err == nil && slices.Contains(c.Policy.FallbackPools, args[0]) {
+				a.note("ipam.fallback_pools still names pool %q: it is passed over", args[0])
 			}
 			return a.did("pool", args[0], "deleted", dryRun, nil)
 		},
