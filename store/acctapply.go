@@ -96,7 +96,7 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 		rows, err = pgx.CollectRows(found, scanSession)
 		return err
 	})
-	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(&sparse) })
+	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(nil, &sparse) })
 	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
 		return nil, err
 	}

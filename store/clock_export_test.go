@@ -11,3 +11,12 @@ const (
 
 // Look counts once.
 func (w *PoolWatch) Look(ctx context.Context) { w.look(ctx) }
+
+// LedgerStatements are the statements of an accounting transaction, by name,
+// whose plans are made once for a connection.
+func LedgerStatements() map[string]string {
+	return map[string]string{
+		"counters": sqlAcctCounters, "update": sqlAcctUpdate, "lock": sqlSettleLock, "lock_more": sqlSettleLockMore,
+		"write": sqlSettleWrite, "renew": sqlSettleRenew, "replaced": sqlSettleReplaced, "make": sqlSettleMake,
+	}
+}

@@ -14,7 +14,12 @@ import (
 
 // A plan that was made while there were no addresses must serve when there are
 // millions: each address is looked up, whatever the statistics say.
-func TestClaimPlansLookUp(t *testing.T) {
+func TestClaimPlansLookUp(t *testing.T) { plansLookUp(t, store.ClaimStatements()) }
+
+// The same of an accounting transaction, and of its sessions.
+func TestLedgerPlansLookUp(t *testing.T) { plansLookUp(t, store.LedgerStatements()) }
+
+func plansLookUp(t *testing.T, statements map[string]string) {
 	db := storetest.New(t)
 	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
@@ -24,7 +29,7 @@ func TestClaimPlansLookUp(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"); err != nil {
 		t.Fatal(err)
 	}
-	for name, sql := range store.ClaimStatements() {
+	for name, sql := range statements {
 		stmt, err := conn.Prepare(t.Context(), name, sql)
 		if err != nil {
 			t.Fatal(err)
@@ -40,7 +45,7 @@ func TestClaimPlansLookUp(t *testing.T) {
 		}
 		scans := 0
 		for i, line := range lines {
-			if !regexp.MustCompile(`Scan .*on (addresses|address_history\w*)\b`).MatchString(line) {
+			if !regexp.MustCompile(`Scan .*on (addresses|address_history\w*|radacct)\b`).MatchString(line) {
 				continue
 			}
 			scans++

@@ -77,9 +77,9 @@ SET acctstoptime = greatest(r.acctstarttime, e.at), acctupdatetime = greatest(r.
     acctterminatecause = 'Session-Replaced'
 FROM unnest($1::bigint[], $2::timestamptz[]) AS e (radacctid, at)
 WHERE r.radacctid = e.radacctid AND r.radacctid IN (
-    SELECT l.radacctid FROM radacct l
-    WHERE l.radacctid = ANY ($1::bigint[]) AND l.acctstoptime IS NULL
-    ORDER BY l.acctuniqueid FOR UPDATE SKIP LOCKED)`
+    SELECT l.radacctid FROM (SELECT DISTINCT u.id FROM unnest($1::bigint[]) AS u (id)) u
+    CROSS JOIN LATERAL (SELECT c.radacctid, c.acctstoptime FROM radacct c WHERE c.radacctid = u.id OFFSET 0 FOR UPDATE SKIP LOCKED) l
+    WHERE l.acctstoptime IS NULL)`
 )
 
 // settleLeases applies accounting events to the addresses of their sessions, in

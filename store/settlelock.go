@@ -9,47 +9,51 @@ import (
 )
 
 const (
-	// Rows that events are about, locked in order of (vrf, address), by three ways.
-	//
-	// By the addresses that the records carry: $1 kinds (0 bind, 1 renew, 2
-	// release), $2 VRFs, $3 addresses, $4 radacctids. A renewal of a binding with
-	// more than half of its time left is not even locked.
-	//
-	// By the session, for what it holds and its record does not carry: $5
-	// radacctids, $6 whether rows with more than half of their time left count.
-	//
-	// By the holder, for what a login was offered or took over and the Start does
-	// not carry: $7 VRFs, $8 user names, $9 MACs, $10 NAS.
-	//
-	// OFFSET 0: see sqlClaimOwn.
-	sqlSettleLock = `
-WITH target AS (
+	// Rows that events are about, locked in order of (vrf, address): by the
+	// addresses that the records carry, and by the sessions for what they hold and
+	// their records do not carry.
+	sqlSettleLock = `WITH target AS (` + settleByAddress + ` UNION ` + settleBySession + `)` + settleTarget
+
+	// The same and by the holders, for what logins were offered or took over and
+	// their Starts do not carry. A statement of its own, so that who has no such
+	// Starts does not pay for it.
+	sqlSettleLockMore = `WITH target AS (` + settleByAddress + ` UNION ` + settleBySession + ` UNION ` + settleByHolder + `)` + settleTarget
+
+	// $1 kinds (0 bind, 1 renew, 2 release), $2 VRFs, $3 addresses, $4 radacctids.
+	// A renewal of a binding with more than half of its time left is not even locked.
+	settleByAddress = `
     SELECT a.vrf_id, a.address
     FROM unnest($1::int[], $2::int[], $3::inet[], $4::bigint[]) AS e (kind, vrf_id, address, radacctid)
     JOIN radial.addresses a ON a.vrf_id = e.vrf_id AND a.address = e.address
     JOIN radial.pools p ON p.id = a.pool_id
     WHERE e.kind <> 1 OR a.state <> 'bound' OR a.radacctid IS DISTINCT FROM e.radacctid
-       OR a.until IS NULL OR a.until < now() + p.lease_time / 2
-    UNION
+       OR a.until IS NULL OR a.until < now() + p.lease_time / 2`
+
+	// $5 radacctids, $6 whether rows with more than half of their time left count.
+	// OFFSET 0: see sqlClaimOwn.
+	settleBySession = `
     SELECT l.vrf_id, l.address
     FROM unnest($5::bigint[], $6::bool[]) AS e (radacctid, whole)
     CROSS JOIN LATERAL (
-        SELECT a.vrf_id, a.address FROM radial.addresses a JOIN radial.pools p ON p.id = a.pool_id
-        WHERE a.radacctid = e.radacctid AND (e.whole OR a.until IS NULL OR a.until < now() + p.lease_time / 2)
-        OFFSET 0) l
-    UNION
+        SELECT a.vrf_id, a.address FROM radial.addresses a
+        WHERE a.radacctid = e.radacctid
+          AND (e.whole OR a.until IS NULL OR a.until < now() + (SELECT p.lease_time / 2 FROM radial.pools p WHERE p.id = a.pool_id))
+        OFFSET 0) l`
+
+	// $7 VRFs, $8 user names, $9 MACs, $10 NAS.
+	settleByHolder = `
     SELECT l.vrf_id, l.address
     FROM unnest($7::int[], $8::text[], $9::text[], $10::inet[]) AS e (vrf_id, username, mac, nas)
     CROSS JOIN LATERAL (
         SELECT a.vrf_id, a.address FROM radial.addresses a
         WHERE a.username = e.username AND a.mac = e.mac AND a.vrf_id = e.vrf_id
           AND a.state IN ('offered', 'bound') AND a.nas IS NOT DISTINCT FROM e.nas
-        OFFSET 0) l
-)
+        OFFSET 0) l`
+
+	settleTarget = `
 SELECT ` + leaseColumns + `, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END
-FROM target t JOIN radial.addresses a ON a.vrf_id = t.vrf_id AND a.address = t.address
-ORDER BY a.vrf_id, a.address
-FOR UPDATE OF a`
+FROM (SELECT vrf_id, address FROM target ORDER BY vrf_id, address OFFSET 0) t
+CROSS JOIN LATERAL (SELECT * FROM radial.addresses l WHERE l.vrf_id = t.vrf_id AND l.address = t.address FOR UPDATE) a`
 
 	// Rows for prefixes that sessions report and that an IPv6 pool could give: free,
 	// until they are bound below. Otherwise the pool would give them to others.
@@ -70,11 +74,12 @@ WHERE (SELECT a.pool_id FROM radial.addresses a WHERE a.vrf_id = e.vrf_id AND a.
 ORDER BY e.vrf_id, e.address
 ON CONFLICT (vrf_id, address) DO NOTHING`
 
-	// Whether there is any pool whose leases a Start may fail to report.
-	sqlSparsePools = `SELECT EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4')`
+	// Whether there is any pool whose leases a Start may fail to report. What
+	// follows in the transaction is not planned each time: see sqlClaimUsers.
+	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4')`
 )
 
-// lookups are the arguments of sqlSettleLock.
+// lookups are the arguments of sqlSettleLockMore.
 type lookups struct {
 	kinds, vrfs []int32
 	addresses   []netip.Prefix
@@ -102,12 +107,14 @@ func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent, sparse bool) {
 	if len(l.made) > 0 {
 		b.Queue(sqlSettleMake, l.madeVRFs, l.made)
 	}
-	s.adopts = len(l.users) > 0
-	b.Queue(sqlSettleLock, l.kinds, l.vrfs, l.addresses, l.radacctids, l.sessions, l.whole, l.holderVRFs, l.users, l.macs, l.nass).
-		Query(func(found pgx.Rows) (err error) {
-			s.ordered, err = pgx.CollectRows(found, scanSettleRow)
-			return err
-		})
+	statement, args := sqlSettleLock, []any{l.kinds, l.vrfs, l.addresses, l.radacctids, l.sessions, l.whole}
+	if s.adopts = len(l.users) > 0; s.adopts {
+		statement, args = sqlSettleLockMore, append(args, l.holderVRFs, l.users, l.macs, l.nass)
+	}
+	b.Queue(statement, args...).Query(func(found pgx.Rows) (err error) {
+		s.ordered, err = pgx.CollectRows(found, scanSettleRow)
+		return err
+	})
 }
 
 func (l *lookups) add(ev *leaseEvent, sparse bool) {
