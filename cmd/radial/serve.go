@@ -163,15 +163,11 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	// decisions
 	allocator := ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
 	m.postAuth = store.NewPostAuth(db, storeMetrics, log.Named("postauth"))
-	policy := c.Policy
-	policy.Shape = func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs {
-		return nas.ShapeReply(dev, reply, dict)
-	}
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
 		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Sessions: rows, Multilink: rows,
-		PostAuth: m.postAuth, Options: policy, Metrics: engineMetrics, Location: location,
+		PostAuth: m.postAuth, Options: c.Policy, Metrics: engineMetrics, Location: location,
 	})
 
 	// accounting
@@ -193,18 +189,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if m.jobs, err = jobs.NewRunner(db, c.Jobs, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
-	id, err := serverID(c.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	m.presence = &store.Presence{
-		DB: db, ID: id, Name: hostname(), Version: buildVersion(), Log: log.Named("presence"),
-		Devices: func() []*nas.Device { return m.devices.Table().Devices() },
-	}
-	if err := m.presence.Restore(ctx, m.devices.Table().Devices()); err != nil {
-		return nil, err
-	}
-	if err := takeBackLeases(ctx, db, id, log.Named("radippool")); err != nil {
+	if err := m.introduce(ctx, db); err != nil {
 		return nil, err
 	}
 	m.api = api.NewServer(c.API, reg, []api.Check{
@@ -212,6 +197,23 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 		{Name: "notifications", Test: cacheLive(cache)},
 	}, log.Named("api"))
 	return m, nil
+}
+
+// introduce makes this server known to the others, and takes over what it, and
+// FreeRADIUS in its place, have left.
+func (m *machine) introduce(ctx context.Context, db *store.DB) error {
+	id, err := serverID(m.config.DataDir)
+	if err != nil {
+		return err
+	}
+	devices := func() []*nas.Device { return m.devices.Table().Devices() }
+	m.presence = &store.Presence{
+		DB: db, ID: id, Name: hostname(), Version: buildVersion(), Log: m.log.Named("presence"), Devices: devices,
+	}
+	if err := m.presence.Restore(ctx, devices()); err != nil {
+		return err
+	}
+	return takeBackLeases(ctx, db, id, m.log.Named("radippool"))
 }
 
 // zoneOf is the zone in which all servers of the database reckon days.
