@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,56 +67,13 @@ func BenchmarkLeases(b *testing.B) {
 	m.writeTable()
 }
 
-// report gives the medians of the rounds.
-func (m *leaseBench) report(b *testing.B, fill, callers int, ours, theirs []measured) {
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(ours, rateOf), "leases/s")
-	b.ReportMetric(median(ours, cpuOf), "µs-cpu/lease")
-	if *leasePeer == "none" {
-		return
-	}
-	ratios := make([]measured, len(ours))
-	for i := range ours {
-		ratios[i] = measured{rate: ours[i].rate / theirs[i].rate, cpu: theirs[i].cpu / ours[i].cpu}
-	}
-	b.ReportMetric(median(theirs, rateOf), "sqlippool/s")
-	b.ReportMetric(median(theirs, cpuOf), "sqlippool-µs-cpu")
-	b.ReportMetric(median(ratios, rateOf), "ratio")
-	b.ReportMetric(median(ratios, cpuOf), "cpu-ratio")
-	m.table = append(m.table, fmt.Sprintf("| %d | %d %% | %d | %.0f | %.0f | %.1f | %.0f | %.0f | %.1f |\n", 1<<*leaseBits, fill, callers,
-		median(ours, rateOf), median(theirs, rateOf), median(ratios, rateOf), median(ours, cpuOf), median(theirs, cpuOf), median(ratios, cpuOf)))
-}
-
-// writeTable puts the table between its marks in the documentation.
-func (m *leaseBench) writeTable() {
-	if !*leaseWrite {
-		return
-	}
-	const path = "../docs/performance.md"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		m.b.Fatal(err)
-	}
-	mark := fmt.Sprintf("leases %d -->\n", *leaseBits)
-	before, rest, ok := strings.Cut(string(text), "<!-- "+mark)
-	_, after, ended := strings.Cut(rest, "<!-- /"+mark)
-	if !ok || !ended {
-		m.b.Fatalf("%s has no place for a table of %d bits", path, *leaseBits)
-	}
-	head := fmt.Sprintf("%s, %d processors, medians of %d rounds of %v.\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), *leaseRounds, *leaseTime) +
-		"| addresses | held | callers | Radial /s | sqlippool /s | ratio | Radial CPU µs | sqlippool CPU µs | ratio |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
-	out := before + "<!-- " + mark + head + strings.Join(m.table, "") + "<!-- /" + mark + after
-	if err := os.WriteFile(path, []byte(out), 0o644); err != nil {
-		m.b.Fatal(err)
-	}
-}
-
 // leaseBench is a database with the same pool twice: Radial's, and in the
 // schema peer that of sqlippool.
 type leaseBench struct {
 	b          *testing.B
 	db         *storetest.DB
 	postmaster string
+	backends   []string // the stat files of PostgreSQL's processes
 	pool       ipam.PoolInfo
 	free       int // addresses that are not held at this fill
 	conns      chan *pgx.Conn
@@ -140,11 +96,11 @@ func newLeaseBench(b *testing.B) *leaseBench {
 	m.db.Exec(`INSERT INTO radial.pools (vrf_id, name) VALUES (1, 'main')`)
 	m.db.Exec(`INSERT INTO radial.subnets (pool_id, vrf_id, network, first, last)
 		SELECT id, 1, $1::cidr, host($1::cidr)::inet, host(broadcast($1::cidr))::inet FROM radial.pools`, network.String())
-	stat, err := os.ReadFile("/proc/" + m.db.Rows(`SELECT pg_backend_pid()`)[0][0] + "/stat")
+	own, err := statOf("/proc/" + m.db.Rows(`SELECT pg_backend_pid()`)[0][0] + "/stat")
 	if err != nil {
 		b.Fatal(err)
 	}
-	m.postmaster = strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[1]
+	m.postmaster = own[1]
 	if *leasePeer != "none" {
 		m.makePeer()
 	}
@@ -300,7 +256,9 @@ func (m *leaseBench) measure(b *testing.B, side func() sharer, callers int) meas
 	for warm := true; took < *leaseTime; warm = false {
 		d, c := m.burst(b, s, callers, n)
 		m.db.Exec(s.reset)
-		if !warm { // connections, statements, plans
+		if warm { // connections, statements, plans
+			m.findBackends()
+		} else {
 			leased, took, cpu = leased+n, took+d, cpu+c
 		}
 	}
@@ -332,25 +290,13 @@ func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) (took, cpu ti
 // spent is the processor time of this process and of PostgreSQL's, in steps of
 // 10 ms.
 func (m *leaseBench) spent() time.Duration {
-	var own syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
-		m.b.Fatal(err)
-	}
 	ticks := 0
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		m.b.Fatal(err)
-	}
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
+	for _, path := range m.backends {
+		fields, err := statOf(path)
 		if err != nil {
 			continue // it has ended
 		}
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if parent := fields[1]; parent != m.postmaster {
-			continue
-		}
-		for _, f := range fields[11:13] {
+		for _, f := range fields[11:13] { // utime and stime
 			n, err := strconv.Atoi(f)
 			if err != nil {
 				m.b.Fatal(err)
@@ -358,32 +304,30 @@ func (m *leaseBench) spent() time.Duration {
 			ticks += n
 		}
 	}
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+		m.b.Fatal(err)
+	}
 	return time.Duration(own.Utime.Nano()+own.Stime.Nano()) + time.Duration(ticks)*10*time.Millisecond
 }
 
-func rateOf(m measured) float64 { return m.rate }
-
-func cpuOf(m measured) float64 { return m.cpu }
-
-func median(list []measured, of func(measured) float64) float64 {
-	values := make([]float64, len(list))
-	for i, m := range list {
-		values[i] = of(m)
+// findBackends looks for the processes of PostgreSQL.
+func (m *leaseBench) findBackends() {
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		m.b.Fatal(err)
 	}
-	slices.Sort(values)
-	if n := len(values); n%2 == 0 {
-		return (values[n/2-1] + values[n/2]) / 2
-	}
-	return values[len(values)/2]
+	m.backends = slices.DeleteFunc(all, func(path string) bool {
+		fields, err := statOf(path)
+		return err != nil || fields[1] != m.postmaster // its parent
+	})
 }
 
-func numbers(b *testing.B, text string) (list []int) {
-	for part := range strings.SplitSeq(text, ",") {
-		var n int
-		if _, err := fmt.Sscan(part, &n); err != nil {
-			b.Fatalf("%q: %v", text, err)
-		}
-		list = append(list, n)
+// statOf reads the fields of a process's stat from its state on.
+func statOf(path string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	return list
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])), nil
 }
