@@ -8,6 +8,11 @@ import (
 	"slices"
 )
 
+// maxRounds is how often one login tries a pool. A few times is much, even when
+// hundreds race for the last address: whoever comes so far has found rows that
+// contradict themselves, and must not ask for ever.
+const maxRounds = 500
+
 // search is one login on its way through the pools of its wants.
 type search struct {
 	a      *Allocator
@@ -146,6 +151,9 @@ func (w *wanted) propose(ctx context.Context, a *Allocator) (err error) {
 	}
 	// Each round has twice the chance of the one before: what was taken meanwhile
 	// is soon outrun.
+	if w.round > maxRounds {
+		return fmt.Errorf("pool %q: shows free addresses that cannot be had, in %d tries", p.info.Name, maxRounds)
+	}
 	w.candidates, w.empty, err = p.hint.take(ctx, a, p.info, a.opts.Candidates<<min(w.round-1, 5))
 	return err
 }

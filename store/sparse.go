@@ -17,12 +17,13 @@ import (
 // and leased like any other, in the same transaction.
 
 const (
-	// What an IPv6 pool gives of its active subnets.
+	// What an IPv6 pool gives of its active subnets, in the order of addresses: one
+	// network may give several ranges, and lie in another.
 	sqlSparseSubnets = `
 SELECT s.network, s.first, s.last, s.gateway,
        array(SELECT x.first FROM radial.exclusions x WHERE x.subnet_id = s.id ORDER BY x.id),
        array(SELECT x.last FROM radial.exclusions x WHERE x.subnet_id = s.id ORDER BY x.id)
-FROM radial.subnets s WHERE s.pool_id = $1::bigint AND s.status = 'active' ORDER BY s.network`
+FROM radial.subnets s WHERE s.pool_id = $1::bigint AND s.status = 'active' ORDER BY s.first`
 
 	// Candidates that have no row: $1 VRFs, $2 pools, $3 prefixes.
 	sqlSparseMissing = `

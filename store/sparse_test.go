@@ -315,3 +315,27 @@ func TestRefusedLoginsLeaveNothing(t *testing.T) {
 		t.Errorf("%s deadlocks", rows[0][0])
 	}
 }
+
+// Ranges of one network, and a network within another's: each prefix once, and
+// then the pool is full.
+func TestSparseRangesOfOneNetwork(t *testing.T) {
+	db := storetest.New(t)
+	rawPool(t, db, "lan", ipam.DelegatedPrefix, 56, "2001:db8::/48")
+	db.Exec("UPDATE radial.subnets SET first = '2001:db8:0:8000::', last = '2001:db8:0:81ff:ffff:ffff:ffff:ffff'") // two
+	rawSubnet(db, "lan", "2001:db8:0:2000::/55")                                                                   // two, before these
+	db.Exec(`INSERT INTO radial.subnets (pool_id, vrf_id, network, first, last)
+		SELECT pool_id, vrf_id, network, '2001:db8:0:1000::', '2001:db8:0:10ff:ffff:ffff:ffff:ffff' FROM radial.subnets WHERE masklen(network) = 48`) // one, the first
+	s := servers(db)
+	got := map[string]bool{}
+	for n := range 5 {
+		got[leaseAll(t, s[n%2], wants(n, "", "delegated_prefix:lan"))[0].String()] = true
+	}
+	for _, a := range s {
+		refusal(t, a, wants(9, "", "delegated_prefix:lan"), "lan", ipam.ErrPoolFull)
+	}
+	for _, p := range []string{"1000", "2000", "2100", "8000", "8100"} {
+		if !got["2001:db8:0:"+p+"::/56"] || len(got) != 5 {
+			t.Errorf("%s is not among %v", p, got)
+		}
+	}
+}
