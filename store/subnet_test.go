@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -261,64 +260,6 @@ func TestOverlapAllowed(t *testing.T) {
 	}
 	if p, err := db.PoolByName(t.Context(), "second"); err != nil || p.Total != 254 {
 		t.Errorf("after the first has gone: %d, %v", p.Total, err)
-	}
-}
-
-// A subnet shrinks while two servers lease of it: what has gone nobody has, and
-// what somebody has does not go.
-func TestShrinkAgainstClaims(t *testing.T) {
-	db := storetest.New(t)
-	other := secondServer(t, db)
-	makePool(t, db, "main", "10.0.0.0/24")
-	s := subnetNamed(t, db, "10.0.0.0/24")
-	var mu sync.Mutex
-	given := map[netip.Addr]bool{}
-	var wg sync.WaitGroup
-	for server, at := range []*store.DB{db.DB, other} {
-		a := ipam.NewAllocator(store.NewLeases(at), ipam.AllocatorOptions{Window: 32}, nil)
-		for client := range 4 {
-			wg.Go(func() {
-				for i := range 15 {
-					l, err := leaseOne(t.Context(), a, want(server<<16|client<<8|i, "s"))
-					if errors.Is(err, ipam.ErrPoolFull) {
-						return
-					}
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					mu.Lock()
-					given[l.Address()] = true
-					mu.Unlock()
-				}
-			})
-		}
-	}
-	gone := map[netip.Addr]bool{}
-	refused := 0
-	for _, i := range rand.Perm(254)[:100] {
-		a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})
-		_, err := db.SetSubnet(context.WithoutCancel(t.Context()), byTest("subnet.set"), s.ID, store.SubnetChange{Exclude: []store.Exclusion{{Range: ipam.Range{First: a, Last: a}}}}, store.Making{})
-		switch {
-		case err == nil:
-			gone[a] = true
-		case errors.Is(err, aaa.ErrConflict):
-			refused++
-		default:
-			t.Fatal(err)
-		}
-	}
-	wg.Wait()
-	for a := range given {
-		if gone[a] {
-			t.Errorf("%s was given, and taken out of the pool", a)
-		}
-	}
-	if len(given) < 100 || len(gone) < 20 {
-		t.Errorf("%d given, %d gone, %d refused: too little of a race", len(given), len(gone), refused)
-	}
-	if rows := db.Rows(`SELECT count(*) FROM radial.addresses a JOIN radial.exclusions x ON a.address BETWEEN x.first AND x.last`); rows[0][0] != "0" {
-		t.Errorf("%s excluded addresses have rows", rows[0][0])
 	}
 }
 
