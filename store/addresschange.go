@@ -26,7 +26,7 @@ SELECT n.network, p.name, p.prefix_length FROM radial.subnets n JOIN radial.pool
 WHERE n.network && $1::inet AND ($2::int = 0 OR n.vrf_id = $2) ORDER BY n.vrf_id, n.network LIMIT 1`
 
 	sqlAddressLock = `
-SELECT ` + addressColumns + `, coalesce(a.until <= now(), false), EXISTS (SELECT FROM radial.static_addresses t WHERE t.address <<= a.address)
+SELECT ` + addressColumns + `, coalesce(a.until <= now(), false), EXISTS (SELECT FROM radial.static_addresses t WHERE t.address BETWEEN a.address AND radial.last_of(a.address))
 FROM radial.addresses a` + addressTables + `
 WHERE a.vrf_id = $1::int AND a.address = $2::inet FOR UPDATE OF a`
 	sqlAddressMake = `

@@ -64,7 +64,7 @@ FROM (
            a.state, a.username AS holder_username, a.mac AS holder_mac, a.nas AS holder_nas, a.session_id AS holder_session_id, a.radacctid AS holder_radacctid
     FROM radial.static_rows(array(SELECT address FROM radial.static_addresses)) r
     JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
-    JOIN radial.static_addresses s ON s.address <<= a.address
+    JOIN radial.static_addresses s ON s.address BETWEEN a.address AND radial.last_of(a.address)
     WHERE s.username IS DISTINCT FROM a.username
       AND (a.state = 'bound' OR a.state = 'offered' AND a.until > now() OR a.state = 'reserved' AND a.reason IS DISTINCT FROM 'static')) c
 WHERE $1::int = 0 OR c.vrf_id = $1

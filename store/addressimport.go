@@ -26,7 +26,7 @@ JOIN radial.pools p ON p.id = s.pool_id AND p.prefix_length = masklen(l.address)
 	// The rows themselves, read for a check, or locked in the order in which all lock
 	// addresses.
 	importRows = `
-SELECT ` + addressColumns + `, coalesce(a.until <= now(), false), EXISTS (SELECT FROM radial.static_addresses t WHERE t.address <<= a.address)
+SELECT ` + addressColumns + `, coalesce(a.until <= now(), false), EXISTS (SELECT FROM radial.static_addresses t WHERE t.address BETWEEN a.address AND radial.last_of(a.address))
 FROM unnest($1::int[], $2::inet[]) AS l (vrf_id, address)
 JOIN radial.addresses a ON a.vrf_id = l.vrf_id AND a.address = l.address` + addressTables + `
 ORDER BY a.vrf_id, a.address`

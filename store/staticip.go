@@ -49,7 +49,7 @@ WHERE a.state IS NULL OR a.state IN ('free', 'cooling') OR a.state = 'offered' A
 UNION
 SELECT a.address FROM radial.addresses a
 WHERE a.state = 'reserved' AND a.reason = 'static'
-  AND NOT EXISTS (SELECT FROM radial.static_addresses s WHERE s.address <<= a.address)`
+  AND NOT EXISTS (SELECT FROM radial.static_addresses s WHERE s.address BETWEEN a.address AND radial.last_of(a.address))`
 
 	// Reads the list of static addresses anew, as far as radreply says something
 	// else (its triggers were off: a restore, a replica), and tells what is new and

@@ -11,13 +11,18 @@ CREATE TABLE radial.static_addresses (
     username text NOT NULL,        -- raw
     address  inet NOT NULL         -- a host, or a prefix
 );
-CREATE INDEX static_addresses_address_idx ON radial.static_addresses USING gist (address inet_ops);
+CREATE INDEX static_addresses_address_idx ON radial.static_addresses (address);
+CREATE INDEX static_addresses_network_idx ON radial.static_addresses USING gist (address inet_ops);
 
 -- No column that was not in an index or its condition before: leases stay as cheap as they were.
 CREATE INDEX addresses_kept_idx ON radial.addresses (vrf_id, address) WHERE state = 'reserved';
 CREATE INDEX subscribers_static_ip_idx ON radial.subscribers (static_ip) WHERE static_ip IS NOT NULL;
 
 -- +goose StatementBegin
+-- The last address of a network, as inet sorts: x <<= n is x BETWEEN n AND last_of(n), which a btree answers quickly.
+CREATE FUNCTION radial.last_of(network inet) RETURNS inet LANGUAGE sql IMMUTABLE AS
+$$ SELECT set_masklen(broadcast(network), CASE family(network) WHEN 4 THEN 32 ELSE 128 END) $$;
+
 -- Whether rows of an attribute can be static addresses; names are compared as FreeRADIUS does.
 CREATE FUNCTION radial.is_static(attribute text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
 $$ SELECT lower(attribute) IN ('framed-ip-address', 'framed-ipv6-address', 'framed-ipv6-prefix', 'delegated-ipv6-prefix') $$;
@@ -77,32 +82,37 @@ END $$;
 -- The rows of radial.addresses, there or not, that stand for static addresses: the address itself, or the lease of a
 -- pool of prefixes that it lies in. A prefix that holds many leases has none: it is to be excluded from the pool.
 CREATE FUNCTION radial.static_rows(statics inet[]) RETURNS TABLE (vrf_id integer, address inet, pool_id bigint, subnet_id bigint, kind text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT DISTINCT ON (n.vrf_id, u.address) n.vrf_id, u.address, n.pool_id, n.id, p.kind
     FROM (SELECT DISTINCT s FROM unnest(statics) u (s)) w
     JOIN radial.subnets n ON n.network >>= w.s
     JOIN radial.pools p ON p.id = n.pool_id AND p.prefix_length <= masklen(w.s)
     CROSS JOIN LATERAL (SELECT network(set_masklen(w.s, p.prefix_length))::inet AS address) u
     WHERE host(u.address)::inet BETWEEN n.first AND n.last
-    ORDER BY n.vrf_id, u.address, n.overlap, n.id
-$$;
+    ORDER BY n.vrf_id, u.address, n.overlap, n.id;
+END $$;
 
 -- Makes the rows of some addresses what the list of static ones says: reserved, or given back. Rows that somebody else
--- holds, and those that an operator reserved, stay. Rows are locked in the order in which all lock addresses.
-CREATE FUNCTION radial.settle_static(statics inet[], OUT reserved bigint, OUT unreserved bigint) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- holds, and those that an operator reserved, stay. Rows are locked in the order in which all lock addresses. They are looked
+-- up one by one, whatever the planner knows of the tables: never by a scan of all addresses.
+CREATE FUNCTION radial.settle_static(statics inet[], OUT reserved bigint, OUT unreserved bigint) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     made bigint;
 BEGIN
     PERFORM FROM radial.static_rows(statics) r JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
     WHERE a.state IN ('free', 'cooling') OR a.state = 'reserved' AND a.reason = 'static' OR a.state = 'offered' AND a.until <= clock_timestamp()
-       OR EXISTS (SELECT FROM radial.static_addresses s WHERE s.address <<= a.address AND s.username = a.username)
+       OR EXISTS (SELECT FROM radial.static_addresses s WHERE s.address BETWEEN a.address AND radial.last_of(a.address) AND s.username = a.username)
     ORDER BY a.vrf_id, a.address FOR UPDATE OF a;
 
     WITH gone AS (
         UPDATE radial.addresses a SET state = 'free', reason = NULL, until = NULL, since = clock_timestamp()
         FROM radial.static_rows(statics) r
         WHERE a.vrf_id = r.vrf_id AND a.address = r.address AND a.state = 'reserved' AND a.reason = 'static'
-          AND NOT EXISTS (SELECT FROM radial.static_addresses s WHERE s.address <<= a.address)
+          AND NOT EXISTS (SELECT FROM radial.static_addresses s WHERE s.address BETWEEN a.address AND radial.last_of(a.address))
         RETURNING a.vrf_id, a.address, a.pool_id, a.username
     ), told AS (
         INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, reason, actor)
@@ -114,7 +124,7 @@ BEGIN
         SELECT r.*, s.username
         FROM radial.static_rows(statics) r
         LEFT JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
-        CROSS JOIN LATERAL (SELECT o.username FROM radial.static_addresses o WHERE o.address <<= r.address
+        CROSS JOIN LATERAL (SELECT o.username FROM radial.static_addresses o WHERE o.address BETWEEN r.address AND radial.last_of(r.address)
                             ORDER BY o.username IS NOT DISTINCT FROM a.username DESC, o.reply_id LIMIT 1) s
     ), kept AS (
         UPDATE radial.addresses a
@@ -137,7 +147,7 @@ BEGIN
         INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id, state, username, since, reason)
         SELECT r.vrf_id, r.address, r.pool_id, r.subnet_id, 'reserved', s.username, clock_timestamp(), 'static'
         FROM radial.static_rows(statics) r
-        CROSS JOIN LATERAL (SELECT o.username FROM radial.static_addresses o WHERE o.address <<= r.address ORDER BY o.reply_id LIMIT 1) s
+        CROSS JOIN LATERAL (SELECT o.username FROM radial.static_addresses o WHERE o.address BETWEEN r.address AND radial.last_of(r.address) ORDER BY o.reply_id LIMIT 1) s
         WHERE r.kind <> 'ipv4'
         ORDER BY r.vrf_id, r.address
         ON CONFLICT (vrf_id, address) DO NOTHING
