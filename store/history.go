@@ -79,14 +79,6 @@ func orNull(a netip.Addr) *netip.Addr {
 	return &a
 }
 
-// orNullPrefix gives NULL for the zero prefix.
-func orNullPrefix(p netip.Prefix) *netip.Prefix {
-	if !p.IsValid() {
-		return nil
-	}
-	return &p
-}
-
 // hostPrefix is an address as the rows have it: /32 or /128, and invalid where
 // it is.
 func hostPrefix(a netip.Addr) netip.Prefix {

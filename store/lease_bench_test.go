@@ -74,8 +74,7 @@ type leaseBench struct {
 	db         *storetest.DB
 	postmaster string
 	backends   []string // the stat files of PostgreSQL's processes
-	pool       ipam.PoolInfo
-	free       int // addresses that are not held at this fill
+	free       int      // addresses that are not held at this fill
 	conns      chan *pgx.Conn
 	next       atomic.Int64 // callers so far: none comes twice
 	alloc      *ipam.Allocator

@@ -34,8 +34,6 @@ func TestPackages(t *testing.T) {
 	}))
 	o.must(err)
 	o.wantRows("without rates, pool and limit", "check bob Cleartext-Password := p w", "member bob gold 100", "greply gold Class := panel", "greply gold Fall-Through = Yes")
-	p, err := o.Package(t.Context(), "gold")
-	o.must(err)
 	_, err = o.ChangePackage(t.Context(), by("package.set"), "gold", o.rules.SetPackage(aaa.PackageChange{
 		FramedPool: new("cgnat"), IPv6PrefixPool: new("wan"), DelegatedPool: new("pd"), IPv6AddressPool: new("na"),
 	}))
@@ -43,7 +41,7 @@ func TestPackages(t *testing.T) {
 	o.wantRows("pools of other kinds", "check bob Cleartext-Password := p w", "member bob gold 100", "gcheck gold Framed-IPv6-Pool += wan",
 		"gcheck gold Delegated-IPv6-Prefix-Pool += pd", "gcheck gold Stateful-IPv6-Address-Pool += na",
 		"greply gold Class := panel", "greply gold Fall-Through = Yes", "greply gold Framed-Pool = cgnat")
-	p, err = o.Package(t.Context(), "gold")
+	p, err := o.Package(t.Context(), "gold")
 	o.must(err)
 	if want := (aaa.PackagePools{FramedPool: "cgnat", IPv6PrefixPool: "wan", DelegatedPool: "pd", IPv6AddressPool: "na"}); p.PackagePools != want {
 		t.Errorf("%+v", p.PackagePools)

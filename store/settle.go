@@ -43,7 +43,7 @@ type leaseEvent struct {
 // leaseKinds is how many kinds of leases there are.
 const leaseKinds = int(ipam.IPv6Address) + 1
 
-// The columns in which a row of addresses is read for the rules; see scanLease.
+// The columns in which a row of addresses is read for the rules; see scanLeaseAnd.
 const leaseColumns = `a.vrf_id, a.address, a.pool_id, a.state, coalesce(a.username, ''), coalesce(a.mac, ''), a.nas, coalesce(a.port, ''),
        coalesce(a.session_id, ''), coalesce(a.radacctid, 0), a.state IN ('offered', 'cooling') AND a.until <= now(), a.until`
 
@@ -123,9 +123,6 @@ type leaseRow struct {
 	renewed bool
 	changed bool
 }
-
-// scanLease reads leaseColumns.
-func scanLease(rows pgx.CollectableRow) (*leaseRow, error) { return scanLeaseAnd(rows) }
 
 // scanLeaseAnd reads leaseColumns and what comes after them.
 func scanLeaseAnd(rows pgx.CollectableRow, more ...any) (*leaseRow, error) {

@@ -25,7 +25,6 @@ const (
 // of the servers answers.
 type tenant struct {
 	number  int
-	pairs   dictionaries.Pairs
 	session int
 }
 
