@@ -40,6 +40,12 @@ WHERE vrf_id = $1::int AND address = $2::inet`
 	sqlAddressFree = `
 UPDATE radial.addresses SET state = 'free', reason = NULL, session_id = NULL, radacctid = NULL, until = NULL, since = clock_timestamp()
 WHERE vrf_id = $1::int AND address = $2::inet`
+	// A reservation that is over, of an address that its user is online with: the session goes on with it.
+	sqlAddressGoesOn = `
+UPDATE radial.addresses a SET state = 'bound', radacctid = o.radacctid, nas = o.nas, until = now() + (SELECT p.lease_time FROM radial.pools p WHERE p.id = a.pool_id)
+FROM radial.open_session_of($1::int, $2::inet, $3::text) o
+WHERE a.vrf_id = $1::int AND a.address = $2::inet
+RETURNING o.radacctid, o.nas`
 )
 
 // Reservation is an address to be kept out of its pool.
@@ -69,7 +75,7 @@ func (db *DB) ReserveAddress(ctx context.Context, c Change, r Reservation) (now 
 		return now, false, fmt.Errorf("reason %q stands for static addresses of users: radial user set NAME --ip %s makes one: %w", r.Reason, addressText(r.Address), aaa.ErrInvalid)
 	}
 	r.User, r.MAC, r.Reason = storableText(r.User), storableText(r.MAC), storableText(r.Reason)
-	err = db.changeAddress(ctx, c, r.VRF, r.Address, func(tx pgx.Tx, row *lockedAddress) (aaa.Audit, *historyRow, error) {
+	err = db.changeAddress(ctx, c, r.VRF, r.Address, func(tx pgx.Tx, row *lockedAddress) (aaa.Audit, []historyRow, error) {
 		same, err := row.reservable(r)
 		if err != nil || same {
 			return nil, nil, err
@@ -77,18 +83,20 @@ func (db *DB) ReserveAddress(ctx context.Context, c Change, r Reservation) (now 
 		if _, err := tx.Exec(ctx, sqlAddressReserve, row.VRF, row.Address.Address, r.Reason, r.User, r.MAC); err != nil {
 			return nil, nil, err
 		}
-		h := &historyRow{action: "reserved", reason: r.Reason, holding: ipam.Holding{Caller: ipam.Caller{User: r.User, MAC: r.MAC}}}
-		return aaa.Audit{"pool": row.Pool, "was": row.State, "for": r.User, "reason": r.Reason}, h, nil
+		h := historyRow{action: "reserved", reason: r.Reason, holding: ipam.Holding{Caller: ipam.Caller{User: r.User, MAC: r.MAC}}}
+		return aaa.Audit{"pool": row.Pool, "was": row.State, "for": r.User, "reason": r.Reason}, []historyRow{h}, nil
 	}, &now, &changed)
 	return now, changed, err
 }
 
 // ReleaseAddress gives an address back to its pool: a reserved or cooling one,
 // and with force one that is offered or bound, whose session may be alive. A
-// user's static address is aaa.ErrConflict: it goes with what makes it one.
+// reserved one that its user is online with is bound to that session then,
+// unless forced. A user's static address is aaa.ErrConflict: it goes with what
+// makes it one.
 func (db *DB) ReleaseAddress(ctx context.Context, c Change, vrf int32, address netip.Prefix, reason string, force bool) (now Address, changed bool, err error) {
 	reason = storableText(reason)
-	err = db.changeAddress(ctx, c, vrf, address, func(tx pgx.Tx, row *lockedAddress) (aaa.Audit, *historyRow, error) {
+	err = db.changeAddress(ctx, c, vrf, address, func(tx pgx.Tx, row *lockedAddress) (aaa.Audit, []historyRow, error) {
 		if row.State == "free" {
 			return nil, nil, nil
 		}
@@ -98,22 +106,38 @@ func (db *DB) ReleaseAddress(ctx context.Context, c Change, vrf int32, address n
 		if _, err := tx.Exec(ctx, sqlAddressFree, row.VRF, row.Address.Address); err != nil {
 			return nil, nil, err
 		}
-		h := &historyRow{action: "released", reason: orWord(reason, "released by hand"), holding: row.holding()}
+		audit := aaa.Audit{"pool": row.Pool, "was": row.State, "of": row.User, "reason": reason}
 		switch row.State {
 		case "reserved":
-			h.action, h.reason = "unreserved", reason
+			h := []historyRow{{action: "unreserved", reason: reason, holding: row.holding()}}
+			on, err := goesOn(ctx, tx, row, force)
+			return audit, append(h, on...), err
 		case "cooling": // its holder has left before
-			h = nil
+			return audit, nil, nil
 		}
-		return aaa.Audit{"pool": row.Pool, "was": row.State, "of": row.User, "reason": reason}, h, nil
+		return audit, []historyRow{{action: "released", reason: orWord(reason, "released by hand"), holding: row.holding()}}, nil
 	}, &now, &changed)
 	return now, changed, err
+}
+
+// goesOn binds an address that was reserved to the session that its user is
+// online with, if there is one: the pool must not give it to another yet.
+func goesOn(ctx context.Context, tx pgx.Tx, row *lockedAddress, force bool) ([]historyRow, error) {
+	if force || row.User == "" {
+		return nil, nil
+	}
+	on := ipam.Holding{Caller: ipam.Caller{User: row.User}}
+	err := tx.QueryRow(ctx, sqlAddressGoesOn, row.VRF, row.Address.Address, row.User).Scan(&on.RadacctID, &on.Caller.NAS)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return []historyRow{{action: "bound", reason: "its session goes on", holding: on}}, err
 }
 
 // changeAddress runs one change of an address: f sees the locked row and writes
 // what is new.
 func (db *DB) changeAddress(ctx context.Context, c Change, vrf int32, address netip.Prefix,
-	f func(pgx.Tx, *lockedAddress) (aaa.Audit, *historyRow, error), now *Address, changed *bool) error {
+	f func(pgx.Tx, *lockedAddress) (aaa.Audit, []historyRow, error), now *Address, changed *bool) error {
 	return db.change(ctx, c, addressText(address), func(tx pgx.Tx) (written, error) {
 		at, err := placeOf(ctx, tx, vrf, address)
 		if err != nil {
@@ -129,10 +153,12 @@ func (db *DB) changeAddress(ctx context.Context, c Change, vrf int32, address ne
 			return written{}, err
 		}
 		audit["vrf"] = at.vrf
-		if h != nil {
-			h.at, h.key, h.pool, h.actor = db.now(), at.key, at.pool, c.Actor
+		if len(h) > 0 {
+			for i := range h {
+				h[i].at, h[i].key, h[i].pool, h[i].actor = db.now(), at.key, at.pool, c.Actor
+			}
 			var b pgx.Batch
-			queueHistory(&b, []historyRow{*h})
+			queueHistory(&b, h)
 			if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 				return written{}, err
 			}

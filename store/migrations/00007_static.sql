@@ -95,6 +95,29 @@ BEGIN
     ORDER BY n.vrf_id, u.address, n.overlap, n.id;
 END $$;
 
+-- The open session that a user has a lease in; no row: none. He may lose an address that he owns while he is online: his
+-- session goes on with it, so that nobody else may get it.
+CREATE FUNCTION radial.open_session_of(vrf integer, lease inet, holder text, OUT radacctid bigint, OUT nas inet) RETURNS SETOF record
+LANGUAGE plpgsql STABLE ROWS 1 SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    kept text := radial.escape_user(holder, EXISTS (SELECT FROM radial.settings WHERE key = 'escaping' AND value = 'raw'));
+BEGIN
+    RETURN QUERY
+    SELECT r.radacctid, host(r.nasipaddress)::inet FROM radacct r
+    WHERE r.acctstoptime IS NULL AND r.username = kept
+      AND (host(r.framedipaddress)::inet = lease OR r.framedipv6address <<= lease OR r.framedipv6prefix && lease OR r.delegatedipv6prefix && lease)
+      AND vrf = coalesce((SELECT s.vrf_id FROM nas n JOIN radial.nas_settings s ON s.nas_id = n.id
+                          WHERE n.nasname = host(r.nasipaddress) ORDER BY n.id LIMIT 1), 1)
+    ORDER BY r.radacctid DESC LIMIT 1;
+END $$;
+
+-- FreeRADIUS's tables are found where they stand, never in pg_temp.
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION radial.open_session_of(integer, inet, text) SET search_path = %s, pg_temp', current_setting('search_path'));
+END $$;
+
 -- Makes the rows of some addresses what the list of static ones says: reserved, or given back. Rows that somebody else
 -- holds, and those that an operator reserved, stay. Rows are locked in the order in which all lock addresses. They are looked
 -- up one by one, whatever the planner knows of the tables: never by a scan of all addresses.
@@ -108,15 +131,24 @@ BEGIN
        OR EXISTS (SELECT FROM radial.static_addresses s WHERE s.address BETWEEN a.address AND radial.last_of(a.address) AND s.username = a.username)
     ORDER BY a.vrf_id, a.address FOR UPDATE OF a;
 
+    -- A session that has one goes on with it. Else it cools off for as long as a login that was answered with it may take to start.
     WITH gone AS (
-        UPDATE radial.addresses a SET state = 'free', reason = NULL, until = NULL, since = clock_timestamp()
-        FROM radial.static_rows(statics) r
-        WHERE a.vrf_id = r.vrf_id AND a.address = r.address AND a.state = 'reserved' AND a.reason = 'static'
+        UPDATE radial.addresses a
+        SET state = CASE WHEN r.radacctid IS NULL THEN 'cooling' ELSE 'bound' END, reason = NULL, radacctid = r.radacctid, nas = r.nas, since = clock_timestamp(),
+            until = now() + CASE WHEN r.radacctid IS NULL THEN greatest(p.cooling_time, p.offer_time) ELSE p.lease_time END
+        FROM (SELECT w.vrf_id, w.address, o.radacctid, o.nas
+              FROM radial.static_rows(statics) w JOIN radial.addresses b ON b.vrf_id = w.vrf_id AND b.address = w.address
+              LEFT JOIN LATERAL radial.open_session_of(b.vrf_id, b.address, b.username) o ON true
+              WHERE b.state = 'reserved' AND b.reason = 'static') r, radial.pools p
+        WHERE a.vrf_id = r.vrf_id AND a.address = r.address AND a.state = 'reserved' AND a.reason = 'static' AND p.id = a.pool_id
           AND NOT EXISTS (SELECT FROM radial.static_addresses s WHERE s.address BETWEEN a.address AND radial.last_of(a.address))
-        RETURNING a.vrf_id, a.address, a.pool_id, a.username
+        RETURNING a.vrf_id, a.address, a.pool_id, a.username, a.nas, a.radacctid
     ), told AS (
-        INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, reason, actor)
-        SELECT clock_timestamp(), g.vrf_id, g.address, g.pool_id, 'unreserved', g.username, 'static address', 'db:' || session_user FROM gone g
+        INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, nas, radacctid, reason, actor)
+        SELECT clock_timestamp(), g.vrf_id, g.address, g.pool_id, t.action, g.username, CASE t.action WHEN 'bound' THEN g.nas END,
+               CASE t.action WHEN 'bound' THEN g.radacctid END, CASE t.action WHEN 'bound' THEN 'its session goes on' ELSE 'static address' END, 'db:' || session_user
+        FROM gone g JOIN (VALUES (1, 'unreserved'), (2, 'bound')) t (n, action) ON t.n = 1 OR g.radacctid IS NOT NULL
+        ORDER BY t.n
     )
     SELECT count(*) INTO unreserved FROM gone;
 
