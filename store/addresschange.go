@@ -17,8 +17,9 @@ const (
 	// The leases that an address stands for, in each VRF whose pools have it: itself,
 	// or of a pool of prefixes the one that it lies in. $1 address, $2 VRF or 0.
 	sqlAddressPlaces = `
-SELECT r.vrf_id, v.name, r.address, r.pool_id, p.name, r.subnet_id, r.kind
+SELECT r.vrf_id, v.name, r.address, r.pool_id, p.name, r.subnet_id, n.network, r.kind
 FROM radial.static_rows(ARRAY[$1::inet]) r JOIN radial.vrfs v ON v.id = r.vrf_id JOIN radial.pools p ON p.id = r.pool_id
+JOIN radial.subnets n ON n.id = r.subnet_id
 WHERE $2::int = 0 OR r.vrf_id = $2 ORDER BY r.vrf_id`
 	// The networks of pools that an address has to do with. $1 address, $2 VRF or 0.
 	sqlAddressNetworks = `
@@ -63,6 +64,7 @@ type place struct {
 	vrf          string
 	pool, subnet int64
 	poolName     string
+	network      netip.Prefix // of the subnet
 	kind         ipam.Kind
 }
 
@@ -180,7 +182,7 @@ func placeOf(ctx context.Context, q querier, vrf int32, address netip.Prefix) (p
 	}
 	places, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p place, err error) {
 		var kind string
-		err = row.Scan(&p.key.vrf, &p.vrf, &p.key.address, &p.pool, &p.poolName, &p.subnet, &kind)
+		err = row.Scan(&p.key.vrf, &p.vrf, &p.key.address, &p.pool, &p.poolName, &p.subnet, &p.network, &kind)
 		p.kind, _ = ipam.ParseKind(kind)
 		return p, err
 	})
@@ -302,5 +304,5 @@ func (db *DB) AddressAt(ctx context.Context, vrf int32, address netip.Prefix) (A
 	if !at.kind.Sparse() {
 		return Address{}, neverGiven(addressText(address), at.poolName)
 	}
-	return Address{VRF: at.key.vrf, Address: at.key.address, Pool: at.poolName, State: "free"}, nil
+	return Address{VRF: at.key.vrf, Address: at.key.address, Pool: at.poolName, Subnet: at.network, State: "free"}, nil
 }

@@ -54,6 +54,13 @@ SELECT coalesce(
     (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('radacct')),
     (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('radcheck')),
     current_schema()::text, '')`
+	// Whether the role is named as our schema, so that PostgreSQL's default
+	// search_path ("$user", public) has it look there first. $1 the search_path that it should have.
+	sqlRoleShadows = `
+SELECT current_user = 'radial' AND NOT EXISTS (
+    SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE r.rolname = current_user AND d.datname = current_database() AND ('search_path=' || $1::text) = ANY (s.setconfig))`
+	sqlDatabaseName   = `SELECT current_database()::text`
 	sqlHasTable       = `SELECT to_regclass($1::text) IS NOT NULL`
 	sqlSchemaVersions = `
 SELECT version_id::bigint, max(tstamp)::timestamptz FROM radial.goose_db_version
@@ -128,8 +135,28 @@ func (db *DB) Migrate(ctx context.Context) (report MigrateReport, err error) {
 	if report.Indexes, err = indexIn(ctx, conn, pool); err != nil {
 		return report, rightsErr(wrapErr("migrate", err), conn)
 	}
+	if err := leadHome(ctx, conn, pool.Config().ConnConfig.RuntimeParams["search_path"]); err != nil {
+		return report, wrapErr("migrate: search_path", err)
+	}
 	_, err = conn.Exec(ctx, sqlMigrateUnlock, migrateLock)
 	return report, wrapErr("migrate: unlock", err)
+}
+
+// leadHome sees to it that a role named radial finds FreeRADIUS's tables where
+// they stand. By PostgreSQL's default it would look into the schema of its own
+// name first, which is ours: a radcheck that somebody's psql made there, unseen,
+// would hide the true one from the server.
+func leadHome(ctx context.Context, conn *pgx.Conn, home string) error {
+	var shadows bool
+	if err := conn.QueryRow(ctx, sqlRoleShadows, home).Scan(&shadows); err != nil || !shadows {
+		return err
+	}
+	var name string
+	if err := conn.QueryRow(ctx, sqlDatabaseName).Scan(&name); err != nil {
+		return err
+	}
+	_, err := conn.Exec(ctx, "ALTER ROLE CURRENT_USER IN DATABASE "+pgx.Identifier{name}.Sanitize()+" SET search_path = "+home)
+	return err
 }
 
 func lockMigrations(ctx context.Context, conn *pgx.Conn) error {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"radial/aaa"
 	"radial/store"
@@ -224,6 +225,33 @@ func TestMigrateTakesItsTime(t *testing.T) {
 	report, err := db.Migrate(t.Context())
 	if err != nil || !slices.Contains(report.Indexes, "radial_radacct_user_start_idx") {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// A role named as our schema does not make FreeRADIUS's tables in it, where they
+// would hide the true ones from the server.
+func TestMigrateLeadsTheRoleHome(t *testing.T) {
+	db := storetest.Empty(t)
+	if role := db.Rows("SELECT current_user")[0][0]; role != store.Schema {
+		t.Fatalf("the test's role is %s, and has to be named as the schema", role)
+	}
+	for range 2 { // as every start of a server
+		if _, err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	psql, err := pgx.Connect(t.Context(), db.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer psql.Close(t.Context())
+	if _, err := psql.Exec(t.Context(), "CREATE TABLE radippool ()"); err != nil {
+		t.Fatal(err)
+	}
+	var schema string
+	err = psql.QueryRow(t.Context(), "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'radippool'::regclass").Scan(&schema)
+	if err != nil || schema != "public" {
+		t.Errorf("radippool was made in schema %q, %v; want public", schema, err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"radial/aaa"
+	"radial/ipam"
 	"radial/store"
 	"radial/store/storetest"
 )
@@ -234,6 +235,37 @@ SELECT p.id, 1, $3::cidr, host($3::cidr)::inet, host(broadcast($3::cidr))::inet 
 	db.Exec("DELETE FROM radial.addresses")
 	if n, err := db.ReserveStaticIPs(t.Context()); n != 2 || err != nil {
 		t.Errorf("rows are missing: %d, %v", n, err)
+	}
+}
+
+// What a pool of IPv6 never gives gets no row: nobody reserves it by hand, and a
+// user's static prefix there takes nothing of the pool's.
+func TestExcludedPrefixIsNoLease(t *testing.T) {
+	db := storetest.New(t)
+	spec := store.PoolSpec{Name: "pd", Kind: ipam.DelegatedPrefix}
+	spec.PoolSettings.PrefixLength = 56
+	spec.Subnets = []store.SubnetSpec{{
+		Network: netip.MustParsePrefix("2001:db8:f000::/40"), Gateway: netip.MustParseAddr("2001:db8:f001::1"),
+		Exclusions: []store.Exclusion{{Range: ipam.RangeOf(netip.MustParsePrefix("2001:db8:f000::/48"))}},
+	}}
+	if err := db.CreatePool(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	reply(db, "alice", "Delegated-IPv6-Prefix", ":=", "2001:db8:f000:100::/56")
+	for _, text := range []string{"2001:db8:f000:200::/56", "2001:db8:f000::7/128", "2001:db8:f001::/56"} {
+		if _, _, err := db.ReserveAddress(t.Context(), store.Change{Actor: "test"}, store.Reservation{Address: netip.MustParsePrefix(text)}); !errors.Is(err, aaa.ErrNotFound) {
+			t.Errorf("reserve %s: %v, want that the pool never gives it", text, err)
+		}
+		if a, err := db.AddressAt(t.Context(), 0, netip.MustParsePrefix(text)); !errors.Is(err, aaa.ErrNotFound) {
+			t.Errorf("%s is %+v, %v; want that the pool never gives it", text, a, err)
+		}
+	}
+	if n := db.Rows("SELECT count(*) FROM radial.addresses")[0][0]; n != "0" {
+		t.Errorf("%s rows were made of what is never given", n)
+	}
+	a, err := db.AddressAt(t.Context(), 0, netip.MustParsePrefix("2001:db8:f002::5/128"))
+	if want := netip.MustParsePrefix("2001:db8:f000::/40"); err != nil || a.Subnet != want || a.State != "free" {
+		t.Errorf("one without a row: %+v, %v; want it free in %s", a, err, want)
 	}
 }
 

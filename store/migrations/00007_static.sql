@@ -92,6 +92,11 @@ BEGIN
     JOIN radial.pools p ON p.id = n.pool_id AND p.prefix_length <= masklen(w.s)
     CROSS JOIN LATERAL (SELECT network(set_masklen(w.s, p.prefix_length))::inet AS address) u
     WHERE host(u.address)::inet BETWEEN n.first AND n.last
+      -- what a pool of IPv6 never gives has no row to be reserved, as in IPv4; see sqlSparseAllowed
+      AND (p.kind = 'ipv4' OR host(broadcast(u.address))::inet <= n.last AND (n.gateway <<= u.address) IS NOT TRUE
+           AND NOT (p.prefix_length = 128 AND masklen(n.network) < 127 AND host(u.address) = host(n.network))
+           AND NOT EXISTS (SELECT FROM radial.exclusions x
+               WHERE x.subnet_id = n.id AND x.first <= host(broadcast(u.address))::inet AND x.last >= host(u.address)::inet))
     ORDER BY n.vrf_id, u.address, n.overlap, n.id;
 END $$;
 
