@@ -1,0 +1,9 @@
+package store
+
+// SessionStatements are the statements about sessions, by name, for EXPLAIN.
+func SessionStatements() map[string]string {
+	return map[string]string{
+		"open": sqlSessionsOpen, "open of a user": sqlSessionsOpenOfUser, "named": sqlSessionsNamed, "named of a user": sqlSessionsOfUserNamed,
+		"named since": sqlSessionsSinceNamed, "of a user": sqlSessionsOfUser,
+	}
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"radial/aaa"
+)
+
+const (
+	// A session by what names it: $1 acctuniqueid, $2 radacctid (0: none), $3
+	// Acct-Session-Id, for which there is no index: those that are open are looked through.
+	sqlSessionsNamed = `
+SELECT ` + sessionFields + ` FROM radacct r WHERE r.acctuniqueid = $1::text OR r.radacctid = $2::bigint
+UNION ALL
+SELECT ` + sessionFields + ` FROM radacct r
+WHERE r.acctstoptime IS NULL AND r.acctsessionid = $3::text AND r.acctuniqueid <> $1 AND r.radacctid <> $2
+ORDER BY 10 DESC, 1 DESC LIMIT 50`
+
+	// The sessions of a user that have an Acct-Session-Id: $1 user name, $2 id.
+	sqlSessionsOfUserNamed = `
+SELECT ` + sessionFields + ` FROM radacct r WHERE r.username = $1::text AND r.acctsessionid = $2::text
+ORDER BY r.acctstarttime DESC, r.radacctid DESC LIMIT 50`
+
+	// Sessions that began since $1 with Acct-Session-Id $2: the index has the start.
+	sqlSessionsSinceNamed = `
+SELECT ` + sessionFields + ` FROM radacct r WHERE r.acctstarttime >= $1::timestamptz AND r.acctsessionid = $2::text
+ORDER BY r.acctstarttime DESC, r.radacctid DESC LIMIT 50`
+
+	// $1 and $2 start and radacctid of the last one of the page before (NULL: none),
+	// $3 user name, $4 since, $5 until (NULL: no bound), $6 how many.
+	sqlSessionsOfUser = `
+SELECT ` + sessionFields + `
+FROM (SELECT r.* FROM radacct r
+      WHERE r.username = $3::text AND r.acctstarttime <= coalesce($1::timestamptz, 'infinity') AND ($1 IS NULL OR r.acctstarttime < $1 OR r.radacctid < $2::bigint)
+        AND r.acctstarttime >= coalesce($4::timestamptz, '-infinity') AND r.acctstarttime < coalesce($5::timestamptz, 'infinity')
+      ORDER BY r.acctstarttime DESC, r.radacctid DESC LIMIT $6::int) r
+ORDER BY r.acctstarttime DESC, r.radacctid DESC`
+)
+
+// FindSessions returns the sessions of a name: an acctuniqueid, a radacctid or
+// an Acct-Session-Id; the newest first, 50 at most. By Acct-Session-Id closed ones
+// are found where user is given, else, if nothing else was found, those that
+// began since a time (zero: none), which reads all that began since then.
+func (db *DB) FindSessions(ctx context.Context, name, user string, since time.Time) ([]Session, error) {
+	op := "session " + name
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return nil, wrapErr(op, err)
+	}
+	id := esc.Escape(name)
+	if user != "" {
+		return db.sessions(ctx, op, esc, sqlSessionsOfUserNamed, esc.EscapeUser(user), id)
+	}
+	radacctid, err := strconv.ParseInt(name, 10, 64)
+	if err != nil || radacctid < 0 {
+		radacctid = 0
+	}
+	all, err := db.sessions(ctx, op, esc, sqlSessionsNamed, storableText(name), radacctid, id)
+	if err != nil || len(all) > 0 || since.IsZero() {
+		return all, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sessionPatience)
+	defer cancel()
+	all, err = db.sessions(ctx, op, esc, sqlSessionsSinceNamed, since, id)
+	if ctx.Err() != nil && err != nil {
+		return nil, fmt.Errorf("%s: radacct has no index on acctsessionid, and reading what began since then took longer than %s: name its user, or look back less far: %w",
+			op, sessionPatience, aaa.ErrInvalid)
+	}
+	return all, err
+}
+
+// sessionPatience bounds a question that no index serves well.
+const sessionPatience = 30 * time.Second
+
+// UserSessionsQuery selects sessions of a user by their start.
+type UserSessionsQuery struct {
+	User         string    // as radacct names him
+	Since, Until time.Time // begun from Since on, before Until; zero: no bound
+	After        int64     // radacctid of the last session of the page before; 0: the first page
+	Limit        int
+}
+
+// UserSessions returns the sessions of a user, open and closed, the newest
+// first, at most q.Limit.
+func (db *DB) UserSessions(ctx context.Context, q UserSessionsQuery) ([]Session, error) {
+	op := "sessions of " + q.User
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return nil, wrapErr(op, err)
+	}
+	key, err := db.sessionKey(ctx, q.After)
+	if err != nil {
+		return nil, err
+	}
+	return db.sessions(ctx, op, esc, sqlSessionsOfUser, append(key, esc.EscapeUser(q.User), nullTime(q.Since), nullTime(q.Until), max(q.Limit, 1))...)
+}
