@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"radial/aaa"
 )
@@ -134,6 +135,9 @@ func oneLine(text string) string {
 
 // plainFlagError takes Go's own words out of what pflag says of a value.
 func plainFlagError(err error) string {
+	if head, _, ok := strings.Cut(err.Error(), " flag: time: "); ok {
+		return head + " flag: want a number with its unit, like 90s, 10m or 2h"
+	}
 	head, tail, ok := strings.Cut(err.Error(), ": strconv.")
 	switch {
 	case !ok:
@@ -147,6 +151,9 @@ func plainFlagError(err error) string {
 // named is the Args of a command with exactly these positional arguments.
 func named(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
+		if i := slices.Index(args, ""); i >= 0 && len(args) == len(names) {
+			return usagef("%s: %s is empty; usage: %s", cmd.CommandPath(), names[i], cmd.UseLine())
+		}
 		if len(args) == len(names) {
 			return nil
 		}
@@ -164,6 +171,9 @@ func nounOf(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	words := make([]string, len(verbs))
 	for i, v := range verbs {
 		words[i] = v.Name()
+		if slices.Contains([]string{"list", "show", "export", "history", "conflicts", "available", "next", "whohad", "cleanup"}, v.Name()) {
+			v.PreRunE = choosesSomething
+		}
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -173,6 +183,19 @@ func nounOf(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	}
 	cmd.AddCommand(verbs...)
 	return cmd
+}
+
+// choosesSomething refuses an empty value of a flag that chooses what is read:
+// in a script it is a variable that was never set, and would choose everything.
+// A first page may well begin after nothing.
+func choosesSomething(cmd *cobra.Command, _ []string) (err error) {
+	inherited := cmd.InheritedFlags()
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if v := f.Value.String(); err == nil && f.Name != "after" && inherited.Lookup(f.Name) == nil && (v == "" || v == "[]") {
+			err = usagef("--%s is empty: leave it out where it does not matter; see %s --help", f.Name, cmd.CommandPath())
+		}
+	})
+	return err
 }
 
 // choices lets the shell complete a flag's value from a closed list.

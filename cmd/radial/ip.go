@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"radial/aaa"
 	"radial/ipam"
 	"radial/store"
 )
@@ -101,6 +103,11 @@ func (s *ipSelection) read(ctx context.Context, db *store.DB) error {
 	s.filter.MAC = ipam.NormaliseMAC(s.mac)
 	if s.vrf != "" {
 		if s.filter.VRF, err = db.VRF(ctx, s.vrf); err != nil {
+			return err
+		}
+	}
+	if s.filter.Pool != "" { // of a name in several VRFs all are meant
+		if _, err := db.FindPool(ctx, s.filter.VRF, s.filter.Pool); errors.Is(err, aaa.ErrNotFound) {
 			return err
 		}
 	}
