@@ -4,220 +4,338 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
+	"sync"
 	"time"
-
-	"golang.org/x/net/ipv4"
 )
 
-const slotsPerLane = 64 // each has four of the socket's 256 identifiers, used in turn
-
-// slot is one request outstanding, or idle when session is nil.
-type slot struct {
-	session *session
-	packet  []byte
-	dest    *net.UDPAddr
-	id      byte
-	turn    byte
-	tries   int
-	first   time.Time // of the first send
-	due     time.Time // of the next retransmit
-	measure bool
-}
-
-// lane is one socket with its slots, worked by one goroutine.
+// lane is one socket with its window, worked by one goroutine. Its sessions
+// are its own: every lanes-th of the run's numbers.
 type lane struct {
-	run    *run
-	codec  *codec
-	conn   *net.UDPConn
-	batch  batchConn
-	slots  []slot
-	in     []ipv4.Message
-	out    []ipv4.Message
-	active int
+	run        *run
+	number     int
+	of         int // lanes of the run
+	source     netip.Addr
+	codec      *codec
+	socket     *socket
+	auth, acct *endpoint     // nil on a connected socket
+	deadline   time.Duration // of the socket
+	random     *rand.Rand
 
-	latency histogram
+	share   int // sessions to give out; all: no end
+	given   int
+	prelude []*session // what the unmeasured part has started
+	started []*session // what this part has, preparing
+	spare   []*session // ended ones, to be used again
+	ready   []*session // of an open loop: to go on at the next arrivals
+	arrival time.Duration
+	in      stormCounts
+
+	mu      sync.Mutex // of what follows, which Progress reads
+	window  *window
+	latency [steps]histogram
 	counts  Counts
+	dials   dialQueue // of a storm: users that are to dial
 }
 
-// batchConn is what ipv4.PacketConn and ipv6.PacketConn have in common.
-type batchConn interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-	WriteBatch(ms []ipv4.Message, flags int) (int, error)
-}
+const all = -1
 
-func (r *run) newLane(number, slots int) (*lane, error) {
-	conn, err := net.ListenUDP("udp", nil)
+func (r *run) newLane(number, of, size int) (*lane, error) {
+	l := &lane{run: r, number: number, of: of, window: newWindow(size), share: all, deadline: -1,
+		random: rand.New(rand.NewPCG(r.opts.Seed, uint64(number)+1<<32))}
+	var seed [32]byte
+	seed[0], seed[1] = byte(number), byte(number>>8)
+	for i := range 8 {
+		seed[8+i] = byte(r.opts.Seed >> (8 * i))
+	}
+	l.codec = newCodec(r.opts.Secret.Reveal(), seed)
+	conn, err := l.open()
 	if err != nil {
 		return nil, fmt.Errorf("load: socket: %w", err)
 	}
 	if err := errors.Join(conn.SetReadBuffer(1<<20), conn.SetWriteBuffer(1<<20)); err != nil {
 		return nil, errors.Join(fmt.Errorf("load: socket buffers: %w", err), conn.Close())
 	}
-	var seed [32]byte
-	seed[0], seed[1] = byte(number), byte(number>>8)
-	for i := range 8 {
-		seed[8+i] = byte(r.opts.Seed >> (8 * i))
-	}
-	l := &lane{run: r, codec: newCodec(r.opts.Secret.Reveal(), seed), conn: conn, batch: ipv4.NewPacketConn(conn), slots: make([]slot, slots)}
-	for range slots {
-		l.in = append(l.in, ipv4.Message{Buffers: [][]byte{make([]byte, 4096)}})
-	}
-	for i := range l.slots {
-		l.slots[i].packet = make([]byte, 0, 512)
+	if l.socket, err = newSocket(conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	return l, nil
 }
 
-// work runs until the run has no more sessions to give and all slots are
-// idle. When ctx ends, what is outstanding is dropped.
-func (l *lane) work(ctx context.Context) error {
-	nextScan := time.Now().Add(l.run.scan())
-	for {
-		now := time.Now()
-		for i := range l.slots {
-			if l.slots[i].session == nil {
-				if s := l.run.next(); s != nil {
-					l.slots[i].session = s
-					l.active++
-					l.send(i, now)
-				}
-			}
+// open makes the socket, connected (which spares the kernel a look-up for each
+// datagram) where all goes to one port.
+func (l *lane) open() (*net.UDPConn, error) {
+	o, network := l.run.opts, "udp4"
+	if o.Auth.Addr().Is6() {
+		network = "udp6"
+	}
+	var local *net.UDPAddr
+	if o.Source.IsValid() {
+		l.source = nth(o.Source, l.number)
+		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(l.source, 0))
+	}
+	if to, ok := l.run.destination(); ok {
+		return net.DialUDP(network, local, net.UDPAddrFromAddrPort(to))
+	}
+	l.auth, l.acct = newEndpoint(o.Auth), newEndpoint(o.Acct)
+	return net.ListenUDP(network, local)
+}
+
+// nth is the nth address of a prefix, from its first usable one on; after its
+// last it begins anew.
+func nth(p netip.Prefix, n int) netip.Addr {
+	first := p.Masked().Addr()
+	if p.Addr().BitLen()-p.Bits() > 1 {
+		first = first.Next()
+	}
+	a := first
+	for range n {
+		if a = a.Next(); !p.Contains(a) {
+			a = first
 		}
-		if err := l.flush(); err != nil {
+	}
+	return a
+}
+
+// work runs until the run has no more to send and no request is outstanding.
+// When ctx ends, what is outstanding is dropped.
+func (l *lane) work(ctx context.Context) error {
+	for {
+		now := l.run.now()
+		more, err := l.turn(now)
+		if err = errors.Join(err, l.socket.flush()); err != nil {
 			return err
 		}
-		if l.active == 0 || ctx.Err() != nil {
+		if !more || ctx.Err() != nil {
 			return nil
 		}
-		if err := l.conn.SetReadDeadline(now.Add(l.run.scan())); err != nil {
-			return fmt.Errorf("load: deadline: %w", err)
+		if err := l.wait(now); err != nil {
+			return err
 		}
-		n, err := l.batch.ReadBatch(l.in, 0)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !isRefused(err) {
+		n, err := l.socket.receive()
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return fmt.Errorf("load: receive: %w", err)
 		}
-		now = time.Now()
-		for i := range max(n, 0) {
-			l.receive(l.in[i].Buffers[0][:l.in[i].N], now)
+		if n == 0 {
+			l.deadline = -1
+			continue
 		}
-		if now.After(nextScan) {
-			l.retransmit(now)
-			nextScan = now.Add(l.run.scan())
+		if err := l.take(n); err != nil {
+			return err
 		}
 	}
 }
 
-// send builds the request of slot i and queues it.
-func (l *lane) send(i int, now time.Time) {
-	s := &l.slots[i]
-	s.turn++
-	s.id = byte(i) + slotsPerLane*(s.turn%4)
-	s.packet = l.build(s.packet, s.id, s.session)
-	s.dest = l.run.acct
-	if s.session.step == stepLogin {
-		s.dest = l.run.auth
+// turn sends again what is overdue, and what is new; false: there is nothing
+// more to do.
+func (l *lane) turn(now time.Duration) (more bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.expire(now); err != nil {
+		return false, err
 	}
-	s.tries, s.first, s.due = 1, now, now.Add(l.run.opts.Timeout)
-	s.measure = !l.run.preparing()
-	if s.session.step == stepStop {
-		l.run.release(s.session) // for its NAS the session is over, whenever the answer comes
-	}
-	l.counts.Sent++
-	l.queue(s)
+	more, err = l.fill(now)
+	return more || l.window.active > 0, err
 }
 
-func (l *lane) queue(s *slot) {
-	l.out = append(l.out, ipv4.Message{Buffers: [][]byte{s.packet}, Addr: s.dest})
-}
-
-func (l *lane) flush() error {
-	for len(l.out) > 0 {
-		n, err := l.batch.WriteBatch(l.out, 0)
-		if err != nil && !isRefused(err) {
-			return fmt.Errorf("load: send: %w", err)
-		}
-		l.out = l.out[max(n, 1):] // a refused datagram is lost, as on a network
+// wait sets the socket's deadline to when there is something to do without an
+// answer; one that comes too early does no harm.
+func (l *lane) wait(now time.Duration) error {
+	wake := now + time.Second
+	if w := l.window; w.head != none {
+		wake = min(wake, w.requests[w.head].due)
 	}
-	l.out = l.out[:0]
+	if at := l.nextSend(); at > 0 && !l.window.full() {
+		wake = min(wake, at)
+	}
+	if end := time.Duration(l.run.end.Load()); end > now {
+		wake = min(wake, end)
+	}
+	if l.deadline > now && l.deadline <= wake {
+		return nil
+	}
+	l.deadline = wake
+	if err := l.socket.conn.SetReadDeadline(l.run.base.Add(wake)); err != nil {
+		return fmt.Errorf("load: deadline: %w", err)
+	}
 	return nil
 }
 
-// isRefused tells that an earlier datagram met a closed port: the server is
-// away for the moment.
-func isRefused(err error) bool {
-	var opErr *net.OpError
-	return errors.As(err, &opErr) && !opErr.Timeout() && !errors.Is(err, net.ErrClosed)
+// send builds a session's request and queues it. The window is not full.
+func (l *lane) send(s *session, now, intended time.Duration) error {
+	r := l.run
+	id := l.window.take(s)
+	q := &l.window.requests[id]
+	s.wrong = s.step == stepLogin && r.opts.WrongPasswords > 0 && l.random.Float64() < r.opts.WrongPasswords
+	q.packet = l.build(q.packet, id, s, now-intended)
+	q.intended, q.tries = intended, 1
+	l.window.last(id, now+r.opts.Timeout)
+	l.counts.Sent++
+	s.tries++
+	if s.step == stepStop {
+		r.release(s) // for its NAS the session is over, whenever the answer comes
+	}
+	if s.step != stepLogin {
+		r.noteSent(l, s)
+	}
+	return l.socket.send(q.packet, l.endpoint(s))
 }
 
-func (l *lane) receive(reply []byte, now time.Time) {
-	if len(reply) < 20 {
-		l.counts.Stray++
-		return
+func (l *lane) endpoint(s *session) *endpoint {
+	if s.step == stepLogin {
+		return l.auth
 	}
-	i := int(reply[1]) % slotsPerLane
-	if i >= len(l.slots) || l.slots[i].session == nil || l.slots[i].id != reply[1] {
-		l.counts.Stray++
-		return
+	return l.acct
+}
+
+// expire sends again what is overdue, and gives up what has had its tries.
+func (l *lane) expire(now time.Duration) error {
+	w, o := l.window, &l.run.opts
+	tries := o.Tries
+	if l.run.preparing() {
+		tries = max(tries, 20)
 	}
-	s := &l.slots[i]
-	if !l.codec.verify(reply, s.packet[4:20]) {
-		l.counts.BadAuthenticator++
-		return
-	}
-	if s.measure {
-		l.latency.add(int64(now.Sub(s.first)))
-		l.counts.Answered++
-	}
-	alive := true
-	switch reply[0] {
-	case codeAccessAccept:
-		l.counts.Accepted++
-		if a := framedIP(reply); a != 0 || l.run.opts.Mode == Session {
-			s.session.address = a
+	for w.head != none && w.requests[w.head].due <= now {
+		id := byte(w.head)
+		q := &w.requests[id]
+		if q.tries >= tries {
+			l.counts.GivenUp++
+			s := q.session
+			w.free(id)
+			l.giveUp(s, now)
+			continue
 		}
-		l.run.lease(s.session, &l.counts)
-	case codeAccessReject:
-		l.counts.Rejected++
-		alive = false
+		if o.RenewAcct && q.session.step != stepLogin {
+			id = w.renew(id)
+			q = &w.requests[id]
+			q.packet = l.build(q.packet, id, q.session, now-q.intended)
+		}
+		w.unlink(id)
+		w.last(id, now+o.Timeout)
+		q.tries++
+		q.session.tries++
+		l.counts.Retransmitted++
+		if err := l.socket.send(q.packet, l.endpoint(q.session)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveUp ends a session whose server does not answer; a storm's user dials
+// again.
+func (l *lane) giveUp(s *session, now time.Duration) {
+	if l.run.storming() && s.step == stepLogin {
+		l.redial(s, now)
+		return
+	}
+	l.end(s)
+}
+
+// end forgets a session.
+func (l *lane) end(s *session) {
+	l.run.release(s)
+	l.spare = append(l.spare, s)
+}
+
+// take reads n datagrams.
+func (l *lane) take(n int) error {
+	now := l.run.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range n {
+		if err := l.receive(l.socket.datagram(i), now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lane) receive(reply []byte, now time.Duration) error {
+	if len(reply) < 20 || l.window.requests[reply[1]].session == nil {
+		l.counts.Stray++
+		return nil
+	}
+	id := reply[1]
+	q := &l.window.requests[id]
+	s := q.session
+	if !l.codec.verify(reply, q.packet[4:20]) {
+		if l.codec.verify(reply, q.before[:]) {
+			l.counts.Stray++ // to the request that had the identifier before
+		} else {
+			l.counts.BadAuthenticator++
+		}
+		return nil
+	}
+	if !answers(s.step, reply[0]) {
+		l.counts.Stray++
+		return nil
+	}
+	l.latency[s.step].add(int64(now - q.intended))
+	l.counts.Answered++
+	alive := l.judge(q, reply, now)
+	l.window.free(id)
+	return l.proceed(s, alive, now)
+}
+
+// answers tells whether a reply's code answers a request of a kind.
+func answers(kind step, code byte) bool {
+	if kind == stepLogin {
+		return code == codeAccessAccept || code == codeAccessReject
+	}
+	return code == codeAccountingResponse
+}
+
+// judge counts an answer and notes what it gives; false: the session is
+// refused.
+func (l *lane) judge(q *request, reply []byte, now time.Duration) (alive bool) {
+	s, r := q.session, l.run
+	switch reply[0] {
 	case codeAccountingResponse:
 		l.counts.Acknowledged++
-		l.run.acknowledged(s.session)
-	default:
-		l.counts.Stray++
-		return
+		r.noteAcknowledged(s)
+		return true
+	case codeAccessReject:
+		l.counts.Rejected++
+		if s.wrong {
+			l.counts.WrongPasswords++
+		}
+		if r.storming() {
+			l.in.refused++
+		}
+		return false
 	}
-	preparing := l.run.preparing()
-	if alive && s.session.advance(l.run.opts.Mode, preparing) && !l.run.stopping() {
-		l.send(i, now)
-		return
+	l.counts.Accepted++
+	if s.wrong {
+		l.counts.WrongPasswords++
+		l.counts.WrongAccepted++
+	} else if r.method == MSCHAPv2 && !proven(q.packet, reply, r.names.user[s.user], r.names.hash[s.user]) {
+		l.counts.BadProof++
 	}
-	if alive && preparing {
-		l.run.prepared(s.session)
+	r.hold(s, leasesOf(reply), &l.counts)
+	if r.storming() {
+		l.in.arrive(s, now-r.begin)
 	}
-	l.run.release(s.session)
-	s.session = nil
-	l.active--
+	return true
 }
 
-// retransmit sends again what is overdue, and gives up what has had its tries.
-func (l *lane) retransmit(now time.Time) {
-	for i := range l.slots {
-		s := &l.slots[i]
-		if s.session == nil || now.Before(s.due) {
-			continue
+// proceed sends what the session does next, or ends it.
+func (l *lane) proceed(s *session, alive bool, now time.Duration) error {
+	preparing := l.run.preparing()
+	switch {
+	case alive && s.advance(l.run.opts.Mode, preparing) && !l.run.stopping(now):
+		if l.paced() {
+			l.ready = append(l.ready, s)
+			return nil
 		}
-		if s.tries >= l.run.opts.Tries {
-			l.counts.GivenUp++
-			l.run.release(s.session)
-			s.session = nil
-			l.active--
-			continue
-		}
-		s.tries++
-		s.due = now.Add(l.run.opts.Timeout)
-		l.counts.Retransmitted++
-		l.queue(s)
+		return l.send(s, now, now)
+	case alive && preparing:
+		l.started = append(l.started, s)
+	default:
+		l.end(s)
 	}
+	return nil
 }

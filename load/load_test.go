@@ -198,8 +198,10 @@ func TestHistogram(t *testing.T) {
 }
 
 func TestValidateNamesEveryProblem(t *testing.T) {
-	err := Options{Mode: "x", Window: 0, Users: 0, NASes: 1, Tries: 1, Timeout: time.Second, Duration: time.Second, UserFormat: "u%d", PasswordFormat: "p%d"}.Validate()
+	o := DefaultOptions()
+	o.Mode, o.Window, o.Users, o.Sockets = "x", 1000, 0, 2
+	err := o.Validate()
 	if err == nil || len(err.(interface{ Unwrap() []error }).Unwrap()) != 4 {
-		t.Errorf("want 4 problems (mode, window, users, secret), got: %v", err)
+		t.Errorf("want 4 problems (mode, users, sockets, secret), got: %v", err)
 	}
 }

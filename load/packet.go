@@ -29,6 +29,7 @@ const (
 	attrCallingStationID = 31
 	attrNASIdentifier    = 32
 	attrAcctStatusType   = 40
+	attrAcctDelayTime    = 41
 	attrAcctInput        = 42
 	attrAcctOutput       = 43
 	attrAcctSessionID    = 44
@@ -42,11 +43,12 @@ const (
 // codec builds and checks packets for one shared secret; one per lane, since
 // it reuses its digests.
 type codec struct {
-	secret []byte
-	mac    hash.Hash
-	md5    hash.Hash
-	random *rand.ChaCha8
-	sum    [32]byte
+	secret  []byte
+	mac     hash.Hash
+	md5     hash.Hash
+	random  *rand.ChaCha8
+	sum     [32]byte
+	scratch []byte
 }
 
 func newCodec(secret string, seed [32]byte) *codec {
@@ -125,7 +127,8 @@ func (c *codec) finishAccounting(b []byte) []byte {
 }
 
 // verify checks the Response Authenticator of a reply to a request with the
-// given authenticator (RFC 2865 §3), and the reply's length.
+// given authenticator (RFC 2865 §3), the reply's length, and its
+// Message-Authenticator if it has one (RFC 3579 §3.2).
 func (c *codec) verify(reply, requestAuth []byte) bool {
 	if len(reply) < 20 || int(binary.BigEndian.Uint16(reply[2:])) != len(reply) {
 		return false
@@ -135,15 +138,23 @@ func (c *codec) verify(reply, requestAuth []byte) bool {
 	c.md5.Write(requestAuth)
 	c.md5.Write(reply[20:])
 	c.md5.Write(c.secret)
-	return subtle.ConstantTimeCompare(c.md5.Sum(c.sum[:0]), reply[4:20]) == 1
+	return subtle.ConstantTimeCompare(c.md5.Sum(c.sum[:0]), reply[4:20]) == 1 && c.verifyMessage(reply, requestAuth)
 }
 
-// framedIP returns the Framed-IP-Address of a reply, or 0.
-func framedIP(reply []byte) uint32 {
-	for b := reply[20:]; len(b) >= 2 && int(b[1]) >= 2 && int(b[1]) <= len(b); b = b[b[1]:] {
-		if b[0] == attrFramedIPAddress && b[1] == 6 {
-			return binary.BigEndian.Uint32(b[2:])
+func (c *codec) verifyMessage(reply, requestAuth []byte) bool {
+	for at := 20; at+2 <= len(reply) && reply[at+1] >= 2; at += int(reply[at+1]) {
+		if reply[at] != attrMessageAuth {
+			continue
 		}
+		if reply[at+1] != 18 || at+18 > len(reply) {
+			return false
+		}
+		c.scratch = append(c.scratch[:0], reply...)
+		copy(c.scratch[4:20], requestAuth)
+		clear(c.scratch[at+2 : at+18])
+		c.mac.Reset()
+		c.mac.Write(c.scratch)
+		return subtle.ConstantTimeCompare(c.mac.Sum(c.sum[:0]), reply[at+2:at+18]) == 1
 	}
-	return 0
+	return true
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,76 +13,23 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Counts are what a run has sent and got.
-type Counts struct {
-	Sent             uint64 `json:"sent"`
-	Answered         uint64 `json:"answered"` // in the measured part
-	Accepted         uint64 `json:"accepted"`
-	Rejected         uint64 `json:"rejected"`
-	Acknowledged     uint64 `json:"acknowledged"`
-	Retransmitted    uint64 `json:"retransmitted"`
-	GivenUp          uint64 `json:"given_up"`
-	BadAuthenticator uint64 `json:"bad_authenticator"`
-	Stray            uint64 `json:"stray"` // late and duplicate answers
-	WithoutAddress   uint64 `json:"accepts_without_address"`
-	DoubleAddress    uint64 `json:"double_addresses"` // given to two live sessions at once
-}
-
-func (c *Counts) add(o Counts) {
-	c.Sent += o.Sent
-	c.Answered += o.Answered
-	c.Accepted += o.Accepted
-	c.Rejected += o.Rejected
-	c.Acknowledged += o.Acknowledged
-	c.Retransmitted += o.Retransmitted
-	c.GivenUp += o.GivenUp
-	c.BadAuthenticator += o.BadAuthenticator
-	c.Stray += o.Stray
-	c.WithoutAddress += o.WithoutAddress
-	c.DoubleAddress += o.DoubleAddress
-}
-
-// Result is what a run measured.
-type Result struct {
-	Mode    Mode          `json:"mode"`
-	Window  int           `json:"window"`
-	Elapsed time.Duration `json:"elapsed_ns"`
-	Rate    float64       `json:"answers_per_second"`
-	P50     time.Duration `json:"p50_ns"`
-	P99     time.Duration `json:"p99_ns"`
-	P999    time.Duration `json:"p999_ns"`
-	Max     time.Duration `json:"max_ns"`
-	Counts
-	Sessions []SessionState `json:"-"` // with Options.KeepSessions
-}
-
-// run is one run's shared state.
+// run is one run's shared state. Times are counted from base on.
 type run struct {
-	opts       Options
-	names      names
-	auth, acct *net.UDPAddr
-	end        atomic.Int64 // Unix nanoseconds after which no new request is sent; 0: none
-	limit      int64        // sessions to give out; 0: none
-	given      atomic.Int64
-	live       atomic.Uint64 // acknowledged so far, for Progress
-	mode       atomic.Int32  // step of sessions that are given out
-	prelude    []*session    // sessions that the unmeasured part has started
-	order      []int32
+	opts   Options
+	method Mode // of logins
+	first  step // of sessions that are given out
+	names  names
+	order  []int32 // of users
+	base   time.Time
+	end    atomic.Int64  // after which no new request is sent; 0: preparing
+	live   atomic.Uint64 // acknowledged so far, for Progress
 
-	mu        sync.Mutex
-	addresses map[uint32]int // address -> number of the session that holds it
-	states    map[int]*SessionState
-	started   []*session
+	mu      sync.Mutex // may be taken while a lane's is held
+	begin   time.Duration
+	lanes   []*lane // of the part that goes on
+	holders map[lease]int
+	states  map[int]*SessionState
 }
-
-// Progress reads a run that is going on.
-type Progress struct{ run *run }
-
-// Acknowledged is the number of Accounting-Responses so far.
-func (p Progress) Acknowledged() uint64 { return p.run.live.Load() }
-
-// Finish ends the run early: what is outstanding is still waited for.
-func (p Progress) Finish() { p.run.end.Store(time.Now().UnixNano()) }
 
 // Run sends until the duration or count is reached and every outstanding
 // request is answered or given up. watch, if not nil, is called once, as the
@@ -91,8 +38,11 @@ func Run(ctx context.Context, o Options, watch func(Progress)) (*Result, error) 
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{opts: o, names: makeNames(o), auth: net.UDPAddrFromAddrPort(o.Auth), acct: net.UDPAddrFromAddrPort(o.Acct),
-		addresses: map[uint32]int{}, states: map[int]*SessionState{}}
+	r := &run{opts: o, method: o.method(), base: time.Now(), holders: map[lease]int{}, states: map[int]*SessionState{}}
+	var err error
+	if r.names, err = makeNames(o); err != nil {
+		return nil, err
+	}
 	r.order = make([]int32, o.Users)
 	for i := range r.order {
 		r.order[i] = int32(i)
@@ -100,163 +50,215 @@ func Run(ctx context.Context, o Options, watch func(Progress)) (*Result, error) 
 	if o.Shuffle {
 		rand.New(rand.NewPCG(o.Seed, 1)).Shuffle(o.Users, func(i, j int) { r.order[i], r.order[j] = r.order[j], r.order[i] })
 	}
+	var prelude [][]*session
 	if o.Mode == Start || o.Mode == Interim || o.Mode == Stop {
-		if err := r.prepare(ctx); err != nil {
+		if prelude, err = r.prepare(ctx); err != nil {
 			return nil, err
 		}
+	}
+	return r.measure(ctx, prelude, watch)
+}
+
+// prepare makes a session for each user, as far as the mode needs it, and
+// returns each lane's.
+func (r *run) prepare(ctx context.Context) ([][]*session, error) {
+	r.first = stepLogin
+	wrong := r.opts.WrongPasswords
+	r.opts.WrongPasswords = 0
+	lanes, err := r.newLanes()
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range lanes {
+		l.share = part(r.opts.Users, i, len(lanes))
+	}
+	if err := r.work(ctx, lanes); err != nil {
+		return nil, err
+	}
+	r.opts.WrongPasswords = wrong
+	prelude, n, c := make([][]*session, len(lanes)), 0, Counts{}
+	for i, l := range lanes {
+		prelude[i] = l.started
+		n += len(l.started)
+		c.add(l.counts)
+	}
+	if n < r.opts.Users {
+		return nil, fmt.Errorf("load: only %d of %d sessions could be prepared: %d requests were rejected, %d not answered", n, r.opts.Users, c.Rejected, c.GivenUp)
+	}
+	if c.DoubleAddress > 0 {
+		return nil, fmt.Errorf("load: while sessions were prepared, %d addresses were given to two of them", c.DoubleAddress)
+	}
+	return prelude, nil
+}
+
+// part is how many of n things the ith of some has.
+func part(n, i, of int) int {
+	share := n / of
+	if i < n%of {
+		share++
+	}
+	return share
+}
+
+func firstStep(m Mode) step {
+	switch m {
+	case Start, Acct:
+		return stepStart
+	case Interim:
+		return stepInterim
+	case Stop:
+		return stepStop
+	}
+	return stepLogin
+}
+
+func (r *run) measure(ctx context.Context, prelude [][]*session, watch func(Progress)) (*Result, error) {
+	r.first = firstStep(r.opts.Mode)
+	r.end.Store(1) // from here on sockets are those of the measured part
+	lanes, err := r.newLanes()
+	if err != nil {
+		return nil, err
+	}
+	cpu, err := cpuTime()
+	if err != nil {
+		return nil, errors.Join(err, closeAll(lanes))
+	}
+	begin := r.now()
+	r.mu.Lock()
+	r.begin, r.lanes = begin, lanes
+	r.mu.Unlock()
+	r.end.Store(int64(begin + r.opts.Duration))
+	for i, l := range lanes {
+		if r.opts.Count > 0 {
+			l.share = part(r.opts.Count, i, len(lanes))
+		}
+		l.begin(prelude)
 	}
 	if watch != nil {
 		watch(Progress{r})
 	}
-	return r.measure(ctx)
-}
-
-// prepare makes a session for each user, as far as the mode needs it.
-func (r *run) prepare(ctx context.Context) error {
-	r.limit = int64(r.opts.Users)
-	r.mode.Store(int32(stepLogin))
-	var c Counts
-	if _, err := r.lanes(ctx, &c); err != nil {
-		return err
+	if err := r.work(ctx, lanes); err != nil {
+		return nil, err
 	}
-	if len(r.started) < r.opts.Users {
-		return fmt.Errorf("load: only %d of %d sessions could be prepared: %d requests were rejected, %d not answered", len(r.started), r.opts.Users, c.Rejected, c.GivenUp)
-	}
-	r.prelude, r.started = r.started, nil
-	r.given.Store(0)
-	return nil
-}
-
-func (r *run) measure(ctx context.Context) (*Result, error) {
-	r.limit = int64(r.opts.Count)
-	switch r.opts.Mode {
-	case Start:
-		r.mode.Store(int32(stepStart))
-	case Interim:
-		r.mode.Store(int32(stepInterim))
-	case Stop:
-		r.mode.Store(int32(stepStop))
-	default:
-		r.mode.Store(int32(stepLogin))
-	}
-	begin := time.Now()
-	r.end.Store(begin.Add(r.opts.Duration).UnixNano())
-	res := &Result{Mode: r.opts.Mode, Window: r.opts.Window}
-	lat, err := r.lanes(ctx, &res.Counts)
+	elapsed := r.now() - begin
+	used, err := cpuTime()
 	if err != nil {
 		return nil, err
 	}
-	res.Elapsed = time.Since(begin)
-	res.Rate = float64(res.Answered) / res.Elapsed.Seconds()
-	res.P50, res.P99, res.P999, res.Max = lat.quantile(.5), lat.quantile(.99), lat.quantile(.999), time.Duration(lat.max)
-	for _, s := range r.states {
-		res.Sessions = append(res.Sessions, *s)
-	}
-	return res, nil
+	return r.result(lanes, elapsed, used-cpu), nil
 }
 
-// lanes works the window off over as many sockets as it needs.
-func (r *run) lanes(ctx context.Context, c *Counts) (*histogram, error) {
-	group, groupCtx := errgroup.WithContext(ctx)
-	var lanes []*lane
-	defer func() {
-		for _, l := range lanes {
-			_ = l.conn.Close() // nothing is buffered in it
+// begin gives a lane what it works on in the measured part.
+func (l *lane) begin(prelude [][]*session) {
+	o := &l.run.opts
+	if prelude != nil {
+		l.prelude = prelude[l.number]
+		if n := len(l.prelude); n == 0 || o.Mode != Interim && (l.share == all || l.share > n) {
+			l.share = n // a session starts and stops once
 		}
-	}()
-	for left := r.opts.Window; left > 0; left -= slotsPerLane {
-		l, err := r.newLane(len(lanes), min(left, slotsPerLane))
+	}
+	if o.Rate > 0 {
+		l.arrival = l.run.begin
+		l.nextArrival()
+	}
+	if o.Mode == Storm {
+		l.share = part(o.Users, l.number, l.of)
+		l.gather()
+	}
+}
+
+func (r *run) result(lanes []*lane, elapsed, cpu time.Duration) *Result {
+	res := &Result{Mode: r.opts.Mode, Window: r.opts.Window, Asked: r.opts.Rate, Sockets: len(lanes), Seed: r.opts.Seed, Elapsed: elapsed}
+	var whole histogram
+	var kinds [steps]histogram
+	var in stormCounts
+	for _, l := range lanes {
+		res.Counts.add(l.counts)
+		in.merge(&l.in)
+		for i := range l.latency {
+			kinds[i].merge(&l.latency[i])
+		}
+	}
+	for i := range kinds {
+		whole.merge(&kinds[i])
+		if kinds[i].n > 0 {
+			res.Kinds = append(res.Kinds, KindResult{step(i).String(), kinds[i].n, kinds[i].latency()})
+		}
+	}
+	res.Latency = whole.latency()
+	res.Rate = float64(res.Answered) / elapsed.Seconds()
+	us := float64(cpu) / float64(time.Microsecond)
+	res.CPUPerRequest = us / float64(max(res.Answered, 1))
+	res.CPUPerPacket = us / float64(max(res.Sent+res.Retransmitted+res.Answered+res.Stray+res.BadAuthenticator, 1))
+	if r.opts.Mode == Storm {
+		res.Storm = in.result(r.opts.Users)
+	}
+	for _, s := range r.states {
+		if s.Started {
+			res.Sessions = append(res.Sessions, *s)
+		}
+	}
+	return res
+}
+
+// newLanes opens the sockets of a part of the run.
+func (r *run) newLanes() ([]*lane, error) {
+	of := r.opts.sockets()
+	lanes := make([]*lane, 0, of)
+	for i := range of {
+		size := max(part(r.opts.Window, i, of), 1)
+		if !r.preparing() && (r.opts.Rate > 0 || r.opts.Mode == Storm) {
+			size = slotsPerLane
+		}
+		l, err := r.newLane(i, of, size)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, closeAll(lanes))
 		}
 		lanes = append(lanes, l)
 	}
+	return lanes, nil
+}
+
+// work lets the lanes do theirs, and closes them.
+func (r *run) work(ctx context.Context, lanes []*lane) error {
+	group, groupCtx := errgroup.WithContext(ctx)
 	for _, l := range lanes {
 		group.Go(func() error { return l.work(groupCtx) })
 	}
-	err := group.Wait()
-	var lat histogram
+	return errors.Join(group.Wait(), ctx.Err(), closeAll(lanes))
+}
+
+func closeAll(lanes []*lane) (err error) {
 	for _, l := range lanes {
-		lat.merge(&l.latency)
-		c.add(l.counts)
+		err = errors.Join(err, l.socket.conn.Close())
 	}
-	return &lat, errors.Join(err, ctx.Err())
+	return err
 }
 
-func (r *run) scan() time.Duration { return min(r.opts.Timeout/4, 10*time.Millisecond) }
-
-func (r *run) stopping() bool {
-	end := r.end.Load()
-	return end != 0 && time.Now().UnixNano() >= end
+// destination is where all of this part of the run goes, if that is one port.
+func (r *run) destination() (netip.AddrPort, bool) {
+	switch m := r.opts.Mode; {
+	case r.preparing() || m == Session || m == Storm:
+		return netip.AddrPort{}, false
+	case r.first == stepLogin:
+		return r.opts.Auth, true
+	}
+	return r.opts.Acct, true
 }
 
-// next gives out a session, or nil when there are no more.
-func (r *run) next() *session {
-	if r.stopping() {
-		return nil
-	}
-	n := r.given.Add(1) - 1
-	if r.limit > 0 && n >= r.limit || r.prelude != nil && n >= int64(len(r.prelude)) && r.opts.Mode != Interim {
-		return nil
-	}
-	if r.prelude != nil {
-		s := r.prelude[n%int64(len(r.prelude))]
-		next := *s // two slots may have the same session outstanding in mode interim
-		next.step = step(r.mode.Load())
-		if next.step == stepStart {
-			return &next
-		}
-		round := uint32(n/int64(len(r.prelude))) + 1
-		next.seconds, next.in, next.out = 60*round, 1_000_003*round, 10_000_019*round
-		return &next
-	}
-	s := &session{number: int(n), user: int(r.order[n%int64(r.opts.Users)]), step: step(r.mode.Load())}
-	s.address = 10<<24 | 64<<16 + uint32(n)&0xffffff // where the server gives none
-	return s
-}
-
-// lease notes the address of an Access-Accept and finds one given twice.
-func (r *run) lease(s *session, c *Counts) {
-	if s.address == 0 {
-		c.WithoutAddress++
-		return
-	}
-	if r.opts.Mode != Session {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, taken := r.addresses[s.address]; taken {
-		c.DoubleAddress++
-	}
-	r.addresses[s.address] = s.number
-}
-
-// release forgets an ended session's address.
-func (r *run) release(s *session) {
-	if r.opts.Mode != Session {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.addresses[s.address] == s.number {
-		delete(r.addresses, s.address)
-	}
-}
+func (r *run) now() time.Duration { return time.Since(r.base) }
 
 // preparing tells the unmeasured part.
 func (r *run) preparing() bool { return r.end.Load() == 0 }
 
-// prepared keeps a session for the measured part.
-func (r *run) prepared(s *session) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.started = append(r.started, s)
+// stopping tells that no new request is sent.
+func (r *run) stopping(now time.Duration) bool {
+	end := r.end.Load()
+	return end != 0 && int64(now) >= end
 }
 
-// acknowledged notes what the server has promised to have stored.
-func (r *run) acknowledged(s *session) {
-	r.live.Add(1)
+// noteSent notes what a server may have stored.
+func (r *run) noteSent(l *lane, s *session) {
 	if !r.opts.KeepSessions {
 		return
 	}
@@ -264,9 +266,22 @@ func (r *run) acknowledged(s *session) {
 	defer r.mu.Unlock()
 	st := r.states[s.number]
 	if st == nil {
-		st = &SessionState{User: r.names.user[s.user], SessionID: r.sessionID(s), NAS: r.nasText(s)}
+		st = &SessionState{User: r.names.user[s.user], SessionID: r.sessionID(s), NAS: l.nasText(s)}
 		r.states[s.number] = st
 	}
+	st.SentStop = st.SentStop || s.step == stepStop
+	st.SentSeconds, st.SentInput, st.SentOutput = max(st.SentSeconds, s.seconds), max(st.SentInput, s.in), max(st.SentOutput, s.out)
+}
+
+// noteAcknowledged notes what the server has promised to have stored.
+func (r *run) noteAcknowledged(s *session) {
+	r.live.Add(1)
+	if !r.opts.KeepSessions {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st := r.states[s.number] // noteSent has made it
 	st.Started = true
 	st.Stopped = st.Stopped || s.step == stepStop
 	st.Seconds, st.Input, st.Output = max(st.Seconds, s.seconds), max(st.Input, s.in), max(st.Output, s.out)
