@@ -41,7 +41,7 @@ type claim struct {
 	ofMAC     map[string][]*leaseRow
 	free      map[leaseKey]*leaseRow // candidates that are free
 	missing   map[leaseKey]int64     // candidates that are free and have no row yet: their pools
-	made      []leaseKey             // of missing, by this transaction
+	made      []madeRow              // of missing, by this transaction
 
 	given  map[callerKey]offer // to a login of this batch
 	taken  map[leaseKey]bool   // by one of offers
@@ -136,6 +136,11 @@ func (c *claim) queueLook(b *pgx.Batch) {
 	}
 	b.Queue(tripBegin)
 	b.Queue(sqlClaimUsers, c.users)
+	if len(sparse.pools) > 0 {
+		pools := slices.Clone(sparse.pools)
+		slices.Sort(pools)
+		b.Queue(sqlSparseHold, slices.Compact(pools))
+	}
 	b.Queue(sqlClaimOwn, own.vrfs, own.users, own.macs, own.nass, own.ports).Query(collectClaim(&c.own))
 	if len(last.vrfs) > 0 {
 		b.Queue(sqlClaimLast, last.vrfs, last.pools, last.users, last.macs).Query(collectClaim(&c.last))

@@ -30,6 +30,12 @@ FROM radial.subnets s WHERE s.pool_id = $1::bigint AND s.status = 'active' ORDER
 SELECT c.vrf_id, c.pool_id, c.address FROM unnest($1::int[], $2::bigint[], $3::inet[]) AS c (vrf_id, pool_id, address)
 WHERE (SELECT a.pool_id FROM radial.addresses a WHERE a.vrf_id = c.vrf_id AND a.address = c.address) IS NULL`
 
+	// Making rows holds their pools and subnets; who takes addresses out of these
+	// has them before the addresses. $1 pools.
+	sqlSparseHold = `
+SELECT FROM radial.pools p JOIN radial.subnets s ON s.pool_id = p.id WHERE p.id = ANY ($1::bigint[])
+ORDER BY p.id, s.id FOR KEY SHARE OF p, s`
+
 	// $1 VRFs, $2 pools, $3 prefixes.
 	sqlSparseInsert = `
 INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id)
@@ -83,7 +89,7 @@ WITH idle AS (
         ORDER BY f.address LIMIT $2::int) l
     JOIN radial.addresses a ON a.vrf_id = l.vrf_id AND a.address = l.address
     WHERE p.kind <> 'ipv4' AND a.state = 'free'
-    ORDER BY a.vrf_id, a.address LIMIT $2::int
+    ORDER BY a.pool_id, a.vrf_id, a.address LIMIT $2::int -- by pool, whose row tells of what has gone
     FOR UPDATE OF a SKIP LOCKED
 )
 DELETE FROM radial.addresses a USING idle WHERE a.vrf_id = idle.vrf_id AND a.address = idle.address`

@@ -1,13 +1,21 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
+
+// madeRow is a row that this transaction has made.
+type madeRow struct {
+	leaseKey
+	pool int64
+}
 
 // make makes the rows of the offers that have none, and tells whether there were
 // any: then all is to be decided again, by what is there now. Rows that others
@@ -37,7 +45,7 @@ func (c *claim) make(ctx context.Context, conn *pgx.Conn) (any bool, err error) 
 		return false, err
 	}
 	for key, pool := range made {
-		c.made = append(c.made, key)
+		c.made = append(c.made, madeRow{key, pool})
 		if _, ok := allowed[key]; ok {
 			c.free[key] = &leaseRow{leaseKey: key, pool: pool}
 		}
@@ -52,17 +60,15 @@ func ownerGone(err error) bool {
 	return ok && pg.Code == codeForeignKey
 }
 
-// queueUnmake removes the rows that were made and are not leased after all.
+// queueUnmake removes the rows that were made and are not leased after all: by
+// pool, whose row tells of what has gone.
 func (c *claim) queueUnmake(b *pgx.Batch) {
-	var vrfs []int32
-	var addrs []netip.Prefix
-	for _, key := range c.made {
-		if !c.taken[key] {
-			vrfs, addrs = append(vrfs, key.vrf), append(addrs, key.address)
-		}
-	}
-	if len(vrfs) > 0 {
-		b.Queue(sqlSparseUnmake, vrfs, addrs)
+	made := slices.DeleteFunc(slices.Clone(c.made), func(m madeRow) bool { return c.taken[m.leaseKey] })
+	slices.SortFunc(made, func(a, b madeRow) int {
+		return cmp.Or(cmp.Compare(a.pool, b.pool), cmp.Compare(a.vrf, b.vrf), a.address.Addr().Compare(b.address.Addr()))
+	})
+	if len(made) > 0 {
+		b.Queue(sqlSparseUnmake, column(made, func(m madeRow) int32 { return m.vrf }), column(made, func(m madeRow) netip.Prefix { return m.address }))
 	}
 }
 

@@ -1,6 +1,6 @@
 -- Static addresses: what a row of radreply gives one user for himself (Framed-IP-Address, Framed-IPv6-Address,
--- Framed-IPv6-Prefix, Delegated-IPv6-Prefix), whoever wrote it. Statement triggers keep a list of them and reserve the
--- rows of radial.addresses, so that no pool gives them. They never make the writer's statement fail: what is no address is
+-- Framed-IPv6-Prefix, Delegated-IPv6-Prefix), whoever wrote it. Statement triggers keep a list of them and, when their
+-- transaction commits, reserve the rows of radial.addresses, so that no pool gives them. They never make the writer's statement fail: what is no address is
 -- no static address, and what could not be done at once (a row is locked, somebody has the address) is done by
 -- store.DB.ReserveStaticIPs within a minute or when the address comes back.
 -- A static address is kept back in every VRF that has a pool with it: which one the user is in, his NAS decides.
@@ -10,6 +10,11 @@ CREATE TABLE radial.static_addresses (
     reply_id bigint PRIMARY KEY,   -- radreply.id; no foreign key: the table is FreeRADIUS's
     username text NOT NULL,        -- raw
     address  inet NOT NULL         -- a host, or a prefix
+);
+-- What a transaction has changed of the list, until its end.
+CREATE TABLE radial.static_pending (
+    xact      xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    addresses inet[] NOT NULL
 );
 CREATE INDEX static_addresses_address_idx ON radial.static_addresses (address);
 CREATE INDEX static_addresses_network_idx ON radial.static_addresses USING gist (address inet_ops);
@@ -131,6 +136,10 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS
 DECLARE
     made bigint;
 BEGIN
+    -- new rows will hold their pools and subnets: who takes addresses out of these has them before the addresses
+    PERFORM FROM radial.static_rows(statics) r JOIN radial.pools p ON p.id = r.pool_id JOIN radial.subnets n ON n.id = r.subnet_id
+    WHERE r.kind <> 'ipv4' ORDER BY p.id, n.id FOR KEY SHARE OF p, n;
+
     PERFORM FROM radial.static_rows(statics) r JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
     WHERE a.state IN ('free', 'cooling') OR a.state = 'reserved' AND a.reason = 'static' OR a.state = 'offered' AND a.until <= clock_timestamp()
        OR EXISTS (SELECT FROM radial.static_addresses s WHERE s.address BETWEEN a.address AND radial.last_of(a.address) AND s.username = a.username)
@@ -242,12 +251,26 @@ BEGIN
         RETURN NULL;
     END;
     IF cardinality(touched || come) > 0 THEN
-        BEGIN
-            PERFORM radial.settle_static(touched || come);
-        EXCEPTION WHEN OTHERS THEN
-            RAISE LOG 'radial: static addresses were not reserved, and will be: %', SQLERRM;
-        END;
+        INSERT INTO radial.static_pending (addresses) VALUES (touched || come);
     END IF;
+    RETURN NULL;
+END $$;
+
+-- At the end of the transaction, for all its statements at once: addresses are locked in their order, and for no longer than
+-- that takes, whatever the writer does before and how long he thinks.
+CREATE FUNCTION radial.static_settle() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    touched inet[];
+BEGIN
+    WITH d AS (DELETE FROM radial.static_pending p WHERE p.xact = pg_current_xact_id() RETURNING p.addresses)
+    SELECT array_agg(DISTINCT a) INTO touched FROM d CROSS JOIN LATERAL unnest(d.addresses) a;
+    IF touched IS NOT NULL THEN
+        PERFORM radial.settle_static(touched);
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE LOG 'radial: static addresses were not reserved, and will be: %', SQLERRM;
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
@@ -255,6 +278,7 @@ END $$;
 CREATE TRIGGER radial_static_insert AFTER INSERT ON radreply REFERENCING NEW TABLE AS newrows FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
 CREATE TRIGGER radial_static_update AFTER UPDATE ON radreply REFERENCING OLD TABLE AS oldrows NEW TABLE AS newrows FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
 CREATE TRIGGER radial_static_delete AFTER DELETE ON radreply REFERENCING OLD TABLE AS oldrows FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
+CREATE CONSTRAINT TRIGGER static_settle AFTER INSERT ON radial.static_pending DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION radial.static_settle();
 CREATE TRIGGER radial_static_truncate AFTER TRUNCATE ON radreply FOR EACH STATEMENT EXECUTE FUNCTION radial.static_changed();
 
 INSERT INTO radial.static_addresses (reply_id, username, address)
