@@ -8,6 +8,7 @@ import (
 	"radial/jobs"
 	"radial/radius"
 	"radial/store"
+	"radial/store/journal"
 )
 
 // Config is all that an operator can set.
@@ -26,6 +27,7 @@ type Config struct {
 	Cache        aaa.CacheOptions
 	Accounting   aaa.AccountingOptions
 	Ledger       store.LedgerOptions
+	Journal      journal.Options
 	Pools        store.PoolOptions
 	PoolWatch    store.PoolWatchOptions
 	Jobs         jobs.Options
@@ -52,7 +54,8 @@ func Default() *Config {
 		Accounting: aaa.AccountingOptions{
 			EventTime: "packet", EventPast: aaa.DefaultEventPast, EventFuture: aaa.DefaultEventFuture,
 		},
-		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second},
+		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second, Patience: time.Second},
+		Journal:   journal.Options{MaxBytes: journal.DefaultMaxBytes},
 		PoolWatch: store.DefaultPoolWatchOptions(),
 		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour},
 	}

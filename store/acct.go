@@ -30,6 +30,9 @@ type LedgerOptions struct {
 	// Timeout bounds one transaction; 0 means 15 s. An Accounting-On
 	// or Off has four times as long.
 	Timeout time.Duration
+	// Patience is how long records wait for their commit before they go to the
+	// journal, where there is one; 0 means 1 s.
+	Patience time.Duration
 }
 
 // withDefaults fills in what is 0.
@@ -45,6 +48,9 @@ func (o LedgerOptions) withDefaults() LedgerOptions {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 15 * time.Second
+	}
+	if o.Patience == 0 {
+		o.Patience = time.Second
 	}
 	return o
 }
@@ -64,6 +70,9 @@ func (o LedgerOptions) Validate() error {
 	if o.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("timeout %v: want a positive time, or 0 (15s)", o.Timeout))
 	}
+	if o.Patience < 0 {
+		errs = append(errs, fmt.Errorf("patience %v: want a positive time, or 0 (1s)", o.Patience))
+	}
 	return errors.Join(errs...)
 }
 
@@ -81,6 +90,9 @@ var (
 //
 // A record that PostgreSQL refuses never fails its neighbours: its batch is
 // halved until it stands alone, and it goes whole into radial.quarantine.
+//
+// While the database cannot commit, records go to the journal, where there is
+// one (outage).
 type Ledger struct {
 	db      *DB
 	opts    LedgerOptions
@@ -95,6 +107,7 @@ type Ledger struct {
 	stopped chan struct{}
 
 	conflicts conflictLog
+	outage    outage
 
 	mu          sync.Mutex
 	conventions *conventions // how this database keeps text; read once
@@ -106,6 +119,8 @@ type entry struct {
 	rec     aaa.Record // raw with its texts as they stand in radacct
 	outcome aaa.Outcome
 	done    chan error // one value, after the commit
+	// journalled tells that it is acknowledged from the journal.
+	journalled bool
 }
 
 // NewLedger makes a Ledger. It does nothing until Run runs.
@@ -118,6 +133,7 @@ func NewLedger(db *DB, opts LedgerOptions, m *LedgerMetrics, log *zap.Logger, no
 		db: db, opts: opts, metrics: m, log: log, now: now,
 		shards: make([]chan *entry, opts.Shards), seed: maphash.MakeSeed(),
 		gates: gates{of: map[netip.Addr]*gate{}}, downs: make(chan struct{}, 2), stopped: make(chan struct{}),
+		outage: outage{wake: make(chan struct{}, 1)},
 	}
 	for i := range l.shards {
 		l.shards[i] = make(chan *entry, max(opts.Queue/opts.Shards, 1))
@@ -126,8 +142,9 @@ func NewLedger(db *DB, opts LedgerOptions, m *LedgerMetrics, log *zap.Logger, no
 }
 
 // Record stores a record and returns after its commit: nil means that it is on
-// stable storage (in radacct, or in quarantine). An error means that it may not
-// be; it is aaa.ErrUnavailable when the database is away or the queue is full.
+// stable storage (in radacct, in quarantine, or in the journal). An error means
+// that it may not be; it is aaa.ErrUnavailable when the database is away and the
+// journal takes nothing, or the queue is full.
 // The record may still be written after ctx ended: applying it again changes
 // nothing. It must not be changed afterwards.
 func (l *Ledger) Record(ctx context.Context, r *aaa.Record) error {
@@ -137,7 +154,7 @@ func (l *Ledger) Record(ctx context.Context, r *aaa.Record) error {
 	case aaa.StatusOn, aaa.StatusOff:
 		return l.down(ctx, r)
 	default:
-		l.metrics.record(r.Status, aaa.Ignored, nil)
+		l.metrics.record(&entry{raw: r}, nil)
 		return nil
 	}
 }
@@ -171,18 +188,26 @@ func (l *Ledger) enqueue(ctx context.Context, r *aaa.Record) error {
 
 // finish answers whoever waits for the record.
 func (l *Ledger) finish(e *entry, err error) {
-	l.metrics.record(e.raw.Status, e.outcome, err)
+	l.metrics.record(e, err)
 	l.gates.leave(e.raw.NAS)
 	e.done <- err
 }
 
-// Run commits what Record queues until ctx ends, then what is still queued.
+// Run commits what Record queues until ctx ends, then what is still queued; and
+// drains the journal meanwhile. What is left in it then is drained first the
+// next time.
 func (l *Ledger) Run(ctx context.Context) error {
 	defer close(l.stopped)
 	var g errgroup.Group
 	for _, queue := range l.shards {
 		g.Go(func() error {
 			l.work(ctx, queue)
+			return nil
+		})
+	}
+	if l.outage.journal != nil {
+		g.Go(func() error {
+			l.drain(ctx)
 			return nil
 		})
 	}

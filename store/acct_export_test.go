@@ -38,3 +38,6 @@ func (l *Ledger) UnderWay(nas netip.Addr) (records int, barrier bool) {
 	}
 	return g.users, g.barrier != nil
 }
+
+// EncodeRecord is encodeRecord.
+func EncodeRecord(r *aaa.Record) ([]byte, error) { return encodeRecord(r) }

@@ -30,25 +30,46 @@ var (
 	errRenamed = errors.New("radacct changed the acctuniqueid of a new row")
 )
 
-// commit stores a batch and answers each of its records.
+// commit stores a batch and answers each of its records: in the database, or
+// in the journal while the ledger journals.
 func (l *Ledger) commit(ctx context.Context, batch []*entry) {
-	err := l.retrying(ctx, l.opts.Timeout, func(ctx context.Context) error { return l.apply(ctx, batch) })
+	if l.journalled(batch) {
+		return
+	}
+	patient, cancel := l.patient(ctx, l.opts.Timeout)
+	n, err := l.write(patient, batch, l.opts.Timeout)
+	cancel()
+	for _, e := range batch[:n] {
+		l.finish(e, nil)
+	}
+	if err != nil {
+		l.divert(batch[n:], err)
+	}
+}
+
+// write stores a batch in the database, each transaction within limit. A
+// record that PostgreSQL refuses goes into quarantine. An error is trouble: then only the first
+// stored records are.
+func (l *Ledger) write(ctx context.Context, batch []*entry, limit time.Duration) (stored int, err error) {
+	err = l.retrying(ctx, limit, func(ctx context.Context) error { return l.apply(ctx, batch) })
 	switch {
 	case err == nil:
+		return len(batch), nil
 	case !refused(err):
-		err = wrapErr("accounting", err)
+		return 0, wrapErr("accounting", err)
 	case len(batch) > 1:
 		half := len(batch) / 2
-		l.commit(ctx, batch[:half])
-		l.commit(ctx, batch[half:])
-		return
-	default:
-		err = l.quarantine(ctx, batch[0].raw, err)
-		batch[0].outcome = aaa.Ignored
+		if stored, err = l.write(ctx, batch[:half], limit); err != nil {
+			return stored, err
+		}
+		stored, err = l.write(ctx, batch[half:], limit)
+		return half + stored, err
 	}
-	for _, e := range batch {
-		l.finish(e, err)
+	if err := l.quarantine(ctx, batch[0].raw, err); err != nil {
+		return 0, err
 	}
+	batch[0].outcome = aaa.Ignored
+	return 1, nil
 }
 
 // retrying runs a transaction, each time for no longer than limit, again where
@@ -117,21 +138,28 @@ INSERT INTO radial.quarantine (kind, payload, error) VALUES ($1::text, $2::bytea
 // storage and may be answered.
 func (l *Ledger) quarantine(ctx context.Context, r *aaa.Record, cause error) error {
 	payload, err := encodeRecord(r)
+	if err == nil {
+		err = l.isolate(ctx, payload, cause)
+	}
 	if err != nil {
 		return wrapErr("quarantine session "+r.UniqueID, err)
 	}
+	l.log.Error("accounting record refused by the database: kept in radial.quarantine",
+		zap.String("acctuniqueid", r.UniqueID), zap.Stringer("nas", r.NAS), zap.Error(cause))
+	return nil
+}
+
+// isolate writes an encoded record into radial.quarantine.
+func (l *Ledger) isolate(ctx context.Context, payload []byte, cause error) error {
 	why := NewEscaper(EscapingRaw).Escape(cause.Error())
-	err = l.retrying(ctx, l.opts.Timeout, func(ctx context.Context) error {
+	err := l.retrying(ctx, l.opts.Timeout, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, sqlQuarantineInsert, "accounting", payload, why)
 			return err
 		})
 	})
-	if err != nil {
-		return wrapErr("quarantine session "+r.UniqueID, err)
+	if err == nil {
+		l.metrics.quarantined.Inc()
 	}
-	l.metrics.quarantined.Inc()
-	l.log.Error("accounting record refused by the database: kept in radial.quarantine",
-		zap.String("acctuniqueid", r.UniqueID), zap.Stringer("nas", r.NAS), zap.Error(cause))
-	return nil
+	return err
 }

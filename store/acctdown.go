@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -39,20 +40,40 @@ func (l *Ledger) down(ctx context.Context, r *aaa.Record) error {
 		return fmt.Errorf("%s: wait for its sessions: %w", what, err)
 	}
 	defer l.gates.unblock(r.NAS)
+	e := &entry{raw: r}
+	err := l.storeDown(ctx, e)
+	l.metrics.record(e, err)
+	return wrapErr(what, err)
+}
+
+// storeDown stores the barrier's record where the records of its NAS go.
+func (l *Ledger) storeDown(ctx context.Context, e *entry) error {
+	if ok, err := l.toJournal(e); ok {
+		return err
+	}
 	select {
 	case l.downs <- struct{}{}:
 		defer func() { <-l.downs }()
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", what, ctx.Err())
+		return ctx.Err()
 	}
-	e := &entry{raw: r}
 	lasting := context.WithoutCancel(ctx)
-	err := l.retrying(lasting, downTimeouts*l.opts.Timeout, func(ctx context.Context) error { return l.applyDown(ctx, e) })
-	if err != nil && refused(err) {
-		err = l.quarantine(lasting, r, err)
+	patient, cancel := l.patient(lasting, downTimeouts*l.opts.Timeout)
+	defer cancel()
+	err := l.writeDown(patient, e, downTimeouts*l.opts.Timeout)
+	if err != nil && l.outage.journal != nil {
+		err = l.insist(err, e)
 	}
-	l.metrics.record(r.Status, e.outcome, err)
-	return wrapErr(what, err)
+	return err
+}
+
+// writeDown stores an Accounting-On or Off in the database, or in quarantine.
+func (l *Ledger) writeDown(ctx context.Context, e *entry, limit time.Duration) error {
+	err := l.retrying(ctx, limit, func(ctx context.Context) error { return l.applyDown(ctx, e) })
+	if err != nil && refused(err) {
+		err = l.quarantine(ctx, e.raw, err)
+	}
+	return err
 }
 
 func (l *Ledger) applyDown(ctx context.Context, e *entry) error {

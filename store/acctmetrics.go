@@ -24,7 +24,7 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 	m := &LedgerMetrics{
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "radial_accounting_records_total",
-			Help: "Accounting records by Acct-Status-Type and by what they did to their session; failed: not stored, not answered.",
+			Help: "Accounting records by Acct-Status-Type and by what they did to their session; failed: not stored, not answered; journalled: acknowledged from the journal, and counted again by what they did once it is drained.",
 		}, []string{"status", "outcome"}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "radial_accounting_batch_records", Help: "Records that shared a transaction.",
@@ -57,12 +57,15 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 }
 
 // record counts a record that is done with.
-func (m *LedgerMetrics) record(s aaa.Status, o aaa.Outcome, err error) {
-	outcome := o.String()
-	if err != nil {
+func (m *LedgerMetrics) record(e *entry, err error) {
+	outcome := e.outcome.String()
+	switch {
+	case err != nil:
 		outcome = "failed"
+	case e.journalled:
+		outcome = "journalled"
 	}
-	m.records.WithLabelValues(statusLabel(s), outcome).Inc()
+	m.records.WithLabelValues(statusLabel(e.raw.Status), outcome).Inc()
 }
 
 // settled counts what a batch did to addresses, one for each.

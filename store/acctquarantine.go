@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"time"
@@ -9,9 +10,15 @@ import (
 	"radial/aaa"
 )
 
+// recordVersion is that of storedRecord; quarantine has rows of version 0 too,
+// which are the same. A field that a later version adds must mean, where it is
+// absent, what earlier ones did.
+const recordVersion = 1
+
 // storedRecord is a record as JSON that loses nothing: texts, whose bytes may be
-// anything, stand as quoted ASCII.
+// anything, stand as quoted ASCII. It is what quarantine and the journal keep.
 type storedRecord struct {
+	Version                               int        `json:"v"`
 	Status                                aaa.Status `json:"status"`
 	UniqueID                              quoted     `json:"acctuniqueid"`
 	SessionID                             quoted     `json:"acctsessionid"`
@@ -49,10 +56,10 @@ func (q *quoted) UnmarshalText(b []byte) error {
 	return err
 }
 
-// encodeRecord writes a record for radial.quarantine.
+// encodeRecord writes a record for radial.quarantine and the journal.
 func encodeRecord(r *aaa.Record) ([]byte, error) {
 	return json.Marshal(storedRecord{
-		Status: r.Status, UniqueID: quoted(r.UniqueID), SessionID: quoted(r.SessionID), User: quoted(r.User), Login: quoted(r.Login),
+		Version: recordVersion, Status: r.Status, UniqueID: quoted(r.UniqueID), SessionID: quoted(r.SessionID), User: quoted(r.User), Login: quoted(r.Login),
 		Realm: (*quoted)(r.Realm), NAS: r.NAS, DeviceID: r.DeviceID, VRF: r.VRF, PortID: (*quoted)(r.PortID),
 		PortType: quoted(r.PortType), At: r.At, Received: r.Received, SessionTime: r.SessionTime,
 		Input: r.Input, Output: r.Output, Authentic: quoted(r.Authentic), ConnectInfo: quoted(r.ConnectInfo),
@@ -68,6 +75,9 @@ func decodeRecord(b []byte) (*aaa.Record, error) {
 	var s storedRecord
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, err
+	}
+	if s.Version > recordVersion {
+		return nil, fmt.Errorf("a record of version %d: this Radial knows %d", s.Version, recordVersion)
 	}
 	return &aaa.Record{
 		Status: s.Status, UniqueID: string(s.UniqueID), SessionID: string(s.SessionID), User: string(s.User), Login: string(s.Login),

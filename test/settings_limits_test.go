@@ -242,7 +242,7 @@ func ledgerEffects() effectGroup {
 		name: "ledger",
 		set: map[string]string{
 			"accounting.shards": "2", "accounting.batch": "7", "accounting.queue": "100", "accounting.timeout": "5s",
-			"radius.request_timeout": "30s",
+			"radius.request_timeout": "30s", "accounting.patience": "1m",
 		},
 		effects: map[string]func(*testing.T, *world){
 			"accounting.shards": func(t *testing.T, w *world) {
@@ -279,10 +279,10 @@ func ledgerEffects() effectGroup {
 			},
 			"accounting.timeout": func(t *testing.T, w *world) {
 				w.locked(t, "radacct", func() {
-					before := w.Metric(t, "radial_radius_silent_total", `cause="account_error"`)
+					before := w.Metric(t, "radial_accounting_records_total", `outcome="journalled"`)
 					w.starts(t, "timeout", 1)
 					harness.Eventually(t, 12*time.Second, "the transaction is given up, before the default of 15 s", func() bool {
-						return w.Metric(t, "radial_radius_silent_total", `cause="account_error"`) > before
+						return w.Metric(t, "radial_accounting_records_total", `outcome="journalled"`) > before
 					})
 				})
 			},
@@ -294,7 +294,7 @@ func ledgerEffects() effectGroup {
 func poolEffects() effectGroup {
 	return effectGroup{
 		name: "connections",
-		set:  map[string]string{"database.max_conns": "4", "accounting.shards": "16", "radius.drain_timeout": "150ms", "radius.request_timeout": "1s", "ipam.thresholds": "10"},
+		set:  map[string]string{"database.max_conns": "4", "accounting.shards": "16", "radius.drain_timeout": "150ms", "radius.request_timeout": "1s", "accounting.patience": "1m", "ipam.thresholds": "10"},
 		effects: map[string]func(*testing.T, *world){
 			"database.max_conns": func(t *testing.T, w *world) {
 				w.locked(t, "radacct", func() {

@@ -67,6 +67,9 @@ func serverID(dir string) (string, error) {
 // clusterDir is where the embedded PostgreSQL of a data_dir lives.
 func clusterDir(c *config.Config) string { return filepath.Join(c.DataDir, "postgres") }
 
+// journalDir is where accounting waits for the database.
+func journalDir(c *config.Config) string { return filepath.Join(c.DataDir, "journal") }
+
 // noCluster tells that there is no embedded database yet, so that a command
 // would make one.
 func noCluster(c *config.Config) bool {

@@ -56,7 +56,7 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 		m.notify(daemon.SdNotifyStopping)
 		m.log.Info("stopping: answering what is in flight")
 	})
-	err := parts.Wait()
+	err := errors.Join(parts.Wait(), m.journal.Close())
 	m.log.Info("stopped", zap.Error(err))
 	return err
 }

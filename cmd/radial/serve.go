@@ -24,6 +24,7 @@ import (
 	"radial/nas"
 	"radial/radius"
 	"radial/store"
+	"radial/store/journal"
 )
 
 func newServeCmd(a *app) *cobra.Command {
@@ -117,6 +118,7 @@ type machine struct {
 	listener *store.Listener
 	postAuth *store.PostAuth
 	ledger   *store.Ledger
+	journal  *journal.Journal
 	presence *store.Presence
 	pools    *store.PoolWatch
 	jobs     *jobs.Runner
@@ -171,7 +173,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	})
 
 	// accounting
-	if m.ledger, err = store.NewLedger(db, c.Ledger, store.NewLedgerMetrics(reg), log.Named("ledger"), time.Now); err != nil {
+	if err := m.keepBooks(db); err != nil {
 		return nil, err
 	}
 	accounting, err := aaa.NewAccounting(dict, m.ledger, c.Accounting.Naming(c.Policy), time.Now)
@@ -199,6 +201,19 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	return m, nil
 }
 
+// keepBooks makes the ledger, and the journal that takes its place while the
+// database is away.
+func (m *machine) keepBooks(db *store.DB) (err error) {
+	if m.ledger, err = store.NewLedger(db, m.config.Ledger, store.NewLedgerMetrics(m.metrics), m.log.Named("ledger"), time.Now); err != nil {
+		return err
+	}
+	if m.journal, err = journal.Open(journalDir(m.config), m.config.Journal, journal.NewMetrics(m.metrics), m.log.Named("journal"), time.Now); err != nil {
+		return err
+	}
+	m.ledger.UseJournal(m.journal)
+	return nil
+}
+
 // introduce makes this server known to the others, and takes over what it, and
 // FreeRADIUS in its place, have left.
 func (m *machine) introduce(ctx context.Context, db *store.DB) error {
@@ -209,6 +224,7 @@ func (m *machine) introduce(ctx context.Context, db *store.DB) error {
 	devices := func() []*nas.Device { return m.devices.Table().Devices() }
 	m.presence = &store.Presence{
 		DB: db, ID: id, Name: hostname(), Version: buildVersion(), Log: m.log.Named("presence"), Devices: devices,
+		Journal: func() int64 { return m.journal.Stats().Bytes },
 	}
 	if err := m.presence.Restore(ctx, devices()); err != nil {
 		return err

@@ -108,3 +108,20 @@ func (j *Journal) sweep(to Position) error {
 	}
 	return nil
 }
+
+// GiveUp moves the cursor to the end: what Read does not return, since the disk
+// has lost it, is left. Nobody may append meanwhile.
+func (j *Journal) GiveUp() error {
+	j.mu.Lock()
+	lost := j.stats.Bytes
+	var end Position
+	if n := len(j.segs); n > 0 {
+		end = Position{j.segs[n-1].number, j.segs[n-1].size}
+	}
+	j.mu.Unlock()
+	if lost == 0 {
+		return nil
+	}
+	j.metrics.damaged.Add(float64(lost))
+	return j.Advance([]Record{{Next: end}})
+}

@@ -14,6 +14,7 @@ import (
 
 	"radial/nas"
 	"radial/store"
+	"radial/store/pgdev"
 )
 
 // DB is the database of one test.
@@ -58,10 +59,7 @@ func Empty(t testing.TB, options ...Option) *DB {
 
 func open(t testing.TB, options []Option) *DB {
 	t.Helper()
-	cfg := config{log: zap.NewNop()}
-	for _, o := range options {
-		o(&cfg)
-	}
+	cfg := configOf(options)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := startCluster(ctx, cfg.durable)
@@ -73,6 +71,23 @@ func open(t testing.TB, options []Option) *DB {
 			t.Error("storetest: ", err)
 		}
 	})
+	return openIn(t, c, options)
+}
+
+func configOf(options []Option) config {
+	cfg := config{log: zap.NewNop()}
+	for _, o := range options {
+		o(&cfg)
+	}
+	return cfg
+}
+
+// openIn makes a database in a cluster and opens it.
+func openIn(t testing.TB, c *pgdev.Cluster, options []Option) *DB {
+	t.Helper()
+	cfg := configOf(options)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	name, err := createDatabase(ctx, c, cfg.durable, cfg.empty)
 	if err != nil {
 		t.Fatal("storetest: ", err)
