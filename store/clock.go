@@ -35,7 +35,7 @@ UPDATE radial.addresses a
 SET state = 'free', until = NULL, session_id = NULL
 FROM (SELECT o.vrf_id, o.address FROM radial.addresses o
       WHERE o.state = 'offered' AND o.until <= now()
-        AND NOT EXISTS (` + sqlGap + `) AND NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)
+        AND NOT EXISTS (` + sqlGap + `) AND ` + startsKnown + `
       ORDER BY o.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
 WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
 

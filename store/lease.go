@@ -19,6 +19,9 @@ const (
             ELSE coalesce((SELECT p.status FROM radial.pools p WHERE p.id = a.pool_id), 'inactive') END`
 	givesLeases = `l.pool_id NOT IN (SELECT p.id FROM radial.pools p WHERE p.status <> 'active')
       AND l.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')`
+	// No server has accounting that the database lacks: the Start that follows an
+	// offer may be among it, acknowledged, and its session up.
+	startsKnown = `NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)`
 )
 
 const (
@@ -59,7 +62,7 @@ FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS w (vrf_id, pool_
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now())
+      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
@@ -71,7 +74,7 @@ FROM unnest($1::int[], $2::bigint[], $3::text[]) AS w (vrf_id, pool_id, username
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.username = w.username AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now())
+      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
@@ -88,7 +91,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.vrf_id = h.vrf_id AND l.address = h.address AND l.pool_id = w.pool_id AND l.mac = w.mac
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now())
+      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases + `
     FOR UPDATE SKIP LOCKED) a`
 
@@ -100,7 +103,7 @@ FROM unnest($1::int[], $2::bigint[], $3::inet[]) AS c (vrf_id, pool_id, address)
 CROSS JOIN LATERAL (
     SELECT l.vrf_id, l.address, l.pool_id FROM radial.addresses l
     WHERE l.vrf_id = c.vrf_id AND l.address = c.address AND l.pool_id = c.pool_id
-      AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now())
+      AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now() AND (l.state = 'cooling' OR ` + startsKnown + `))
       AND ` + givesLeases + `
     FOR UPDATE SKIP LOCKED) a`
 
@@ -130,7 +133,7 @@ ORDER BY a.address LIMIT $3::int`
 
 	sqlRunOutAddresses = `
 SELECT a.address FROM radial.addresses a
-WHERE a.pool_id = $1::bigint AND a.state IN ('offered', 'cooling') AND a.until <= now()
+WHERE a.pool_id = $1::bigint AND a.state IN ('offered', 'cooling') AND a.until <= now() AND (a.state = 'cooling' OR ` + startsKnown + `)
   AND EXISTS (SELECT FROM radial.pools p WHERE p.id = $1::bigint AND p.status = 'active')
   AND a.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')
 ORDER BY a.until LIMIT $2::int`
