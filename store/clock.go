@@ -80,9 +80,12 @@ func (db *DB) DropConflicts(ctx context.Context, before time.Time, limit int) (n
 }
 
 // SpareOffers gives the offers that ran out while no server reached the
-// database another minute. It must run before a server's first heartbeat after
+// database another minute, and so the logins that Simultaneous-Use let in. It must run before a server's first heartbeat after
 // that time, which ends it.
 func (db *DB) SpareOffers(ctx context.Context) error {
-	_, err := db.pool.Exec(ctx, sqlSpareOffers)
-	return wrapErr("spare offers", err)
+	if _, err := db.pool.Exec(ctx, sqlSpareOffers); err != nil {
+		return wrapErr("spare offers", err)
+	}
+	_, err := db.pool.Exec(ctx, sqlSpareAdmissions)
+	return wrapErr("spare admissions", err)
 }

@@ -18,6 +18,9 @@ import (
 // or an IPv6 subnet that was deleted just then, runs it again.
 func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.Claimed, err error) {
 	c := newClaim(logins)
+	if err := c.holdTo(ctx, l.db, logins); err != nil {
+		return nil, err
+	}
 	for range 3 {
 		err = l.db.inTrips(ctx, func(conn *pgx.Conn) error { return c.run(ctx, conn) })
 		if !retryable(err) && !ownerGone(err) {
@@ -27,7 +30,7 @@ func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.C
 	if err != nil {
 		return nil, err
 	}
-	return c.out, nil
+	return c.out, orNil(c.refused)
 }
 
 // claim is a batch of logins on its way through a transaction.
@@ -35,6 +38,9 @@ type claim struct {
 	logins [][]ipam.Try
 	users  []int64 // keys of their names, in order
 	out    [][]ipam.Claimed
+
+	admission *admitting // nil: no login is held to Simultaneous-Use
+	refused   ItemErrors // by that
 
 	own, last []*leaseRow
 	ofUser    map[string][]*leaseRow // own and last by user name; and by MAC, for pools that stick to it
@@ -141,6 +147,9 @@ func (c *claim) queueLook(b *pgx.Batch) {
 		slices.Sort(pools)
 		b.Queue(sqlSparseHold, slices.Compact(pools))
 	}
+	if c.admission != nil {
+		c.admission.queueLook(b)
+	}
 	b.Queue(sqlClaimOwn, own.vrfs, own.users, own.macs, own.nass, own.ports).Query(collectClaim(&c.own))
 	if len(last.vrfs) > 0 {
 		b.Queue(sqlClaimLast, last.vrfs, last.pools, last.users, last.macs).Query(collectClaim(&c.last))
@@ -229,6 +238,10 @@ func (c *claim) decide() {
 	c.out, c.offers = make([][]ipam.Claimed, len(c.logins)), nil
 	c.given, c.taken = make(map[callerKey]offer, len(c.logins)), make(map[leaseKey]bool, len(c.logins))
 	c.ofUser, c.ofMAC = make(map[string][]*leaseRow), make(map[string][]*leaseRow)
+	c.refused = make(ItemErrors, len(c.logins))
+	if c.admission != nil {
+		c.admission.begin()
+	}
 	for _, rows := range [][]*leaseRow{c.own, c.last} {
 		for _, r := range rows {
 			c.ofUser[r.Caller.User] = append(c.ofUser[r.Caller.User], r)
@@ -237,12 +250,19 @@ func (c *claim) decide() {
 	}
 	for i, tries := range c.logins {
 		c.out[i] = make([]ipam.Claimed, len(tries))
+		verdict, ok := c.mayLogIn(i)
+		if !ok {
+			continue
+		}
 		before, whole := len(c.offers), true
 		for j := range tries {
 			whole = c.try(i, j, &tries[j]) && whole
 		}
-		if !whole {
+		switch {
+		case !whole:
 			c.undo(before)
+		case verdict != nil:
+			c.admission.admit(i, *verdict)
 		}
 	}
 }
@@ -360,6 +380,9 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 		})
 	}
 	c.queueUnmake(b)
+	if c.admission != nil {
+		c.admission.queueWrite(b)
+	}
 	b.Queue(tripCommit)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err

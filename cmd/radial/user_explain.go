@@ -192,14 +192,14 @@ func explainEngine(d *desk) (*aaa.Engine, error) {
 	}
 	policy := store.NewPolicy(d.db, store.NewMetrics(prometheus.NewRegistry()))
 	return aaa.NewEngine(aaa.EngineConfig{
-		Dict:     d.dict,
-		Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
-		Verifier: aaa.NewVerifier(d.dict),
-		Pools:    d.db,
-		Sessions: policy,
-		Options:  opts,
-		Now:      d.now,
-		Location: d.zone,
+		Dict:       d.dict,
+		Policies:   aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
+		Verifier:   aaa.NewVerifier(d.dict),
+		Pools:      d.db,
+		Admissions: store.NewAdmissions(d.db),
+		Options:    opts,
+		Now:        d.now,
+		Location:   d.zone,
 	}), nil
 }
 
