@@ -151,3 +151,54 @@ func methodsOf(a *dictionaries.Attribute) string {
 	}
 	return ": PAP; CHAP and MS-CHAP would be refused"
 }
+
+// checkSimultaneousUse counts the user's open sessions (radius-semantics:
+// Simultaneous-Use). The refusal keeps nothing of the reply but its message.
+func (l *authorization) checkSimultaneousUse(ctx context.Context) (*denial, error) {
+	v, ok := l.control.Value(l.e.words.simultaneousUse)
+	if !ok {
+		return nil, nil
+	}
+	limit, open := uint32Value(v), 0
+	if limit > 0 {
+		if l.e.sessions == nil {
+			return &denial{ReasonUnsupportedCheck, "Simultaneous-Use: nothing counts sessions here"}, nil
+		}
+		var err error
+		if open, err = l.e.sessions.OpenSessions(ctx, l.user); err != nil {
+			return nil, fmt.Errorf("count open sessions of %q: %w", l.user, err)
+		}
+		if l.trace != nil {
+			l.note(StepInfo, fmt.Sprintf("%d open sessions, %d allowed", open, limit))
+		}
+		if int64(open) < int64(limit) {
+			return nil, nil
+		}
+		if ok, err := l.multilink(ctx, limit); ok || err != nil {
+			return nil, err
+		}
+	}
+	text := l.e.opts.SimultaneousUseMessage
+	if limit > 1 {
+		text = fmt.Sprintf("%s (%d)", text, limit)
+	}
+	l.reply, l.proof = nil, nil
+	if text != "" {
+		l.reply = dictionaries.Pairs{{Attr: l.e.words.replyMessage, Value: []byte(text)}}
+	}
+	return &denial{ReasonSimultaneousUse, fmt.Sprintf("%d open sessions, Simultaneous-Use := %d", open, limit)}, nil
+}
+
+// multilink is the exception for another link of the same line: allowed where
+// the reply's Port-Limit is above the limit.
+func (l *authorization) multilink(ctx context.Context, limit uint32) (bool, error) {
+	v, ok := l.reply.Value(l.e.words.portLimit)
+	if !ok || uint32Value(v) <= limit || l.e.multilink == nil {
+		return false, nil
+	}
+	same, err := l.e.multilink.SameLine(ctx, l.user, l.text(l.e.words.framedIPAddress), l.text(l.e.words.callingStation))
+	if err != nil {
+		return false, fmt.Errorf("find other links of %q: %w", l.user, err)
+	}
+	return same, nil
+}

@@ -50,11 +50,7 @@ taken to be right.`,
 					return err
 				}
 				v := explanationOf(args[0], &x)
-				vrfs, err := d.db.VRFNames(cmd.Context())
-				if err != nil {
-					return err
-				}
-				v.From = f.from(req, vrfs)
+				v.From = f.from(req)
 				if x.Decision.Reason == aaa.ReasonUnknownUser {
 					if v.Similar, err = d.similarNames(cmd.Context(), args[0]); err != nil {
 						return err
@@ -116,16 +112,12 @@ func (f *explainFlags) request(ctx context.Context, d *desk, name string) (*aaa.
 }
 
 // from tells whose request is explained: replies and checks depend on it.
-func (f *explainFlags) from(req *aaa.Request, vrfs map[int32]string) string {
+func (f *explainFlags) from(req *aaa.Request) string {
 	if f.nas == "" {
 		return "a login from no device in particular (--nas and --attr say more)"
 	}
 	row := req.Device.Row
-	from := fmt.Sprintf("a login from %s: %s, nas id %d, type %s", f.nas, row.Name, row.ID, row.Type)
-	if name, ok := vrfs[row.Settings.VRF]; ok && name != "default" {
-		from += ", vrf " + name
-	}
-	return from
+	return fmt.Sprintf("a login from %s: %s, nas id %d, type %s", f.nas, row.Name, row.ID, row.Type)
 }
 
 // similarNames finds users whose name differs from one that nobody has in
@@ -192,14 +184,14 @@ func explainEngine(d *desk) (*aaa.Engine, error) {
 	}
 	policy := store.NewPolicy(d.db, store.NewMetrics(prometheus.NewRegistry()))
 	return aaa.NewEngine(aaa.EngineConfig{
-		Dict:       d.dict,
-		Policies:   aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
-		Verifier:   aaa.NewVerifier(d.dict),
-		Pools:      d.db,
-		Admissions: store.NewAdmissions(d.db),
-		Options:    opts,
-		Now:        d.now,
-		Location:   d.zone,
+		Dict:     d.dict,
+		Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
+		Verifier: aaa.NewVerifier(d.dict),
+		Pools:    d.db,
+		Sessions: policy,
+		Options:  opts,
+		Now:      d.now,
+		Location: d.zone,
 	}), nil
 }
 
