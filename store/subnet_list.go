@@ -129,6 +129,20 @@ func scanSubnet(row pgx.CollectableRow) (Subnet, error) {
 	return s, nil
 }
 
+// Unmade is how many addresses of the subnet have no row, and cannot be given,
+// since the making of rows goes on or was cut short. The subnet's use must have
+// been counted. 0 where there need not be a row: of IPv6, and where others overlap.
+func (s Subnet) Unmade() uint64 {
+	if s.Kind.Sparse() || s.Overlap {
+		return 0
+	}
+	var size uint64
+	for _, r := range s.runs() {
+		size += r.Size()
+	}
+	return size - min(size, s.Use.Total)
+}
+
 // runs is what the pool gives of the subnet: a gateway is never given, whoever's
 // it is.
 func (s Subnet) runs() []ipam.Range { return s.plan(s.others...).Runs(s.PrefixLength) }

@@ -25,10 +25,11 @@ type useView struct {
 	Reserved uint64  `json:"reserved"`
 	Cooling  uint64  `json:"cooling"`
 	Percent  float64 `json:"used_percent"`
+	Unmade   uint64  `json:"unmade,omitempty"` // addresses without a row yet
 }
 
 func useViewOf(u store.Use) useView {
-	return useView{u.Total, u.Free, u.Offered, u.Bound, u.Reserved, u.Cooling, math.Round(u.Percent()*100) / 100}
+	return useView{u.Total, u.Free, u.Offered, u.Bound, u.Reserved, u.Cooling, math.Round(u.Percent()*100) / 100, 0}
 }
 
 // used is the share of leases that cannot be given now, in percent.
@@ -40,7 +41,11 @@ func (v useView) used() string {
 }
 
 func (v useView) text() string {
-	return fmt.Sprintf("%d: %d free, %d offered, %d bound, %d reserved, %d cooling (%s used)", v.Total, v.Free, v.Offered, v.Bound, v.Reserved, v.Cooling, v.used())
+	text := fmt.Sprintf("%d: %d free, %d offered, %d bound, %d reserved, %d cooling (%s used)", v.Total, v.Free, v.Offered, v.Bound, v.Reserved, v.Cooling, v.used())
+	if v.Unmade > 0 {
+		text += fmt.Sprintf("; %d more are not made yet: if their command was cut short, say it again", v.Unmade)
+	}
+	return text
 }
 
 // cells are the columns of a list: useTitles.
@@ -112,6 +117,7 @@ func poolViewOf(p store.Pool, vrfs map[int32]string) poolView {
 	}
 	for _, s := range p.Subnets {
 		v.Subnets = append(v.Subnets, subnetViewOf(s, vrfs))
+		v.Unmade += s.Unmade()
 	}
 	return v
 }

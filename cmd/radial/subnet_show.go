@@ -42,6 +42,7 @@ func subnetViewOf(s store.Subnet, vrfs map[int32]string) subnetView {
 		Status: s.Status, Description: s.Description, Overlap: s.Overlap, Exclusions: []exclusionView{}, useView: useViewOf(s.Use),
 		Created: s.CreatedAt, Updated: s.UpdatedAt,
 	}
+	v.Unmade = s.Unmade()
 	if s.Gateway.IsValid() {
 		v.Gateway = &s.Gateway
 	}
