@@ -82,13 +82,11 @@ func newAddressWords(d *dictionaries.Dictionary) addressWords {
 }
 
 // leaseAddresses gives a login what its policy wants of pools: all of it, in one
-// transaction, or nothing.
+// transaction, or nothing. What Simultaneous-Use asks for is done in the same
+// transaction, or in one of its own where nothing is leased.
 func (l *authorization) leaseAddresses(ctx context.Context) (*denial, error) {
 	wants := l.wants()
-	if len(wants) == 0 {
-		return nil, nil
-	}
-	if l.e.addresses == nil && !l.dry {
+	if len(wants) > 0 && l.e.addresses == nil && !l.dry {
 		return &denial{ReasonUnsupportedCheck, addressKinds[wants[0].Kind].choose + ": no pools are served here"}, nil
 	}
 	for len(wants) > 0 {
@@ -98,6 +96,10 @@ func (l *authorization) leaseAddresses(ctx context.Context) (*denial, error) {
 			return nil, nil
 		}
 		var refusal *ipam.Refusal
+		var reached *ipam.LimitReached
+		if errors.As(err, &reached) {
+			return l.limitReached(reached), nil
+		}
 		if !errors.As(err, &refusal) {
 			return nil, fmt.Errorf("lease addresses for %q: %w", l.user, err)
 		}
@@ -113,12 +115,15 @@ func (l *authorization) leaseAddresses(ctx context.Context) (*denial, error) {
 			return d, nil
 		}
 	}
-	return nil, nil
+	return l.admit(ctx)
 }
 
 func (l *authorization) lease(ctx context.Context, wants []ipam.Want) ([]ipam.Lease, error) {
 	if l.dry {
 		return nil, l.wouldLease(ctx, wants)
+	}
+	for i := range wants {
+		wants[i].Admission = l.admission
 	}
 	return l.e.addresses.Lease(ctx, wants)
 }

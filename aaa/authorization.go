@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"radial/dictionaries"
+	"radial/ipam"
 )
 
 // authorization is one Access-Request at work: what Authorize and Explain walk through
@@ -20,6 +21,8 @@ type authorization struct {
 	known          bool               // the tables know the name
 	failed         *rule              // the first check row that did not match
 	limit          *rule              // the first item that no engine here can enforce
+
+	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 
 	dry    bool // Explain: nothing is leased or logged
 	trace  *trace

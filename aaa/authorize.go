@@ -11,37 +11,33 @@ import (
 // EngineConfig is what an Engine is made of. A nil port means that the server
 // lacks it: a policy that asks for it is then refused (unsupported_check).
 type EngineConfig struct {
-	Dict      *dictionaries.Dictionary
-	Policies  *Cache
-	Verifier  *Verifier
-	Addresses Addresses
-	Pools     PoolReader // for Explain; nil: pools are taken to have room
-	Sessions  SessionCounter
-	// Multilink finds the sessions of the same line; nil: no exception for
-	// multilink from Simultaneous-Use.
-	Multilink MultilinkFinder
-	PostAuth  PostAuthLog
-	Options   Options
-	Metrics   *Metrics         // nil: not counted
-	Now       func() time.Time // nil: time.Now
-	Location  *time.Location   // of dates and hours in rows; nil: time.Local
+	Dict       *dictionaries.Dictionary
+	Policies   *Cache
+	Verifier   *Verifier
+	Addresses  Addresses
+	Pools      PoolReader // for Explain; nil: pools are taken to have room
+	Admissions Admissions
+	PostAuth   PostAuthLog
+	Options    Options
+	Metrics    *Metrics         // nil: not counted
+	Now        func() time.Time // nil: time.Now
+	Location   *time.Location   // of dates and hours in rows; nil: time.Local
 }
 
 // Engine decides about Access-Requests. It holds no state of its own beyond
 // the cache and is safe for concurrent use.
 type Engine struct {
-	words     *vocabulary
-	policies  *Cache
-	verifier  *Verifier
-	addresses Addresses
-	pools     PoolReader
-	sessions  SessionCounter
-	multilink MultilinkFinder
-	postAuth  PostAuthLog
-	opts      Options
-	metrics   *Metrics
-	now       func() time.Time
-	loc       *time.Location
+	words      *vocabulary
+	policies   *Cache
+	verifier   *Verifier
+	addresses  Addresses
+	pools      PoolReader
+	admissions Admissions
+	postAuth   PostAuthLog
+	opts       Options
+	metrics    *Metrics
+	now        func() time.Time
+	loc        *time.Location
 }
 
 // NewEngine returns an engine. It panics where the dictionary lacks names that
@@ -49,7 +45,7 @@ type Engine struct {
 func NewEngine(c EngineConfig) *Engine {
 	e := &Engine{
 		words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, pools: c.Pools,
-		sessions: c.Sessions, multilink: c.Multilink, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
+		admissions: c.Admissions, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
 	}
 	if e.now == nil {
 		e.now = time.Now

@@ -113,6 +113,6 @@ func newFuzzBench(t *testing.T, d *dictionaries.Dictionary, rowText string) *wor
 		}
 	}
 	return &workbench{dict: d, config: EngineConfig{
-		Dict: d, Policies: NewCache(CacheConfig{Reader: a, Dict: d}), Verifier: NewVerifier(d), Sessions: openSessions{}, Options: DefaultOptions(),
+		Dict: d, Policies: NewCache(CacheConfig{Reader: a, Dict: d}), Verifier: NewVerifier(d), Admissions: openSessions{}, Options: DefaultOptions(),
 	}}
 }

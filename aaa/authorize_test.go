@@ -1,8 +1,8 @@
 package aaa
 
 import (
-	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +23,7 @@ func (p *postAuthRows) Log(row PostAuth) { *p = append(*p, row) }
 func TestAuthorizeWrongPasswordLeasesNothing(t *testing.T) {
 	b := newWorkbench(t)
 	p := &pool{}
-	b.config.Addresses, b.config.Sessions = p, nil
+	b.config.Addresses, b.config.Admissions = p, nil
 	b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1", "Pool-Name", ":=", "main", "Simultaneous-Use", ":=", "1")})
 	d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "wrong"))
 	if err != nil || d.Reason != ReasonBadPassword || len(p.wants) != 0 {
@@ -38,7 +38,7 @@ func TestAuthorizeNeverFailsOpen(t *testing.T) {
 		{"Expire-After", "+=", "60"}, {"Proxy-To-Realm", ":=", "x"}, {"Group", "!=", "staff"}, {"Packet-Dst-Port", "==", "1812"},
 	} {
 		b := newWorkbench(t)
-		b.config.Sessions = nil
+		b.config.Admissions = nil
 		if b.dict.Find(item[0]) == nil {
 			t.Errorf("the dictionary lacks %s", item[0])
 		}
@@ -229,21 +229,23 @@ func TestShapeSeesTheDevice(t *testing.T) {
 	}
 }
 
-// lines is a MultilinkFinder.
-type lines bool
-
-func (l lines) SameLine(context.Context, string, string, string) (bool, error) { return bool(l), nil }
-
+// The exception for another link of a line, by the Port-Limit of the reply.
 func TestMultilink(t *testing.T) {
 	for _, test := range []struct {
-		portLimit string
-		same      lines
-		accept    bool
-	}{{"2", true, true}, {"2", false, false}, {"1", true, false}} {
+		portLimit, calling, address string
+		accept                      bool
+	}{
+		{"2", "AA:BB:CC:DD:EE:F9", "", true}, {"2", "AA:BB:CC:DD:EF:F1", "", false}, {"2", "x", "100.64.0.1", true}, {"2", "x", "100.64.0.2", false},
+		{"1", "AA:BB:CC:DD:EE:F9", "100.64.0.1", false},
+	} {
 		b := newWorkbench(t)
-		b.config.Sessions, b.config.Multilink = openSessions{"alice": 1}, test.same
+		b.config.Admissions = openSessions{"alice": {{ID: 1, Calling: "AA:BB:CC:DD:EE:F1", FramedIP: netip.MustParseAddr("100.64.0.1")}}}
 		b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1", "Simultaneous-Use", ":=", "1"), Reply: rows("Port-Limit", "=", test.portLimit)})
-		d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1"))
+		items := []string{"User-Name", "alice", "User-Password", "p1", "Calling-Station-Id", test.calling}
+		if test.address != "" {
+			items = append(items, "Framed-IP-Address", test.address)
+		}
+		d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, items...))
 		if err != nil || (d.Verdict == Accept) != test.accept {
 			t.Errorf("%+v: got %v, %v", test, d.Verdict, err)
 		}

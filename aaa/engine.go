@@ -48,7 +48,8 @@ type GroupRows struct {
 // Addresses leases addresses (ipam.Allocator).
 type Addresses interface {
 	// Lease returns what is committed to the caller, one lease for each want, or
-	// an error that is an *ipam.Refusal, or trouble; then nothing is leased.
+	// an error that is an *ipam.Refusal or *ipam.LimitReached, or trouble; then
+	// nothing is leased.
 	Lease(ctx context.Context, wants []ipam.Want) ([]ipam.Lease, error)
 }
 
@@ -68,19 +69,16 @@ type PoolState struct {
 	Total, Free int64 // leases that it can give, and those that it can give now
 }
 
-// SessionCounter counts sessions for Simultaneous-Use (store).
-type SessionCounter interface {
-	// OpenSessions counts the open rows of radacct with exactly this username,
-	// without those that began before their NAS's reloadtime in nasreload.
-	OpenSessions(ctx context.Context, user string) (int, error)
-}
-
-// MultilinkFinder tells other links of a line from further logins (store).
-type MultilinkFinder interface {
-	// SameLine tells whether an open row of radacct with exactly this username
-	// has this Framed-IP-Address (text; "" matches none), or a Calling-Station-Id
-	// whose first 16 characters are those of calling ("" matches none).
-	SameLine(ctx context.Context, user, framedIP, calling string) (bool, error)
+// Admissions hold users to their number of sessions (store). The rule is Admit.
+type Admissions interface {
+	// Admit judges a login that leases nothing, in a committed transaction of its
+	// own: nil, a *ipam.LimitReached, or trouble. One that leases is judged by
+	// Addresses.
+	Admit(ctx context.Context, a *ipam.Admission) error
+	// Sessions returns what counts for a user now: the open rows of radacct with
+	// exactly this username, without those that began before their NAS's reloadtime
+	// in nasreload, and the logins let in whose Start has not come.
+	Sessions(ctx context.Context, user string) ([]OpenSession, []WaitingLogin, error)
 }
 
 // PostAuthLog takes the outcome of logins (store). Log queues and does not

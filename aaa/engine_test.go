@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"radial/dictionaries"
+	"radial/ipam"
 	"radial/nas"
 )
 
@@ -45,10 +46,19 @@ func (m *memoryTables) set(user string, rows UserRows) {
 	m.users[user] = rows
 }
 
-// openSessions is a SessionCounter: sessions by user.
-type openSessions map[string]int
+// openSessions is Admissions that remember nothing: open sessions by user.
+type openSessions map[string][]OpenSession
 
-func (o openSessions) OpenSessions(_ context.Context, user string) (int, error) { return o[user], nil }
+func (o openSessions) Sessions(_ context.Context, user string) ([]OpenSession, []WaitingLogin, error) {
+	return o[user], nil, nil
+}
+
+func (o openSessions) Admit(_ context.Context, a *ipam.Admission) error {
+	if r := Admit(a, o[a.User], nil); !r.OK {
+		return &ipam.LimitReached{Open: r.Open, Waiting: r.Waiting}
+	}
+	return nil
+}
 
 // workbench is an engine over memory, with a clock that stands still.
 type workbench struct {
@@ -66,7 +76,7 @@ func newWorkbench(t testing.TB) *workbench {
 	b.cache = NewCache(CacheConfig{Reader: b.tables, Dict: b.dict, Location: time.UTC, Now: now})
 	b.cache.Echo(b.clock)
 	b.config = EngineConfig{
-		Dict: b.dict, Policies: b.cache, Verifier: NewVerifier(b.dict), Sessions: openSessions{}, Options: DefaultOptions(),
+		Dict: b.dict, Policies: b.cache, Verifier: NewVerifier(b.dict), Admissions: openSessions{}, Options: DefaultOptions(),
 		Now: now, Location: time.UTC,
 	}
 	return b

@@ -79,7 +79,7 @@ func inVRF(vrf int32) string {
 	if vrf == 1 {
 		return ""
 	}
-	return fmt.Sprintf(" in the device's VRF (number %d)", vrf)
+	return " in the device's VRF"
 }
 
 // seen tells what the request has of a rule's attribute.

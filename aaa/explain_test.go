@@ -15,7 +15,7 @@ func TestExplainTellsTheWay(t *testing.T) {
 	b.tables.groups["gold"] = GroupRows{Reply: rows("Mikrotik-Rate-Limit", "=", "20M/100M", "Tunnel-Password:1", "=", "hunter2")}
 	p := &pool{}
 	log := postAuthRows{}
-	b.config.Addresses, b.config.PostAuth, b.config.Sessions = p, &log, openSessions{"alice": 1}
+	b.config.Addresses, b.config.PostAuth, b.config.Admissions = p, &log, openSessions{"alice": {{ID: 1, SessionID: "81a"}}}
 	x, err := NewEngine(b.config).Explain(t.Context(), b.request(t, "User-Name", "alice", "NAS-Port-Id", "ether1"))
 	if err != nil {
 		t.Fatal(err)

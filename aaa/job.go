@@ -63,3 +63,12 @@ type RefreshMirror struct {
 
 // Kind is the job's name in the queue.
 func (RefreshMirror) Kind() string { return "refresh_mirror" }
+
+// ExpireAdmissions drops logins that Simultaneous-Use let in and that no Start
+// followed.
+type ExpireAdmissions struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (ExpireAdmissions) Kind() string { return "expire_admissions" }

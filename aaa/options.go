@@ -49,6 +49,11 @@ type Options struct {
 	// SimultaneousUseMessage is the Reply-Message of a login refused by
 	// Simultaneous-Use; for a limit above 1 " (limit)" follows it.
 	SimultaneousUseMessage string
+	// SimultaneousUseReplace is ReplaceOwn or ReplaceNever.
+	SimultaneousUseReplace string
+	// StartWithin is how long a login that Simultaneous-Use has let in counts
+	// without a Start.
+	StartWithin time.Duration
 	// MinimumTimeout refuses logins with less left of their Login-Time.
 	MinimumTimeout time.Duration
 	// RejectDelay holds rejects back, unless the device has its own setting or
@@ -74,6 +79,8 @@ func DefaultOptions() Options {
 		ReadProfiles:           true,
 		PoolFull:               PoolFullReject,
 		SimultaneousUseMessage: "You are already logged in - access denied",
+		SimultaneousUseReplace: ReplaceOwn,
+		StartWithin:            2 * time.Minute,
 		MinimumTimeout:         time.Minute,
 		RejectDelay:            time.Second,
 		PostAuth:               PostAuthOptions{Log: PostAuthAll},
@@ -86,6 +93,14 @@ func (o *Options) Validate() error {
 	case PoolFullReject, PoolFullAccept, PoolFullSilence:
 	default:
 		return fmt.Errorf("pool_full is %q: use reject, accept or silence", o.PoolFull)
+	}
+	switch o.SimultaneousUseReplace {
+	case ReplaceOwn, ReplaceNever:
+	default:
+		return fmt.Errorf("simultaneous_use.replace is %q: use own or never", o.SimultaneousUseReplace)
+	}
+	if o.StartWithin < time.Second || o.StartWithin > time.Hour {
+		return fmt.Errorf("simultaneous_use.start_within is %s: use 1 second to 1 hour", o.StartWithin)
 	}
 	switch o.PostAuth.Log {
 	case PostAuthAll, PostAuthRejects, PostAuthNone:

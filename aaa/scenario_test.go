@@ -1,7 +1,9 @@
 package aaa
 
 import (
+	"cmp"
 	"crypto/md5"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"radial/dictionaries"
+	"radial/ipam"
 	"radial/nas"
 	"radial/test/scenario"
 )
@@ -49,7 +52,7 @@ func runScenario(t *testing.T, d *dictionaries.Dictionary, c *scenario.Case) {
 	cache := NewCache(CacheConfig{Reader: scenarioTables(c), Dict: d, Location: time.UTC, Now: now})
 	cache.Echo(clock)
 	e := NewEngine(EngineConfig{
-		Dict: d, Policies: cache, Verifier: NewVerifier(d), Sessions: scenarioSessions(c), Options: scenarioOptions(t, c),
+		Dict: d, Policies: cache, Verifier: NewVerifier(d), Admissions: scenarioSessions(c), Options: scenarioOptions(t, c),
 		Now: now, Location: time.UTC,
 	})
 	for i := range c.Logins {
@@ -112,7 +115,10 @@ func scenarioSessions(c *scenario.Case) openSessions {
 			reloaded = reloaded || r.NAS == s.NAS && i < r.Before
 		}
 		if !reloaded {
-			open[s.User]++
+			open[s.User] = append(open[s.User], OpenSession{
+				ID: int64(i + 1), SessionID: fmt.Sprint("s", i), Calling: s.Calling,
+				Caller: ipam.Caller{NAS: netip.MustParseAddr(cmp.Or(s.NAS, "127.0.0.1")), MAC: ipam.NormaliseMAC(s.Calling)},
+			})
 		}
 	}
 	return open
@@ -137,7 +143,8 @@ func scenarioOptions(t *testing.T, c *scenario.Case) Options {
 			o.DefaultUserProfile = value
 		case "ppp_defaults":
 			o.PPPDefaults = on
-		case "simultaneous_use.replace": // never: nothing replaces here yet
+		case "simultaneous_use.replace":
+			o.SimultaneousUseReplace = value
 		default:
 			t.Fatalf("%s:%d: unknown setting %q", c.File, c.Line, key)
 		}

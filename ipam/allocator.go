@@ -70,8 +70,9 @@ func NewAllocator(rows Rows, opts AllocatorOptions, metrics *Metrics) *Allocator
 // Lease gives a login what it wants, all of it in one committed transaction: for
 // each want the caller's own lease where the rules say so (Judge), else its last
 // one if that is free, else a free one of the first pool that has room. Where
-// one cannot be had, none is leased and the error is a *Refusal. Other errors
-// are trouble, which is no decision.
+// one cannot be had, none is leased and the error is a *Refusal, or a
+// *LimitReached by the login's Admission. Other errors are trouble, which is no
+// decision.
 func (a *Allocator) Lease(ctx context.Context, wants []Want) ([]Lease, error) {
 	leases, err := a.lease(ctx, wants)
 	if err != nil {

@@ -69,6 +69,9 @@ type Want struct {
 	VRF       int32
 	Caller    Caller
 	SessionID string // Acct-Session-Id of the Access-Request, or ""
+	// Admission is what the login is held to besides; all wants of a login have
+	// the same one, or none.
+	Admission *Admission
 }
 
 // Lease is an address or a prefix that is committed to a caller.
@@ -110,7 +113,8 @@ type Rows interface {
 	// Claim tries, in one committed transaction, to lease something for each of
 	// the tries of one login: the caller's own live lease, its last address, or
 	// one of the candidates. Where one try finds nothing (its Claimed has no
-	// Prefix), nothing is leased for the others either.
+	// Prefix), nothing is leased for the others either. A login with an Admission
+	// is judged first: above its limit the error is a *LimitReached.
 	Claim(ctx context.Context, tries []Try) ([]Claimed, error)
 	// FreeAddresses returns up to limit addresses of a pool that are free now,
 	// after the given one in address order (from the first when it is invalid).

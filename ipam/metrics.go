@@ -18,7 +18,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "radial_ipam_lease_requests_total",
-			Help: "Requests for an address of a pool, by result: leased, full, unknown, inactive or error.",
+			Help: "Requests for an address of a pool, by result: leased, full, unknown, inactive, limit (Simultaneous-Use) or error.",
 		}, []string{"result"}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "radial_ipam_lease_retries_total",
@@ -62,7 +62,10 @@ func (m *Metrics) refused(err error) {
 		return
 	}
 	result := "error"
+	var limit *LimitReached
 	switch {
+	case errors.As(err, &limit):
+		result = "limit"
 	case errors.Is(err, ErrPoolFull):
 		result = "full"
 	case errors.Is(err, ErrPoolUnknown):

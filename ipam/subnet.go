@@ -54,6 +54,28 @@ func (s Subnet) Checked(length int) (Subnet, error) {
 	return s, nil
 }
 
+// notForHosts are networks with addresses that no subscriber can have.
+var notForHosts = []struct{ network, what string }{
+	{"0.0.0.0/8", `which are "this network" (RFC 6890)`},
+	{"127.0.0.0/8", "a host's own (RFC 6890)"},
+	{"224.0.0.0/4", "multicast (RFC 5771)"},
+	{"255.255.255.254/31", "with which the device or the user chooses (RFC 2865 section 5.8)"},
+	{"::/127", "a host's own (RFC 4291)"},
+	{"fe80::/10", "of one link (RFC 4291)"},
+	{"ff00::/8", "multicast (RFC 4291)"},
+}
+
+// CheckHosts refuses a network that is a mistake, whatever it was meant for: no
+// subscriber can have all of its addresses.
+func CheckHosts(network netip.Prefix) error {
+	for _, not := range notForHosts {
+		if p := netip.MustParsePrefix(not.network); p.Overlaps(network) {
+			return fmt.Errorf("network %s: has addresses of %s, %s; want a network of hosts", network, p, not.what)
+		}
+	}
+	return nil
+}
+
 // maxLeaseBits bounds the leases of a network to what a number holds.
 const maxLeaseBits = 64
 

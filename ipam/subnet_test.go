@@ -114,6 +114,19 @@ func TestCheckedRefusals(t *testing.T) {
 	}
 }
 
+func TestCheckHosts(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.0.0.0/8": "", "100.64.0.0/10": "", "169.254.0.0/16": "", "240.0.0.0/8": "", "2000::/3": "", "fd00::/8": "",
+		"0.0.0.0/0": "0.0.0.0/8", "0.1.0.0/24": "0.0.0.0/8", "127.0.0.0/24": "127.0.0.0/8", "224.0.0.0/3": "multicast", "239.1.0.0/16": "multicast",
+		"255.255.255.255/32": "2865", "::/0": "::/127", "fe80::/64": "of one link", "ff3e::/32": "multicast",
+	} {
+		err := CheckHosts(netip.MustParsePrefix(text))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), text)) {
+			t.Errorf("%s: %v; want an error with %q and the network", text, err, want)
+		}
+	}
+}
+
 // The runs are what walking over the network address by address gives.
 func TestRunsAgainstWalk(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -14,6 +14,7 @@ import (
 func periodic(db *store.DB, opts Options) []work {
 	return []work{
 		every(time.Minute, aaa.ExpireOffers{Batch: 5000}, expireOffers(db)),
+		every(time.Minute, aaa.ExpireAdmissions{Batch: 5000}, expireAdmissions(db)),
 		every(time.Minute, aaa.ReleaseEnded{Batch: 2000}, releaseEnded(db)),
 		every(time.Minute, aaa.ReserveStatic{}, reserveStatic(db)),
 		every(time.Hour, aaa.RefreshStatic{}, refreshStatic(db)),

@@ -104,7 +104,7 @@ func (l *lane) next(now time.Duration) *session {
 		s.step = r.first
 		if s.step != stepStart {
 			round := uint32(n/len(l.prelude)) + 1
-			s.seconds, s.in, s.out = 60*round, 1_000_003*round, 10_000_019*round
+			s.seconds, s.in, s.out = 60*round, 1_000_003*uint64(round), 10_000_019*uint64(round)
 		}
 		return s
 	}

@@ -17,27 +17,29 @@ const (
 	codeAccountingRequest  = 4
 	codeAccountingResponse = 5
 
-	attrUserName         = 1
-	attrUserPassword     = 2
-	attrCHAPPassword     = 3
-	attrNASIPAddress     = 4
-	attrNASPort          = 5
-	attrServiceType      = 6
-	attrFramedProtocol   = 7
-	attrFramedIPAddress  = 8
-	attrCalledStationID  = 30
-	attrCallingStationID = 31
-	attrNASIdentifier    = 32
-	attrAcctStatusType   = 40
-	attrAcctDelayTime    = 41
-	attrAcctInput        = 42
-	attrAcctOutput       = 43
-	attrAcctSessionID    = 44
-	attrAcctSessionTime  = 46
-	attrTerminateCause   = 49
-	attrNASPortType      = 61
-	attrMessageAuth      = 80
-	attrNASPortID        = 87
+	attrUserName            = 1
+	attrUserPassword        = 2
+	attrCHAPPassword        = 3
+	attrNASIPAddress        = 4
+	attrNASPort             = 5
+	attrServiceType         = 6
+	attrFramedProtocol      = 7
+	attrFramedIPAddress     = 8
+	attrCalledStationID     = 30
+	attrCallingStationID    = 31
+	attrNASIdentifier       = 32
+	attrAcctStatusType      = 40
+	attrAcctDelayTime       = 41
+	attrAcctInput           = 42
+	attrAcctOutput          = 43
+	attrAcctSessionID       = 44
+	attrAcctSessionTime     = 46
+	attrTerminateCause      = 49
+	attrAcctInputGigawords  = 52
+	attrAcctOutputGigawords = 53
+	attrNASPortType         = 61
+	attrMessageAuth         = 80
+	attrNASPortID           = 87
 )
 
 // codec builds and checks packets for one shared secret; one per lane, since
@@ -61,6 +63,16 @@ func appendString(b []byte, attr byte, s string) []byte {
 
 func appendInt(b []byte, attr byte, v uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, attr, 6), v)
+}
+
+// appendOctets appends a counter and, where it has more than 32 bits, how often
+// it has wrapped around (RFC 2869 §5.1).
+func appendOctets(b []byte, attr, gigawords byte, v uint64) []byte {
+	b = appendInt(b, attr, uint32(v))
+	if v>>32 > 0 {
+		b = appendInt(b, gigawords, uint32(v>>32))
+	}
+	return b
 }
 
 // beginAccess appends the header with a random authenticator and room for the

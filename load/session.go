@@ -31,7 +31,7 @@ type session struct {
 	step     step
 	interims int
 	seconds  uint32
-	in, out  uint32
+	in, out  uint64
 	wrong    bool   // this login's password
 	leases   leases // from the Access-Accept, or made up
 	dials    int    // in a storm
@@ -47,12 +47,12 @@ type SessionState struct {
 	Started   bool // a record was acknowledged
 	Stopped   bool // its Stop was
 	Seconds   uint32
-	Input     uint32
-	Output    uint32
+	Input     uint64
+	Output    uint64
 	// SentStop and the counters of the last record that was sent: what the
 	// server may have stored at most.
 	SentStop              bool
-	SentInput, SentOutput uint32
+	SentInput, SentOutput uint64
 	SentSeconds           uint32
 }
 
@@ -148,8 +148,8 @@ func (l *lane) build(b []byte, id byte, s *session, delay time.Duration) []byte 
 	b = s.leases.append(b)
 	if s.step != stepStart {
 		b = appendInt(b, attrAcctSessionTime, s.seconds)
-		b = appendInt(b, attrAcctInput, s.in)
-		b = appendInt(b, attrAcctOutput, s.out)
+		b = appendOctets(b, attrAcctInput, attrAcctInputGigawords, s.in)
+		b = appendOctets(b, attrAcctOutput, attrAcctOutputGigawords, s.out)
 	}
 	b = appendInt(b, attrAcctDelayTime, uint32(max(delay, 0)/time.Second))
 	return l.codec.finishAccounting(b)

@@ -90,21 +90,25 @@ func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
 func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry) (*settlement, error) {
 	var look, write, settle pgx.Batch
 	var rows []*acctRow
-	var sparse bool
+	var sparse, admissions bool
 	look.Queue(tripBegin)
 	look.Queue(sqlAcctLock, ids).Query(func(found pgx.Rows) (err error) {
 		rows, err = pgx.CollectRows(found, scanSession)
 		return err
 	})
-	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(nil, &sparse) })
+	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(nil, &sparse, &admissions) })
 	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
 		return nil, err
 	}
 	f := foldBatch(rows, batch)
 	s := newSettlement()
+	var started starting
 	lost := queueSessions(&write, f)
 	if events := f.leases(); len(events) > 0 {
 		s.queueLock(&write, events, sparse)
+		if admissions {
+			started.queue(&write, events, l.now())
+		}
 	}
 	if write.Len() > 0 {
 		if err := conn.SendBatch(ctx, &write).Close(); err != nil {
@@ -114,6 +118,7 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	if lost() {
 		return nil, errInsertLost
 	}
+	s.replaced = started.replaced
 	s.settle(f.leases(), l.now()) // anew: now new sessions have their radacctid
 	s.queueWrite(&settle)
 	settle.Queue(tripCommit)

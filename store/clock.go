@@ -35,7 +35,7 @@ UPDATE radial.addresses a
 SET state = 'free', until = NULL, session_id = NULL
 FROM (SELECT o.vrf_id, o.address FROM radial.addresses o
       WHERE o.state = 'offered' AND o.until <= now()
-        AND NOT EXISTS (` + sqlGap + `) AND NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)
+        AND NOT EXISTS (` + sqlGap + `) AND ` + startsKnown + `
       ORDER BY o.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
 WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
 
@@ -80,9 +80,12 @@ func (db *DB) DropConflicts(ctx context.Context, before time.Time, limit int) (n
 }
 
 // SpareOffers gives the offers that ran out while no server reached the
-// database another minute. It must run before a server's first heartbeat after
+// database another minute, and so the logins that Simultaneous-Use let in. It must run before a server's first heartbeat after
 // that time, which ends it.
 func (db *DB) SpareOffers(ctx context.Context) error {
-	_, err := db.pool.Exec(ctx, sqlSpareOffers)
-	return wrapErr("spare offers", err)
+	if _, err := db.pool.Exec(ctx, sqlSpareOffers); err != nil {
+		return wrapErr("spare offers", err)
+	}
+	_, err := db.pool.Exec(ctx, sqlSpareAdmissions)
+	return wrapErr("spare admissions", err)
 }

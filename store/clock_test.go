@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"radial/ipam"
 	"radial/store"
 	"radial/store/storetest"
 )
@@ -143,5 +145,31 @@ func TestDropConflicts(t *testing.T) {
 	}
 	if rows := db.Rows("SELECT radacctid FROM radial.address_conflicts ORDER BY 1"); fmt.Sprint(rows) != "[[1] [2]]" {
 		t.Errorf("%v left", rows)
+	}
+}
+
+// Nor does a login get an address whose Start may be in a server's journal; its
+// own caller gets it at once.
+func TestRunOutOffersWaitForJournals(t *testing.T) {
+	for _, sticky := range []string{"user_mac", "user", "mac", "none"} {
+		t.Run(sticky, func(t *testing.T) {
+			db := storetest.New(t)
+			makePool(t, db, "main", "192.0.2.1/32")
+			db.Exec("UPDATE radial.pools SET sticky = $1", sticky)
+			db.Exec("INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes) VALUES (gen_random_uuid(), 'b', '1', now(), now(), 1)")
+			a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
+			first := want(1, "")
+			lease(t, a, first)
+			db.Exec("UPDATE radial.addresses SET until = now() - interval '1 minute'")
+			other := want(2, "")
+			other.Caller.User = first.Caller.User // who had it last, where names alone count
+			if l, err := leaseOne(t.Context(), a, other); !errors.Is(err, ipam.ErrPoolFull) {
+				t.Errorf("%v, %v: want the pool full", l, err)
+			}
+			lease(t, a, first)
+			db.Exec("UPDATE radial.addresses SET until = now() - interval '1 minute'")
+			db.Exec("UPDATE radial.servers SET journal_bytes = 0")
+			lease(t, a, other)
+		})
 	}
 }

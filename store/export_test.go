@@ -14,21 +14,18 @@ func SetEcho(l *Listener, every time.Duration) { l.every = every }
 const (
 	SQLUserRows      = sqlUserRows
 	SQLGroupRows     = sqlGroupRows
-	SQLCountSessions = sqlCountSessions
+	SQLAdmissionLook = sqlAdmissionLook
 	SQLEndedLeases   = sqlEndedLeases
 )
 
 // PostAuthQueue is how many rows wait at most.
 const PostAuthQueue = postAuthQueue
 
-// Batch reads users, groups and open sessions, each in one trip.
-func (p *Policy) Batch(ctx context.Context, users, groups []string) (u []aaa.UserRows, g []aaa.GroupRows, open []int, err error) {
+// Batch reads users and groups, each in one trip.
+func (p *Policy) Batch(ctx context.Context, users, groups []string) (u []aaa.UserRows, g []aaa.GroupRows, err error) {
 	if u, err = p.readUsers(ctx, users); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	if g, err = p.readGroups(ctx, groups); err != nil {
-		return nil, nil, nil, err
-	}
-	open, err = p.countSessions(ctx, users)
-	return u, g, open, err
+	g, err = p.readGroups(ctx, groups)
+	return u, g, err
 }

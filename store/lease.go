@@ -19,6 +19,9 @@ const (
             ELSE coalesce((SELECT p.status FROM radial.pools p WHERE p.id = a.pool_id), 'inactive') END`
 	givesLeases = `l.pool_id NOT IN (SELECT p.id FROM radial.pools p WHERE p.status <> 'active')
       AND l.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')`
+	// No server has accounting that the database lacks: the Start that follows an
+	// offer may be among it, acknowledged, and its session up.
+	startsKnown = `NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)`
 )
 
 const (
@@ -31,48 +34,47 @@ const (
 SELECT pg_advisory_xact_lock(k)
 FROM (SELECT set_config('plan_cache_mode', 'force_generic_plan', true) OFFSET 0) g CROSS JOIN unnest($1::bigint[]) AS u (k)`
 
-	// The callers' own leases, in whatever pool, and the address of a pool that
-	// each had last, if nobody has it. $1 VRFs, $2 pools (0: own ones alone), $3
-	// user names, $4 MACs, $5 NAS, $6 ports. One look finds both, as nearly every
-	// caller has neither; what is found is judged again once it is locked, own ones
-	// in the order of addresses. OFFSET 0 keeps the look-ups apart: joined, they are
-	// a scan of all leases as long as the statistics know of none.
-	sqlClaimKnown = `
-WITH known AS MATERIALIZED (
-    SELECT w.*, l.address, l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas AS own, l.pool_id = w.pool AS usual
-    FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::inet[], $6::text[]) AS w (vrf_id, pool, username, mac, nas, port)
-    CROSS JOIN LATERAL (
-        SELECT l.address, l.state, l.port, l.nas, l.pool_id FROM radial.addresses l
-        WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id
-        OFFSET 0) l
-)
+	// The callers' own leases, in whatever pool. $1 VRFs, $2 user names, $3 MACs, $4 NAS, $5 ports.
+	// OFFSET 0 keeps the look-ups apart: joined, they are a scan of all leases as
+	// long as the statistics know of none.
+	sqlClaimOwn = `
 SELECT ` + claimColumns + `
-FROM (SELECT DISTINCT k.vrf_id, k.address, k.username, k.mac, k.nas, k.port FROM known k WHERE k.own ORDER BY k.vrf_id, k.address OFFSET 0) o
+FROM (SELECT w.username, w.mac, w.nas, w.port, l.vrf_id, l.address
+      FROM (SELECT DISTINCT * FROM unnest($1::int[], $2::text[], $3::text[], $4::inet[], $5::text[])
+                AS w (vrf_id, username, mac, nas, port)) w
+      CROSS JOIN LATERAL (
+          SELECT l.vrf_id, l.address FROM radial.addresses l
+          WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id
+            AND l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas
+          OFFSET 0) l
+      ORDER BY l.vrf_id, l.address OFFSET 0) o
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.vrf_id = o.vrf_id AND l.address = o.address
       AND l.state IN ('offered', 'bound') AND l.username = o.username AND l.mac = o.mac AND l.port = o.port AND l.nas IS NOT DISTINCT FROM o.nas
-    FOR UPDATE) a
-UNION ALL
+    FOR UPDATE) a`
+
+	// The address that each caller had last, if nobody has it: by user name and
+	// MAC. $1 VRFs, $2 pools, $3 user names, $4 MACs.
+	sqlClaimLast = `
 SELECT ` + claimColumns + `
-FROM (SELECT DISTINCT k.vrf_id, k.pool, k.username, k.mac FROM known k WHERE k.usual) u
+FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS w (vrf_id, pool_id, username, mac)
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
-    WHERE l.username = u.username AND l.mac = u.mac AND l.vrf_id = u.vrf_id AND l.pool_id = u.pool
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now())
+    WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
+      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
 
-	// The address of a pool that each caller had last, by user name alone: $1 VRFs,
-	// $2 pools, $3 user names.
+	// The same by user name alone: $1 VRFs, $2 pools, $3 user names.
 	sqlClaimLastOfUser = `
 SELECT ` + claimColumns + `
 FROM unnest($1::int[], $2::bigint[], $3::text[]) AS w (vrf_id, pool_id, username)
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.username = w.username AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now())
+      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
@@ -89,7 +91,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.vrf_id = h.vrf_id AND l.address = h.address AND l.pool_id = w.pool_id AND l.mac = w.mac
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now())
+      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases + `
     FOR UPDATE SKIP LOCKED) a`
 
@@ -101,27 +103,9 @@ FROM unnest($1::int[], $2::bigint[], $3::inet[]) AS c (vrf_id, pool_id, address)
 CROSS JOIN LATERAL (
     SELECT l.vrf_id, l.address, l.pool_id FROM radial.addresses l
     WHERE l.vrf_id = c.vrf_id AND l.address = c.address AND l.pool_id = c.pool_id
-      AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now())
+      AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now() AND (l.state = 'cooling' OR ` + startsKnown + `))
       AND ` + givesLeases + `
     FOR UPDATE SKIP LOCKED) a`
-
-	// The same, and they are offered at once. $1 VRFs, $2 pools, $3 addresses, $4
-	// user names, $5 MACs, $6 NAS, $7 ports, $8 session ids.
-	sqlClaimGive = `
-UPDATE radial.addresses a
-SET state = 'offered', until = now() + e.offer_time, since = now(), username = e.username, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id
-FROM (SELECT e.*, l.row, p.offer_time
-      FROM unnest($1::int[], $2::bigint[], $3::inet[], $4::text[], $5::text[], $6::inet[], $7::text[], $8::text[])
-          WITH ORDINALITY AS e (vrf_id, pool_id, address, username, mac, nas, port, session_id, n)
-      CROSS JOIN LATERAL (
-          SELECT l.ctid AS row FROM radial.addresses l
-          WHERE l.vrf_id = e.vrf_id AND l.address = e.address AND l.pool_id = e.pool_id
-            AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now())
-            AND ` + givesLeases + `
-          FOR UPDATE SKIP LOCKED) l
-      JOIN radial.pools p ON p.id = e.pool_id) e
-WHERE a.ctid = e.row
-RETURNING e.n, a.until`
 
 	// Offers. A bound row that its caller takes over stays bound until the new
 	// session's Start. The rows are locked, so they stay where they are found.
@@ -135,10 +119,10 @@ SET state = CASE a.state WHEN 'bound' THEN 'bound' ELSE 'offered' END,
     username = e.username, mac = e.mac, nas = e.nas, port = e.port,
     session_id = CASE WHEN e.session_id = '' AND NOT e.anew THEN a.session_id ELSE e.session_id END
 FROM (SELECT e.*, l.row FROM unnest($1::int[], $2::inet[], $3::text[], $4::text[], $5::inet[], $6::text[], $7::text[], $8::bool[])
-          WITH ORDINALITY AS e (vrf_id, address, username, mac, nas, port, session_id, anew, n)
+          AS e (vrf_id, address, username, mac, nas, port, session_id, anew)
       CROSS JOIN LATERAL (SELECT l.ctid AS row FROM radial.addresses l WHERE l.vrf_id = e.vrf_id AND l.address = e.address OFFSET 0) l) e
 WHERE a.ctid = e.row
-RETURNING e.n, a.until`
+RETURNING a.vrf_id, a.address, a.until`
 
 	sqlFreeAddresses = `
 SELECT a.address FROM radial.addresses a
@@ -149,7 +133,7 @@ ORDER BY a.address LIMIT $3::int`
 
 	sqlRunOutAddresses = `
 SELECT a.address FROM radial.addresses a
-WHERE a.pool_id = $1::bigint AND a.state IN ('offered', 'cooling') AND a.until <= now()
+WHERE a.pool_id = $1::bigint AND a.state IN ('offered', 'cooling') AND a.until <= now() AND (a.state = 'cooling' OR ` + startsKnown + `)
   AND EXISTS (SELECT FROM radial.pools p WHERE p.id = $1::bigint AND p.status = 'active')
   AND a.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')
 ORDER BY a.until LIMIT $2::int`

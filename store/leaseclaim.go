@@ -18,6 +18,9 @@ import (
 // or an IPv6 subnet that was deleted just then, runs it again.
 func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.Claimed, err error) {
 	c := newClaim(logins)
+	if err := c.holdTo(ctx, l.db, logins); err != nil {
+		return nil, err
+	}
 	for range 3 {
 		err = l.db.inTrips(ctx, func(conn *pgx.Conn) error { return c.run(ctx, conn) })
 		if !retryable(err) && !ownerGone(err) {
@@ -27,7 +30,7 @@ func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.C
 	if err != nil {
 		return nil, err
 	}
-	return c.out, nil
+	return c.out, orNil(c.refused)
 }
 
 // claim is a batch of logins on its way through a transaction.
@@ -36,13 +39,15 @@ type claim struct {
 	users  []int64 // keys of their names, in order
 	out    [][]ipam.Claimed
 
-	known   []*leaseRow            // callers' own leases, then the ones they had last
-	theirs  map[leaseKey]bool      // known by key
-	ofUser  map[string][]*leaseRow // known by user name; and by MAC, for pools that stick to it
-	ofMAC   map[string][]*leaseRow
-	free    map[leaseKey]*leaseRow // candidates that are free
-	missing map[leaseKey]int64     // candidates that are free and have no row yet: their pools
-	made    []madeRow              // of missing, by this transaction
+	admission *admitting // nil: no login is held to Simultaneous-Use
+	refused   ItemErrors // by that
+
+	own, last []*leaseRow
+	ofUser    map[string][]*leaseRow // own and last by user name; and by MAC, for pools that stick to it
+	ofMAC     map[string][]*leaseRow
+	free      map[leaseKey]*leaseRow // candidates that are free
+	missing   map[leaseKey]int64     // candidates that are free and have no row yet: their pools
+	made      []madeRow              // of missing, by this transaction
 
 	given  map[callerKey]offer // to a login of this batch
 	taken  map[leaseKey]bool   // by one of offers
@@ -81,7 +86,7 @@ func userLock(user string) int64 {
 // run makes two trips: begin, lock and read; write and commit. One more comes
 // between where IPv6 leases get their rows.
 func (c *claim) run(ctx context.Context, conn *pgx.Conn) error {
-	c.known, c.made = nil, nil
+	c.own, c.last, c.made = nil, nil, nil
 	c.free, c.missing = make(map[leaseKey]*leaseRow, 2*len(c.logins)), nil
 	var look pgx.Batch
 	c.queueLook(&look)
@@ -108,22 +113,21 @@ type callers struct {
 }
 
 func (c *claim) queueLook(b *pgx.Batch) {
-	var known, ofUser, ofMAC, free, sparse callers
+	var own, last, ofUser, ofMAC, free, sparse callers
 	for _, tries := range c.logins {
 		for i := range tries {
 			t := &tries[i]
-			known.addCaller(t)
+			own.addCaller(t.Want.VRF, t.Want.Caller)
 			if t.Pool.ID == 0 {
 				continue // its own lease or nothing
 			}
 			switch t.Pool.Sticky {
+			case ipam.StickUserMAC:
+				last.addLast(t)
 			case ipam.StickUser:
 				ofUser.addLast(t)
 			case ipam.StickMAC:
 				ofMAC.addLast(t)
-			}
-			if straight(tries) {
-				continue
 			}
 			for _, a := range t.Candidates {
 				free.vrfs, free.pools = append(free.vrfs, t.Pool.VRF), append(free.pools, t.Pool.ID)
@@ -143,12 +147,18 @@ func (c *claim) queueLook(b *pgx.Batch) {
 		slices.Sort(pools)
 		b.Queue(sqlSparseHold, slices.Compact(pools))
 	}
-	b.Queue(sqlClaimKnown, known.vrfs, known.pools, known.users, known.macs, known.nass, known.ports).Query(collectClaim(&c.known))
+	if c.admission != nil {
+		c.admission.queueLook(b)
+	}
+	b.Queue(sqlClaimOwn, own.vrfs, own.users, own.macs, own.nass, own.ports).Query(collectClaim(&c.own))
+	if len(last.vrfs) > 0 {
+		b.Queue(sqlClaimLast, last.vrfs, last.pools, last.users, last.macs).Query(collectClaim(&c.last))
+	}
 	if len(ofUser.vrfs) > 0 {
-		b.Queue(sqlClaimLastOfUser, ofUser.vrfs, ofUser.pools, ofUser.users).Query(collectClaim(&c.known))
+		b.Queue(sqlClaimLastOfUser, ofUser.vrfs, ofUser.pools, ofUser.users).Query(collectClaim(&c.last))
 	}
 	if len(ofMAC.vrfs) > 0 {
-		b.Queue(sqlClaimLastOfMAC, ofMAC.vrfs, ofMAC.pools, ofMAC.macs).Query(collectClaim(&c.known))
+		b.Queue(sqlClaimLastOfMAC, ofMAC.vrfs, ofMAC.pools, ofMAC.macs).Query(collectClaim(&c.last))
 	}
 	if len(free.vrfs) > 0 {
 		b.Queue(sqlClaimFree, free.vrfs, free.pools, free.addrs).Query(func(rows pgx.Rows) error {
@@ -169,20 +179,13 @@ func (c *claim) queueLook(b *pgx.Batch) {
 	}
 }
 
-// straight tells whether a login's candidate is not looked at before it is
-// given: where it turns out not to be free, the login gets nothing, and what it
-// did not get is all that it wants.
-func straight(tries []ipam.Try) bool {
-	return len(tries) == 1 && len(tries[0].Candidates) == 1 && !tries[0].Pool.Kind.Sparse()
-}
-
-// addCaller adds who asks. The wants of one login have one caller.
-func (a *callers) addCaller(t *ipam.Try) {
-	pool, c := t.Pool.ID, &t.Want.Caller
-	if t.Pool.Sticky != ipam.StickUserMAC {
-		pool = 0
+// addCaller adds who asks; the wants of one login have one caller.
+func (a *callers) addCaller(vrf int32, c ipam.Caller) {
+	if n := len(a.vrfs); n > 0 && a.vrfs[n-1] == vrf && a.users[n-1] == c.User && a.macs[n-1] == c.MAC && a.ports[n-1] == c.Port &&
+		(a.nass[n-1] == nil && !c.NAS.IsValid() || a.nass[n-1] != nil && *a.nass[n-1] == c.NAS) {
+		return
 	}
-	a.vrfs, a.pools, a.users, a.macs = append(a.vrfs, t.Want.VRF), append(a.pools, pool), append(a.users, c.User), append(a.macs, c.MAC)
+	a.vrfs, a.users, a.macs = append(a.vrfs, vrf), append(a.users, c.User), append(a.macs, c.MAC)
 	a.nass, a.ports = append(a.nass, orNull(c.NAS)), append(a.ports, c.Port)
 }
 
@@ -235,31 +238,38 @@ func (c *claim) decide() {
 	c.out, c.offers = make([][]ipam.Claimed, len(c.logins)), nil
 	c.given, c.taken = make(map[callerKey]offer, len(c.logins)), make(map[leaseKey]bool, len(c.logins))
 	c.ofUser, c.ofMAC = make(map[string][]*leaseRow), make(map[string][]*leaseRow)
-	c.theirs = make(map[leaseKey]bool, len(c.known))
-	for _, r := range c.known {
-		c.theirs[r.leaseKey] = true
-		c.ofUser[r.Caller.User] = append(c.ofUser[r.Caller.User], r)
-		c.ofMAC[r.Caller.MAC] = append(c.ofMAC[r.Caller.MAC], r)
+	c.refused = make(ItemErrors, len(c.logins))
+	if c.admission != nil {
+		c.admission.begin()
+	}
+	for _, rows := range [][]*leaseRow{c.own, c.last} {
+		for _, r := range rows {
+			c.ofUser[r.Caller.User] = append(c.ofUser[r.Caller.User], r)
+			c.ofMAC[r.Caller.MAC] = append(c.ofMAC[r.Caller.MAC], r)
+		}
 	}
 	for i, tries := range c.logins {
 		c.out[i] = make([]ipam.Claimed, len(tries))
+		verdict, ok := c.mayLogIn(i)
+		if !ok {
+			continue
+		}
 		before, whole := len(c.offers), true
 		for j := range tries {
 			whole = c.try(i, j, &tries[j]) && whole
 		}
-		if !whole {
+		switch {
+		case !whole:
 			c.undo(before)
+		case verdict != nil:
+			c.admission.admit(i, *verdict)
 		}
 	}
 }
 
 func (c *claim) try(login, try int, t *ipam.Try) bool {
-	unseen := straight(c.logins[login])
 	if first, ok := c.given[keyOf(t)]; ok && asks(t, first.row.pool) {
 		// A caller asks twice at once: the second is the first, seen again.
-		if first.row.unseen && !unseen {
-			return false // what is sure must not hang on what is not
-		}
 		c.offers = append(c.offers, offer{login: login, try: try, row: first.row, anew: first.anew})
 		c.out[login][try] = ipam.Claimed{Prefix: first.row.address, PoolID: first.row.pool}
 		return true
@@ -272,13 +282,6 @@ func (c *claim) try(login, try int, t *ipam.Try) bool {
 		key := leaseKey{t.Pool.VRF, candidate(t, a)}
 		if c.taken[key] {
 			continue
-		}
-		if unseen {
-			if c.theirs[key] {
-				continue // not free, or of a caller who may be here too
-			}
-			c.give(login, try, &leaseRow{leaseKey: key, pool: t.Pool.ID, unseen: true}, true)
-			return true
 		}
 		if r := c.free[key]; r != nil && r.pool == t.Pool.ID {
 			c.give(login, try, r, true)
@@ -345,72 +348,51 @@ func (c *claim) undo(to int) {
 // write stores the offers and commits. Of several tries of one caller the last
 // one that names a session tells which is kept.
 func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
+	at := make(map[leaseKey]int, len(c.offers))
+	var e callers
+	var sessions []string
+	var anew []bool
 	for _, o := range c.offers {
-		o.row.session = cmp.Or(c.logins[o.login][o.try].Want.SessionID, o.row.session)
-	}
-	var seen, unseen writing
-	for _, o := range c.offers {
-		if o.row.queued {
+		w := &c.logins[o.login][o.try].Want
+		if i, ok := at[o.row.leaseKey]; ok {
+			sessions[i] = cmp.Or(w.SessionID, sessions[i])
 			continue
 		}
-		o.row.queued = true
-		if w := &c.logins[o.login][o.try].Want; o.row.unseen {
-			unseen.add(o, w)
-		} else {
-			seen.add(o, w)
-		}
+		at[o.row.leaseKey] = len(e.vrfs)
+		e.vrfs, e.addrs, anew = append(e.vrfs, o.row.vrf), append(e.addrs, o.row.address), append(anew, o.anew)
+		e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
+		e.nass, sessions = append(e.nass, orNull(w.Caller.NAS)), append(sessions, w.SessionID)
 	}
+	until := make(map[leaseKey]time.Time, len(e.vrfs))
 	b := &pgx.Batch{}
-	if e := &seen; len(e.rows) > 0 {
-		b.Queue(sqlClaimOffer, e.vrfs, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions, e.anew).Query(e.collect)
-	}
-	if e := &unseen; len(e.rows) > 0 {
-		b.Queue(sqlClaimGive, e.vrfs, e.pools, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions).Query(e.collect)
+	if len(e.vrfs) > 0 {
+		b.Queue(sqlClaimOffer, e.vrfs, e.addrs, e.users, e.macs, e.nass, e.ports, sessions, anew).Query(func(rows pgx.Rows) error {
+			var key leaseKey
+			var end *time.Time
+			_, err := pgx.ForEachRow(rows, []any{&key.vrf, &key.address, &end}, func() error {
+				until[key] = time.Time{}
+				if end != nil {
+					until[key] = *end
+				}
+				return nil
+			})
+			return err
+		})
 	}
 	c.queueUnmake(b)
+	if c.admission != nil {
+		c.admission.queueWrite(b)
+	}
 	b.Queue(tripCommit)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
 	for _, o := range c.offers {
-		switch out := &c.out[o.login][o.try]; {
-		case o.row.given:
-			out.Until = o.row.end
-		case o.row.unseen:
-			*out = ipam.Claimed{}
-		default:
+		end, ok := until[o.row.leaseKey]
+		if !ok {
 			return errors.New("an offered row has gone")
 		}
+		c.out[o.login][o.try].Until = end
 	}
 	return nil
-}
-
-// writing is the arguments of sqlClaimOffer or sqlClaimGive.
-type writing struct {
-	callers
-	sessions []string
-	anew     []bool
-	rows     []*leaseRow // in the same order
-}
-
-func (e *writing) add(o offer, w *ipam.Want) {
-	e.rows = append(e.rows, o.row)
-	e.vrfs, e.pools, e.addrs, e.anew = append(e.vrfs, o.row.vrf), append(e.pools, o.row.pool), append(e.addrs, o.row.address), append(e.anew, o.anew)
-	e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
-	e.nass, e.sessions = append(e.nass, orNull(w.Caller.NAS)), append(e.sessions, o.row.session)
-}
-
-// collect reads which rows were written, and until when they are held.
-func (e *writing) collect(rows pgx.Rows) error {
-	var n int64
-	var end *time.Time
-	_, err := pgx.ForEachRow(rows, []any{&n, &end}, func() error {
-		r := e.rows[n-1]
-		r.given = true
-		if end != nil {
-			r.end = *end
-		}
-		return nil
-	})
-	return err
 }

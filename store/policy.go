@@ -31,37 +31,25 @@ UNION ALL
 SELECT 2, groupname::text, id::bigint, coalesce(attribute::text, ''), coalesce(op::text, ''), coalesce(value::text, '')
 FROM radgroupreply WHERE groupname = ANY($1::text[])
 ORDER BY part, 3`
-	// As FreeRADIUS's simul_count_query.
-	sqlCountSessions = `
-SELECT a.username::text, count(*)::bigint
-FROM radacct a LEFT JOIN nasreload n ON n.nasipaddress = a.nasipaddress
-WHERE a.username = ANY($1::text[]) AND a.acctstoptime IS NULL AND (n.reloadtime IS NULL OR a.acctstarttime > n.reloadtime)
-GROUP BY 1`
 )
 
-// Policy reads what decides about users. It implements aaa.PolicyReader and
-// aaa.SessionCounter; callers at the same time share a trip. Safe for
-// concurrent use.
+// Policy reads what decides about users (aaa.PolicyReader); callers at the same
+// time share a trip. Safe for concurrent use.
 type Policy struct {
-	db       *DB
-	metrics  *Metrics
-	users    *Group[string, aaa.UserRows]
-	groups   *Group[string, aaa.GroupRows]
-	sessions *Group[string, int]
+	db      *DB
+	metrics *Metrics
+	users   *Group[string, aaa.UserRows]
+	groups  *Group[string, aaa.GroupRows]
 }
 
-var (
-	_ aaa.PolicyReader   = (*Policy)(nil)
-	_ aaa.SessionCounter = (*Policy)(nil)
-)
+var _ aaa.PolicyReader = (*Policy)(nil)
 
 // NewPolicy makes a Policy.
 func NewPolicy(db *DB, m *Metrics) *Policy {
 	p := &Policy{db: db, metrics: m}
 	p.users = NewGroup(maxPolicyBatch, p.readUsers)
 	p.groups = NewGroup(maxPolicyBatch, p.readGroups)
-	p.sessions = NewGroup(maxPolicyBatch, p.countSessions)
-	p.users.Runners, p.groups.Runners, p.sessions.Runners = 2, 2, 2
+	p.users.Runners, p.groups.Runners = 2, 2
 	return p
 }
 
@@ -75,13 +63,6 @@ func (p *Policy) UserRows(ctx context.Context, user string) (aaa.UserRows, error
 func (p *Policy) GroupRows(ctx context.Context, group string) (aaa.GroupRows, error) {
 	rows, err := p.groups.Do(ctx, group)
 	return rows, wrapErr("group rows", err)
-}
-
-// OpenSessions counts the user's open rows in radacct, without those that
-// began before their NAS was reloaded.
-func (p *Policy) OpenSessions(ctx context.Context, user string) (int, error) {
-	n, err := p.sessions.Do(ctx, user)
-	return n, wrapErr("open sessions", err)
 }
 
 func (p *Policy) readUsers(ctx context.Context, users []string) ([]aaa.UserRows, error) {
@@ -152,31 +133,6 @@ func (p *Policy) readGroups(ctx context.Context, groups []string) ([]aaa.GroupRo
 	})
 	if err != nil {
 		return nil, wrapErr("radgroupcheck", err)
-	}
-	return spread(found, places), nil
-}
-
-func (p *Policy) countSessions(ctx context.Context, users []string) ([]int, error) {
-	p.metrics.batch("sessions", len(users))
-	places, stored, err := p.places(ctx, users, Escaper.EscapeUser)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := p.db.pool.Query(ctx, sqlCountSessions, stored)
-	if err != nil {
-		return nil, wrapErr("radacct", err)
-	}
-	found := make([]int, len(stored))
-	var name string
-	var n int64
-	_, err = pgx.ForEachRow(rows, []any{&name, &n}, func() error {
-		if at, ok := places.of[name]; ok {
-			found[at] = int(n)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, wrapErr("radacct", err)
 	}
 	return spread(found, places), nil
 }

@@ -95,8 +95,8 @@ func TestPolicyRowsOfOldSchema(t *testing.T) {
 	if len(got.Check) != 1 || len(got.Groups) != 2 || len(got.Reply) != 1 || got.Reply[0].Op != "=" || got.Groups[0].Group != "gold" {
 		t.Errorf("%+v", got)
 	}
-	if n, err := newPolicy(db.DB).OpenSessions(t.Context(), "o'br"); n != 1 || err != nil {
-		t.Errorf("open sessions %d, %v", n, err)
+	if open, _, err := store.NewAdmissions(db.DB).Sessions(t.Context(), "o'br"); len(open) != 1 || err != nil {
+		t.Errorf("open sessions %v, %v", open, err)
 	}
 }
 
@@ -133,10 +133,10 @@ func TestOpenSessions(t *testing.T) {
 	insert("5", "Bob", "10.0.0.2", "2026-01-01 10:00Z", false)
 	insert("6", "o=27br", "10.0.0.2", "2026-01-01 10:00Z", false)
 	db.Exec(`INSERT INTO nasreload VALUES ('10.0.0.1', '2026-01-01 11:00Z'), ('10.0.0.9', now())`)
-	p := newPolicy(db.DB)
+	a := store.NewAdmissions(db.DB)
 	for user, want := range map[string]int{"bob": 2, "Bob": 1, "o'br": 1, "nobody": 0} {
-		if got, err := p.OpenSessions(t.Context(), user); got != want || err != nil {
-			t.Errorf("%s: %d, %v, want %d", user, got, err, want)
+		if got, _, err := a.Sessions(t.Context(), user); len(got) != want || err != nil {
+			t.Errorf("%s: %v, %v, want %d", user, got, err, want)
 		}
 	}
 }
@@ -152,11 +152,15 @@ func TestHotPathUsesIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 		db.Exec(`SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan`)
-		for i, sql := range []string{store.SQLUserRows, store.SQLGroupRows, store.SQLCountSessions} {
+		for i, sql := range []string{store.SQLUserRows, store.SQLGroupRows, store.SQLAdmissionLook} {
 			q := fmt.Sprint("q", i)
 			db.Exec("PREPARE " + q + " AS " + sql)
-			for _, line := range db.Rows("EXPLAIN EXECUTE " + q + " ('{a,b}')") {
-				if table := scanned(line[0]); table != "" && table != "nasreload" {
+			args := " ('{a,b}')"
+			if sql == store.SQLAdmissionLook {
+				args = " ('{a,b}', '{a,b}')"
+			}
+			for _, line := range db.Rows("EXPLAIN EXECUTE " + q + args) {
+				if table := scanned(line[0]); table != "" && table != "nasreload" && table != "servers" {
 					t.Errorf("%s: %s", name, line[0])
 				}
 			}
@@ -187,7 +191,7 @@ func TestPolicyOutage(t *testing.T) {
 		for what, ask := range map[string]func() error{
 			"users":    func() error { _, err := p.UserRows(t.Context(), "bob"); return err },
 			"groups":   func() error { _, err := p.GroupRows(t.Context(), "gold"); return err },
-			"sessions": func() error { _, err := p.OpenSessions(t.Context(), "bob"); return err },
+			"sessions": func() error { _, _, err := store.NewAdmissions(db.DB).Sessions(t.Context(), "bob"); return err },
 			"nas":      func() error { _, err := db.NASRows(t.Context()); return err },
 			"ping":     func() error { return db.Ping(t.Context()) },
 			"setting":  func() error { _, err := db.Setting(t.Context(), "escaping"); return err },
@@ -241,14 +245,17 @@ func TestPolicyRowsOfAnotherName(t *testing.T) {
 	db.Exec(`INSERT INTO radgroupcheck (groupname, attribute, op, value) VALUES ('Gold', 'Auth-Type', ':=', 'Accept')`)
 	db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime) VALUES ('s', 'u', 'Bob', '10.0.0.1', now())`)
 	p := newPolicy(db.DB)
-	users, groups, open, err := p.Batch(t.Context(), []string{"eve", "bob"}, []string{"guests", "gold"})
+	users, groups, err := p.Batch(t.Context(), []string{"eve", "bob"}, []string{"guests", "gold"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range users {
-		if n := len(users[i].Check); n != 0 || open[i] != 0 {
-			t.Errorf("query %d got %d rows of radcheck and %d sessions of another user", i, n, open[i])
+		if n := len(users[i].Check); n != 0 {
+			t.Errorf("query %d got %d rows of radcheck of another user", i, n)
 		}
+	}
+	if open, _, err := store.NewAdmissions(db.DB).Sessions(t.Context(), "bob"); len(open) != 0 || err != nil {
+		t.Errorf("sessions of another user: %v, %v", open, err)
 	}
 	for i := range groups {
 		if len(groups[i].Check) > 0 {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"radial/aaa"
 	"radial/ipam"
@@ -147,8 +148,8 @@ func (m Making) checkSize(kind ipam.Kind, rows uint64) error {
 }
 
 func checkPoolName(name string) error {
-	if name == "" || len([]rune(name)) > 100 || name != strings.TrimSpace(name) || storableText(name) != name {
-		return errors.New("want a name of 1 to 100 characters without blanks around")
+	if name == "" || len([]rune(name)) > 100 || name != strings.TrimSpace(name) || storableText(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
+		return errors.New("want a name of 1 to 100 printable characters without blanks around")
 	}
 	return nil
 }

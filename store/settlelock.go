@@ -30,7 +30,7 @@ const (
        OR a.until IS NULL OR a.until < now() + p.lease_time / 2`
 
 	// $5 radacctids, $6 whether rows with more than half of their time left count.
-	// OFFSET 0: see sqlClaimKnown.
+	// OFFSET 0: see sqlClaimOwn.
 	settleBySession = `
     SELECT l.vrf_id, l.address
     FROM unnest($5::bigint[], $6::bool[]) AS e (radacctid, whole)
@@ -74,9 +74,10 @@ WHERE (SELECT a.pool_id FROM radial.addresses a WHERE a.vrf_id = e.vrf_id AND a.
 ORDER BY e.vrf_id, e.address
 ON CONFLICT (vrf_id, address) DO NOTHING`
 
-	// Whether there is any pool whose leases a Start may fail to report. What
-	// follows in the transaction is not planned each time: see sqlClaimUsers.
-	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4')`
+	// Whether there is any pool whose leases a Start may fail to report, and any
+	// login that Simultaneous-Use has let in and that has not started. What follows in the transaction is not planned each time: see sqlClaimUsers.
+	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4'),
+       EXISTS (SELECT FROM radial.admissions)`
 )
 
 // lookups are the arguments of sqlSettleLockMore.

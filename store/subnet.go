@@ -99,6 +99,9 @@ func (s SubnetSpec) checked(kind ipam.Kind, length int) (SubnetSpec, error) {
 		return s, fmt.Errorf("network %s: the pool is of kind %s; want %s", s.Network, kind, want)
 	}
 	plan, err := s.plan().Checked(length)
+	if err == nil {
+		err = ipam.CheckHosts(plan.Network)
+	}
 	if err != nil {
 		return s, err
 	}

@@ -34,7 +34,7 @@ func (db *DB) MakeVRF(ctx context.Context, name string) (int32, error) {
 
 func makeVRF(ctx context.Context, q querier, name string) (id int32, err error) {
 	if checkPoolName(name) != nil {
-		return 0, fmt.Errorf("vrf %q: want 1 to 100 characters without blanks around: %w", name, aaa.ErrInvalid)
+		return 0, fmt.Errorf("vrf %q: want 1 to 100 printable characters without blanks around: %w", name, aaa.ErrInvalid)
 	}
 	err = q.QueryRow(ctx, sqlVRFGet, name).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -74,9 +74,6 @@ func TestScenarios(t *testing.T) {
 func settingsOf(c scenario.Case) string {
 	var words []string
 	for _, k := range slices.Sorted(maps.Keys(c.Settings)) {
-		if k == "simultaneous_use.replace" && c.Settings[k] == "never" {
-			continue // what the server does until it can replace a session
-		}
 		words = append(words, k+"="+c.Settings[k])
 	}
 	return strings.Join(words, ";")

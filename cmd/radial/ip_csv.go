@@ -81,17 +81,23 @@ func newAddressFile(r io.Reader, vrfs map[int32]string, zone *time.Location, ign
 }
 
 func (f *addressFile) header(titles, ignore []string) error {
+	var unknown []string
 	for _, title := range titles {
 		column := columnNamed(title)
 		switch known := slices.Contains(addressColumns(), column); {
 		case slices.ContainsFunc(ignore, func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), strings.TrimSpace(title)) }), column == "":
 			column = ""
 		case !known:
-			return usagef("line 1: unknown column %q: want some of %s (or --ignore %q)", title, strings.Join(addressColumns(), ", "), title)
+			unknown = append(unknown, strings.TrimSpace(title))
+			continue
 		case slices.Contains(f.columns, column):
 			return usagef("line 1: column %s is there twice", column)
 		}
 		f.columns = append(f.columns, column)
+	}
+	if len(unknown) > 0 {
+		return usagef("line 1: unknown column %s: want some of %s (or --ignore %q)", `"`+strings.Join(unknown, `", "`)+`"`, strings.Join(addressColumns(), ", "),
+			strings.Join(unknown, ","))
 	}
 	if !slices.Contains(f.columns, "address") {
 		return usagef("line 1: there is no column address; want some of %s", strings.Join(addressColumns(), ", "))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -19,7 +20,8 @@ type loadFlags struct {
 	o                                        load.Options
 	auth, acct, secret, login, source, wrong string
 	resend                                   string
-	secretStdin                              bool
+	secretStdin, verify                      bool
+	verifyWithin                             time.Duration
 }
 
 func newLoadCmd(a *app) *cobra.Command {
@@ -40,7 +42,7 @@ and latency counts from a request's arrival, so that a server that stalls cannot
 
 Users are numbers put into --user-format and --password-format. While it runs on a terminal it tells each second how far
 it is. It ends with exit code 1 when requests were not answered, a signature was wrong, an address was given to two live
-sessions, or a wrong password was accepted. Only use it against a server that is yours.`,
+sessions, a wrong password was accepted, or --verify has found something acknowledged that is not stored. Only use it against a server that is yours.`,
 		Example: `  radial load pap --secret s3cret --users 60000 --shuffle --duration 10s
   radial load acct --secret s3cret --rate 1000 --duration 1m
   radial load storm --secret s3cret --users 50000`,
@@ -49,7 +51,7 @@ sessions, or a wrong password was accepted. Only use it against a server that is
 			if err := f.options(a, cmd, args[0]); err != nil {
 				return err
 			}
-			return a.load(cmd.Context(), f.o)
+			return a.load(cmd.Context(), f)
 		},
 	}
 	f.register(cmd)
@@ -80,6 +82,8 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.resend, "acct-resend", "same", "accounting is sent again as the `same` bytes, or anew: with another identifier and Acct-Delay-Time")
 	fl.DurationVar(&o.Redial, "redial", o.Redial, "in a storm, how long a user waits before it dials again, give or take half")
 	fl.Uint64Var(&o.Seed, "seed", 0, "of user order, arrivals and session ids; 0: from the clock")
+	fl.BoolVar(&f.verify, "verify", false, "at the end compare what was acknowledged with radacct, in the database of the configuration")
+	fl.DurationVar(&f.verifyWithin, "verify-within", 10*time.Second, "how long rows may still be on their way at the end (from a journal)")
 	choices(cmd, "login", "pap", "chap", "mschapv2")
 	choices(cmd, "acct-resend", "same", "anew")
 }
@@ -119,16 +123,23 @@ func (f *loadFlags) options(a *app, cmd *cobra.Command, mode string) (err error)
 	if err := o.Validate(); err != nil {
 		return usagef("load: %w", err)
 	}
+	o.KeepSessions = f.verify
 	if o.Seed == 0 {
 		o.Seed = uint64(a.now().UnixNano())
 	}
 	return nil
 }
 
+// loadReport is what is printed.
+type loadReport struct {
+	*load.Result
+	Verified *loadVerified `json:"verified,omitempty"`
+}
+
 // load runs it and tells the result.
-func (a *app) load(ctx context.Context, o load.Options) error {
+func (a *app) load(ctx context.Context, f *loadFlags) error {
 	watching := &loadWatch{progress: a.progress(""), ended: make(chan struct{})}
-	res, err := load.Run(ctx, o, func(p load.Progress) {
+	res, err := load.Run(ctx, f.o, func(p load.Progress) {
 		a.note("measuring")
 		watching.follow(p)
 	})
@@ -136,13 +147,41 @@ func (a *app) load(ctx context.Context, o load.Options) error {
 	if err != nil {
 		return err
 	}
-	if err := a.print(res, func() string { return loadTable(res) }); err != nil {
+	report := loadReport{Result: res}
+	var verifyErr error
+	if f.verify {
+		report.Verified, verifyErr = a.verifyLoad(ctx, f.o, res, f.verifyWithin)
+	}
+	if err := a.print(report, func() string { return report.String() }); err != nil {
 		return err
 	}
-	if res.Failed() {
-		return loadFailure(res)
+	if verifyErr != nil {
+		return fmt.Errorf("load: verify: %w", verifyErr)
 	}
-	return nil
+	return report.err()
+}
+
+// String is the report for people.
+func (r loadReport) String() string {
+	text := loadTable(r.Result)
+	if r.Verified != nil {
+		text += verifiedTable(r.Verified)
+	}
+	return text
+}
+
+// err tells what is wrong.
+func (r loadReport) err() error {
+	var errs []error
+	if r.Failed() {
+		errs = append(errs, loadFailure(r.Result))
+	}
+	if v := r.Verified; v != nil {
+		for _, e := range v.examples {
+			errs = append(errs, fmt.Errorf("load: %s", e))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func loadFailure(r *load.Result) error {

@@ -168,7 +168,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
-		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Sessions: rows, Multilink: rows,
+		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Admissions: store.NewAdmissions(db),
 		PostAuth: m.postAuth, Options: c.Policy, Metrics: engineMetrics, Location: location,
 	})
 

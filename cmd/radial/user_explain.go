@@ -50,7 +50,11 @@ taken to be right.`,
 					return err
 				}
 				v := explanationOf(args[0], &x)
-				v.From = f.from(req)
+				vrfs, err := d.db.VRFNames(cmd.Context())
+				if err != nil {
+					return err
+				}
+				v.From = f.from(req, vrfs)
 				if x.Decision.Reason == aaa.ReasonUnknownUser {
 					if v.Similar, err = d.similarNames(cmd.Context(), args[0]); err != nil {
 						return err
@@ -112,12 +116,16 @@ func (f *explainFlags) request(ctx context.Context, d *desk, name string) (*aaa.
 }
 
 // from tells whose request is explained: replies and checks depend on it.
-func (f *explainFlags) from(req *aaa.Request) string {
+func (f *explainFlags) from(req *aaa.Request, vrfs map[int32]string) string {
 	if f.nas == "" {
 		return "a login from no device in particular (--nas and --attr say more)"
 	}
 	row := req.Device.Row
-	return fmt.Sprintf("a login from %s: %s, nas id %d, type %s", f.nas, row.Name, row.ID, row.Type)
+	from := fmt.Sprintf("a login from %s: %s, nas id %d, type %s", f.nas, row.Name, row.ID, row.Type)
+	if name, ok := vrfs[row.Settings.VRF]; ok && name != "default" {
+		from += ", vrf " + name
+	}
+	return from
 }
 
 // similarNames finds users whose name differs from one that nobody has in
@@ -184,14 +192,14 @@ func explainEngine(d *desk) (*aaa.Engine, error) {
 	}
 	policy := store.NewPolicy(d.db, store.NewMetrics(prometheus.NewRegistry()))
 	return aaa.NewEngine(aaa.EngineConfig{
-		Dict:     d.dict,
-		Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
-		Verifier: aaa.NewVerifier(d.dict),
-		Pools:    d.db,
-		Sessions: policy,
-		Options:  opts,
-		Now:      d.now,
-		Location: d.zone,
+		Dict:       d.dict,
+		Policies:   aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d.dict, Location: d.zone, Now: d.now}),
+		Verifier:   aaa.NewVerifier(d.dict),
+		Pools:      d.db,
+		Admissions: store.NewAdmissions(d.db),
+		Options:    opts,
+		Now:        d.now,
+		Location:   d.zone,
 	}), nil
 }
 

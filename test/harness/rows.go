@@ -13,7 +13,7 @@ import (
 // there.
 func WriteCase(db *storetest.DB, c scenario.Case) {
 	db.Exec(`TRUNCATE radcheck, radreply, radgroupcheck, radgroupreply, radusergroup, radacct, nasreload, radpostauth`)
-	for _, table := range []string{"radial.subscribers", "radial.packages", "radial.projection"} {
+	for _, table := range []string{"radial.subscribers", "radial.packages", "radial.projection", "radial.admissions"} {
 		db.Exec(`DELETE FROM ` + table) // what commands of an earlier case have made
 	}
 	for _, r := range c.Rows {

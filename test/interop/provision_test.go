@@ -36,7 +36,7 @@ func TestFreeRADIUSReadsWhatWeProvision(t *testing.T) {
 
 	policy := store.NewPolicy(db.DB, store.NewMetrics(prometheus.NewRegistry()))
 	engine := aaa.NewEngine(aaa.EngineConfig{
-		Dict: d, Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d}), Verifier: aaa.NewVerifier(d), Sessions: policy, Options: aaa.DefaultOptions(),
+		Dict: d, Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d}), Verifier: aaa.NewVerifier(d), Admissions: store.NewAdmissions(db.DB), Options: aaa.DefaultOptions(),
 	})
 	for _, tc := range cases {
 		t.Run(tc.user+" "+tc.password, func(t *testing.T) {
