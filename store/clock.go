@@ -21,9 +21,9 @@ const (
 	// Offers that ran out in a gap, or are about to, live on for a minute: NAS
 	// devices repeat the Starts that nobody answered.
 	sqlSpareOffers = `
-WITH gap AS (` + sqlGap + `), spared AS (
-    SELECT a.vrf_id, a.address FROM gap JOIN radial.addresses a ON a.until > gap.began AND a.until < now() + interval '1 minute'
-    WHERE a.state = 'offered'
+WITH spared AS (
+    SELECT a.vrf_id, a.address FROM radial.addresses a
+    WHERE a.state = 'offered' AND a.until < now() + interval '1 minute' AND a.until > (` + sqlGap + `)
     ORDER BY a.vrf_id, a.address FOR UPDATE OF a
 )
 UPDATE radial.addresses a SET until = now() + interval '1 minute'

@@ -53,3 +53,9 @@ func ClaimStatements() map[string]string {
 		"free": sqlClaimFree, "offer": sqlClaimOffer, "missing": sqlSparseMissing, "allowed": sqlSparseAllowed, "unmake": sqlSparseUnmake,
 	}
 }
+
+// TimedStatements are statements of the clock's work that look for a few rows
+// among all.
+func TimedStatements() map[string]string {
+	return map[string]string{"spare": sqlSpareOffers, "idle": sqlDropIdlePrefixes, "static_rows": sqlStaticRows, "run_out": sqlRunOutAddresses}
+}

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,6 +18,9 @@ func TestClaimPlansLookUp(t *testing.T) { plansLookUp(t, store.ClaimStatements()
 // The same of an accounting transaction, and of its sessions.
 func TestLedgerPlansLookUp(t *testing.T) { plansLookUp(t, store.LedgerStatements()) }
 
+// The same of the clock's work.
+func TestTimedPlansLookUp(t *testing.T) { plansLookUp(t, store.TimedStatements()) }
+
 func plansLookUp(t *testing.T, statements map[string]string) {
 	db := storetest.New(t)
 	conn, err := pgx.Connect(t.Context(), db.URL())
@@ -34,8 +36,11 @@ func plansLookUp(t *testing.T, statements map[string]string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nulls := strings.TrimSuffix(strings.Repeat("NULL, ", len(stmt.ParamOIDs)), ", ")
-		rows, err := conn.Query(t.Context(), fmt.Sprintf("EXPLAIN EXECUTE %s(%s)", name, nulls))
+		nulls := ""
+		if n := len(stmt.ParamOIDs); n > 0 {
+			nulls = "(" + strings.Repeat("NULL, ", n-1) + "NULL)"
+		}
+		rows, err := conn.Query(t.Context(), "EXPLAIN EXECUTE "+name+nulls)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,17 +80,19 @@ ORDER BY a.vrf_id, a.address LIMIT $4::int`
 	// many at most. The look into history is one look-up for each.
 	sqlDropIdlePrefixes = `
 WITH idle AS (
-    SELECT a.vrf_id, a.address FROM radial.pools p
+    SELECT a.vrf_id, a.address
+    FROM (SELECT p.id, l.vrf_id, l.address FROM radial.pools p
+          CROSS JOIN LATERAL (
+              SELECT f.vrf_id, f.address FROM radial.addresses f
+              WHERE f.pool_id = p.id AND f.state = 'free' AND (f.since IS NULL OR f.since < now() - $1::interval)
+                AND (SELECT h.at FROM radial.address_history h
+                     WHERE h.address = f.address AND h.vrf_id = f.vrf_id AND h.at >= now() - $1::interval LIMIT 1) IS NULL
+              ORDER BY f.address LIMIT $2::int) l
+          WHERE p.kind <> 'ipv4'
+          ORDER BY p.id, l.vrf_id, l.address LIMIT $2::int) l -- by pool, whose row tells of what has gone
     CROSS JOIN LATERAL (
         SELECT f.vrf_id, f.address FROM radial.addresses f
-        WHERE f.pool_id = p.id AND f.state = 'free' AND (f.since IS NULL OR f.since < now() - $1::interval)
-          AND (SELECT h.at FROM radial.address_history h
-               WHERE h.address = f.address AND h.vrf_id = f.vrf_id AND h.at >= now() - $1::interval LIMIT 1) IS NULL
-        ORDER BY f.address LIMIT $2::int) l
-    JOIN radial.addresses a ON a.vrf_id = l.vrf_id AND a.address = l.address
-    WHERE p.kind <> 'ipv4' AND a.state = 'free'
-    ORDER BY a.pool_id, a.vrf_id, a.address LIMIT $2::int -- by pool, whose row tells of what has gone
-    FOR UPDATE OF a SKIP LOCKED
+        WHERE f.pool_id = l.id AND f.vrf_id = l.vrf_id AND f.address = l.address AND f.state = 'free' FOR UPDATE SKIP LOCKED) a
 )
 DELETE FROM radial.addresses a USING idle WHERE a.vrf_id = idle.vrf_id AND a.address = idle.address`
 )

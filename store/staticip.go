@@ -44,7 +44,7 @@ UNION
 SELECT DISTINCT s.address
 FROM (SELECT DISTINCT address FROM radial.static_addresses WHERE family(address) = 6) s
 CROSS JOIN LATERAL (SELECT r.vrf_id, r.address FROM radial.static_rows(ARRAY[s.address]) r OFFSET 0) r
-LEFT JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
+LEFT JOIN LATERAL (SELECT a.state, a.until FROM radial.addresses a WHERE a.vrf_id = r.vrf_id AND a.address = r.address OFFSET 0) a ON true
 WHERE a.state IS NULL OR a.state IN ('free', 'cooling') OR a.state = 'offered' AND a.until <= now()
 UNION
 SELECT a.address FROM radial.addresses a
