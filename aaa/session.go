@@ -13,6 +13,10 @@ import (
 // whose Stop never came.
 const CauseNASReboot = "NAS-Reboot"
 
+// CauseLostCarrier is the Acct-Terminate-Cause of sessions that were closed
+// since nothing was heard of them any more.
+const CauseLostCarrier = "Lost-Carrier"
+
 // jitter is by how much the clocks behind two events of one session may
 // disagree: an event that says it is older than the session's start by more
 // belongs to an earlier session with the same id.
@@ -92,8 +96,10 @@ type Transition struct {
 //
 //   - an older event never overwrites what a newer one said, and counters and
 //     session time never shrink;
-//   - a Stop that is not newer than the row's end is a duplicate (where
-//     something else closed the row, its counters still count);
+//   - a Stop that is not newer than the row's end is a duplicate, an interim
+//     of a closed row changes nothing; but where something else than a Stop
+//     closed the row, their counters still count, and silence alone (cause
+//     Lost-Carrier) ends at the last sign of life, whenever that comes;
 //   - an address that a packet lacks is kept;
 //   - a Start (or an event whose session time says so) that begins after the
 //     row's end is a new session: it gets the id, the old row a RetiredID.
@@ -195,7 +201,7 @@ func interim(row *Session, ev *Record) Transition {
 		if ev.beginsAfter(row) {
 			return reuse(row, ev)
 		}
-		return Transition{Row: *row, Outcome: Stale}
+		return lateInterim(row, ev)
 	}
 	if ev.olderSession(row) {
 		return Transition{Row: *row, Outcome: Stale}
@@ -267,6 +273,32 @@ func lateStop(row *Session, ev *Record) Transition {
 	grown = grow(&s.Output, ev.Output) || grown
 	if !grown {
 		return Transition{Row: s, Outcome: Duplicate}
+	}
+	return Transition{Row: s, Outcome: Corrected}
+}
+
+// lateInterim is an interim of a closed row, which stays closed. But what was
+// closed without a Stop has gone on where its counters have; and one that was
+// closed for its silence alone has lived until then.
+func lateInterim(row *Session, ev *Record) Transition {
+	s := *row
+	if row.ConnectInfoStop != nil || ev.olderSession(row) {
+		return Transition{Row: s, Outcome: Stale}
+	}
+	grown := grow(&s.Input, ev.Input)
+	grown = grow(&s.Output, ev.Output) || grown
+	if row.TerminateCause != nil && *row.TerminateCause == CauseLostCarrier {
+		grown = grow(&s.SessionTime, ev.SessionTime) || grown
+		if ev.At.After(row.Stop) {
+			s.end(ev.At, CauseLostCarrier)
+			grown = true
+			if ev.SessionTime == nil {
+				s.reckon()
+			}
+		}
+	}
+	if !grown {
+		return Transition{Row: s, Outcome: Stale}
 	}
 	return Transition{Row: s, Outcome: Corrected}
 }

@@ -57,7 +57,7 @@ func Default() *Config {
 		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second, Patience: time.Second},
 		Journal:   journal.Options{MaxBytes: journal.DefaultMaxBytes},
 		PoolWatch: store.DefaultPoolWatchOptions(),
-		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour},
+		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour, Stale: store.StaleRule{Intervals: 3}},
 	}
 	c.Radius.Sockets = 0 // by the machine, not by the one that wrote the reference
 	return c

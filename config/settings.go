@@ -12,7 +12,7 @@ import (
 // settings is the list of all keys, bound to the fields of c that they set.
 // The order is that of the reference.
 func settings(c *Config) []setting {
-	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c), historySettings(c))
+	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c), historySettings(c), sessionSettings(c))
 }
 
 func serverSettings(c *Config) []setting {
@@ -127,5 +127,15 @@ func historySettings(c *Config) []setting {
 			"How long the history of who had which address is kept, by whole months: 4380h is half a year. 0: for ever. The same for all servers."),
 		duration("ipam.conflict_retention", &c.Jobs.ConflictRetention, 0, 1_000_000*time.Hour,
 			"How long a conflict of addresses (radial ip conflicts) is kept after it was last seen. 0: for ever. The same for all servers."),
+	}
+}
+
+func sessionSettings(c *Config) []setting {
+	s := &c.Jobs.Stale
+	return []setting{
+		integer("sessions.stale_after", &s.Intervals, 0, 100, "missed interims",
+			"Closes a session that has missed so many interims in a row, with cause Lost-Carrier and the time when it was last heard of. Its interval is the longest of: between its last updates, what most of its NAS's sessions keep to, its user's Acct-Interim-Interval; 60 s at least. Time without a database counts for nobody. 0: never. The same for all servers."),
+		duration("sessions.silent_after", &s.Silent, 0, 100_000*time.Hour,
+			"Closes a session that has never sent an interim, and of which nobody knows how often it should, when nothing has been heard of it for so long. 0: never. The same for all servers."),
 	}
 }

@@ -16,6 +16,8 @@ type Options struct {
 	// ConflictRetention is how long a conflict is kept after it was last seen; 0
 	// for ever.
 	ConflictRetention time.Duration
+	// Stale says when a session that is silent is closed.
+	Stale store.StaleRule
 }
 
 // history is the history of addresses (store.DB).

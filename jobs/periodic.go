@@ -16,6 +16,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Minute, aaa.ExpireOffers{Batch: 5000}, expireOffers(db)),
 		every(time.Minute, aaa.ExpireAdmissions{Batch: 5000}, expireAdmissions(db)),
 		every(time.Minute, aaa.ReleaseEnded{Batch: 2000}, releaseEnded(db)),
+		every(time.Minute, aaa.CloseStale{Batch: 500}, closeStale(db, opts.Stale)),
 		every(time.Minute, aaa.ReserveStatic{}, reserveStatic(db)),
 		every(time.Hour, aaa.RefreshStatic{}, refreshStatic(db)),
 		every(time.Hour, aaa.RefreshMirror{Batch: 5000}, refreshMirror(db)),

@@ -252,7 +252,7 @@ func TestPeriodicListIsSound(t *testing.T) {
 		}
 		seen[w.kind] = true
 	}
-	for _, kind := range []string{"end_cooling", "drop_conflicts", "drop_idle_prefixes", "expire_offers", "expire_admissions", "release_ended", "tend_history"} {
+	for _, kind := range []string{"end_cooling", "drop_conflicts", "drop_idle_prefixes", "expire_offers", "expire_admissions", "release_ended", "close_stale", "tend_history"} {
 		if !seen[kind] {
 			t.Errorf("nobody does %s", kind)
 		}

@@ -5,5 +5,6 @@ func SessionStatements() map[string]string {
 	return map[string]string{
 		"open": sqlSessionsOpen, "open of a user": sqlSessionsOpenOfUser, "named": sqlSessionsNamed, "named of a user": sqlSessionsOfUserNamed,
 		"named since": sqlSessionsSinceNamed, "of a user": sqlSessionsOfUser,
+		"open, habits": sqlStaleHabits, "open, silent": sqlStaleNote, "lost": sqlStaleClose, "over": sqlStaleForget,
 	}
 }

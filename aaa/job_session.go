@@ -1,0 +1,10 @@
+package aaa
+
+// CloseStale closes sessions of which nothing is heard any more, as far as the
+// server that does it is told to.
+type CloseStale struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (CloseStale) Kind() string { return "close_stale" }

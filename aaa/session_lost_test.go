@@ -1,0 +1,41 @@
+package aaa
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// A session that is closed for its silence at any time, and reports all the
+// same, in any order and some of it twice: it stays closed, and what it came to
+// is what it would have come to.
+func TestNextLostSession(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := drawSession(t, 1_700_000_000)
+		want, _, _ := fold(g.events...)
+		n := rapid.IntRange(1, len(g.events)).Draw(t, "heard")
+		row, _, _ := fold(g.events[:n]...)
+		if row.Open() {
+			row.end(later(row.Start, row.Update), CauseLostCarrier)
+			row.reckon()
+		}
+		rest := slices.Clone(g.events[n:])
+		rest = append(rest, g.events[rapid.IntRange(0, len(g.events)-1).Draw(t, "twice")])
+		for _, ev := range rapid.Permutation(rest).Draw(t, "order") {
+			tr := Next(row, ev)
+			if tr.Row.Open() || tr.Retired != nil {
+				t.Fatalf("%+v made %+v", ev, tr)
+			}
+			again := Next(&tr.Row, ev)
+			if d := cmp.Diff(tr.Row, again.Row, rowOpts()); d != "" {
+				t.Fatalf("once more changed:\n%s", d)
+			}
+			row = &tr.Row
+		}
+		if deref(row.Input) != deref(want.Input) || deref(row.Output) != deref(want.Output) || deref(row.SessionTime) != deref(want.SessionTime) || !row.Stop.Equal(want.Update) {
+			t.Fatalf("came to %+v, want %+v", row, want)
+		}
+	})
+}

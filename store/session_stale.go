@@ -1,0 +1,184 @@
+package store
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"radial/aaa"
+)
+
+// Sessions that have died in silence: a power cut, a NAS that is gone, a Stop
+// that was lost. docs/decisions/0006-silent-sessions.md has the reasons.
+const (
+	// Time goes on while jobs run each minute, some server reaches the database, and
+	// none has accounting that is not in it.
+	sqlStaleTick = `
+UPDATE radial.session_clock c
+SET at = now(), since = CASE WHEN t.goes THEN c.since ELSE now() END, up = c.up + CASE WHEN t.goes THEN now() - c.at ELSE '0' END
+FROM (SELECT o.at > now() - interval '100 seconds' AND NOT EXISTS (` + sqlGap + `)
+             AND NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0) AS goes FROM radial.session_clock o) t
+RETURNING t.goes`
+
+	// How often the sessions of a NAS report: nine of ten no less. One that told of
+	// something besides looks as if it reported more often.
+	sqlStaleHabits = `
+SELECT nasipaddress, percentile_disc(0.9) WITHIN GROUP (ORDER BY acctinterval)
+FROM radacct WHERE acctstoptime IS NULL AND acctinterval > 0 GROUP BY nasipaddress`
+
+	// Notes sessions that have been silent for an interval by their own times, unless
+	// that is noted. $1 NASes, $2 their habits in seconds, $3 whether sessions that
+	// nobody knows the interval of are wanted too. The first interval counts as far
+	// as it lies in the time without a gap, and by no more than itself.
+	sqlStaleNote = `
+INSERT INTO radial.session_watch AS w (radacctid, seen, counted, quiet_from, every)
+SELECT s.radacctid, s.seen, s.counted, c.up - CASE WHEN e.every IS NULL THEN '0' ELSE greatest(least(e.every, now() - greatest(s.seen, c.since)), '0') END, e.every
+FROM radial.session_clock c
+CROSS JOIN (
+    SELECT r.radacctid, r.username, coalesce(r.acctupdatetime, r.acctstarttime) AS seen, ` + staleCounted + ` AS counted, nullif(greatest(r.acctinterval, 0), 0) AS own, h.every AS habit
+    FROM radacct r LEFT JOIN unnest($1::inet[], $2::bigint[]) AS h (nas, every) ON h.nas = r.nasipaddress
+    WHERE r.acctstoptime IS NULL
+      AND CASE WHEN coalesce(nullif(greatest(r.acctinterval, 0), 0), h.every) IS NULL THEN $3::bool AND coalesce(r.acctupdatetime, r.acctstarttime) IS NOT NULL
+               ELSE coalesce(r.acctupdatetime, r.acctstarttime) <= now() - make_interval(secs => greatest(60, r.acctinterval, h.every)) END
+    OFFSET 0) s
+LEFT JOIN LATERAL (SELECT o.radacctid FROM radial.session_watch o WHERE o.radacctid = s.radacctid AND o.seen = s.seen AND o.counted = s.counted OFFSET 0) o ON true
+CROSS JOIN LATERAL (
+    SELECT max(v.value::bigint) AS told FROM (
+        SELECT q.value FROM radreply q WHERE q.username = s.username AND lower(q.attribute) = 'acct-interim-interval'
+        UNION ALL
+        SELECT q.value FROM radusergroup g JOIN radgroupreply q ON q.groupname = g.groupname
+        WHERE g.username = s.username AND lower(q.attribute) = 'acct-interim-interval') v
+    WHERE v.value ~ '^[0-9]{1,7}$' AND o.radacctid IS NULL) p
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN s.own IS NOT NULL OR p.told IS NOT NULL AND s.habit IS NOT NULL
+                THEN make_interval(secs => greatest(60, s.own, s.habit, p.told)) END AS every) e
+WHERE o.radacctid IS NULL
+ORDER BY s.radacctid
+ON CONFLICT (radacctid) DO UPDATE SET seen = excluded.seen, counted = excluded.counted, quiet_from = excluded.quiet_from, every = excluded.every`
+
+	staleCounted = `coalesce(r.acctinputoctets, 0) # coalesce(r.acctoutputoctets, 0) # coalesce(r.acctsessiontime, 0)`
+
+	// Closes what has been silent for long enough and still is: $1 intervals (0:
+	// never), $2 seconds where nobody knows the interval (0: never), $3 how many at
+	// most. A row that someone holds is being written: it lives. The session ends
+	// when it was last heard of.
+	sqlStaleClose = `
+WITH due AS (
+    DELETE FROM radial.session_watch d WHERE d.radacctid IN (
+        SELECT w.radacctid FROM radial.session_watch w CROSS JOIN radial.session_clock c
+        WHERE CASE WHEN w.every IS NOT NULL THEN $1::int > 0 AND c.up - w.quiet_from >= $1 * w.every
+                   ELSE $2::bigint > 0 AND c.up - w.quiet_from >= make_interval(secs => $2) END
+        ORDER BY w.radacctid LIMIT $3::int)
+    RETURNING d.radacctid, d.seen, d.counted
+), lost AS (
+    SELECT l.* FROM (SELECT * FROM due ORDER BY radacctid) d CROSS JOIN LATERAL (
+        SELECT r.radacctid, coalesce(r.acctupdatetime, r.acctstarttime) AS seen, ` + staleCounted + ` AS counted, r.acctstoptime
+        FROM radacct r WHERE r.radacctid = d.radacctid OFFSET 0 FOR UPDATE SKIP LOCKED) l
+    WHERE l.acctstoptime IS NULL AND l.seen = d.seen AND l.counted = d.counted
+)
+UPDATE radacct r
+SET acctstoptime = greatest(l.seen, r.acctstarttime), acctupdatetime = greatest(l.seen, r.acctstarttime),
+    acctsessiontime = greatest(r.acctsessiontime, extract(epoch FROM l.seen - r.acctstarttime)::bigint, 0), acctterminatecause = $4::text
+FROM lost l WHERE r.radacctid = l.radacctid
+RETURNING r.radacctid, r.acctsessionid, r.acctstoptime, r.nasipaddress`
+
+	// What is over needs no watching. Each row is looked up (no join of the
+	// planner's choice may read all of radacct).
+	sqlStaleForget = `
+DELETE FROM radial.session_watch w
+WHERE (SELECT r.radacctid FROM radacct r WHERE r.radacctid = w.radacctid AND r.acctstoptime IS NULL) IS NULL`
+)
+
+// StaleRule says when a session of which nothing is heard is over.
+type StaleRule struct {
+	// Intervals is how many interims in a row it must have missed; 0: never.
+	// How often it reports is what its last interims say, the others of its NAS,
+	// or, where that NAS sends interims at all, its user's Acct-Interim-Interval:
+	// the longest of these, 60 s at least.
+	Intervals int
+	// Silent is how long nothing must have been heard of a session that nobody
+	// knows the interval of; 0: never.
+	Silent time.Duration
+}
+
+// WatchSilence looks for sessions that have missed an interim, and says whether
+// those that have missed enough may be closed now (CloseStale). It is to run
+// each minute: time in which it does not run counts for nobody's silence, nor
+// does such in which no server reached the database, or one had accounting
+// that the database lacks.
+func (db *DB) WatchSilence(ctx context.Context, rule StaleRule) (goes bool, err error) {
+	const op = "silent sessions"
+	if err := db.pool.QueryRow(ctx, sqlStaleTick).Scan(&goes); err != nil {
+		return false, wrapErr(op, err)
+	}
+	if !goes || rule.Intervals <= 0 && rule.Silent <= 0 {
+		return false, nil
+	}
+	var nas []netip.Addr
+	var every []int64
+	if rule.Intervals > 0 {
+		rows, err := db.pool.Query(ctx, sqlStaleHabits)
+		if err != nil {
+			return false, wrapErr(op, err)
+		}
+		var addr netip.Addr
+		var seconds int64
+		_, err = pgx.ForEachRow(rows, []any{&addr, &seconds}, func() error {
+			nas, every = append(nas, addr), append(every, seconds)
+			return nil
+		})
+		if err != nil {
+			return false, wrapErr(op, err)
+		}
+	}
+	if _, err := db.pool.Exec(ctx, sqlStaleForget); err != nil {
+		return false, wrapErr(op, err)
+	}
+	_, err = db.pool.Exec(ctx, sqlStaleNote, nas, every, rule.Silent > 0)
+	return err == nil, wrapErr(op, err)
+}
+
+// CloseStale closes sessions that have been silent for too long, up to limit of
+// them, with cause Lost-Carrier and the time when they were last heard of, frees
+// their addresses, and says how many. A session that lives all the same stays
+// closed; what it still reports counts (aaa.Next).
+func (db *DB) CloseStale(ctx context.Context, rule StaleRule, limit int) (n int, err error) {
+	const op = "close silent sessions"
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return 0, wrapErr(op, err)
+	}
+	of := map[netip.Addr]int{}
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		clear(of)
+		rows, err := tx.Query(ctx, sqlStaleClose, rule.Intervals, int64(rule.Silent/time.Second), limit, aaa.CauseLostCarrier)
+		if err != nil {
+			return err
+		}
+		events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
+			ev := leaseEvent{kind: leaseRelease, vrf: 1} // what it has is found by its radacctid
+			var seen time.Time
+			var nas netip.Addr
+			err := row.Scan(&ev.radacctid, &ev.sessionID, &seen, &nas)
+			ev.sessionID, ev.reason = esc.Unescape(ev.sessionID), "lost: nothing heard of its session since "+seen.UTC().Format(time.RFC3339)
+			of[nas]++
+			return ev, err
+		})
+		if err != nil {
+			return err
+		}
+		n = len(events)
+		_, err = settleLeases(ctx, tx, db.now(), events)
+		return err
+	})
+	if err != nil {
+		return 0, wrapErr(op, err)
+	}
+	for nas, count := range of {
+		db.log.Info("sessions closed: nothing has been heard of them for too long", zap.Stringer("nas", nas), zap.Int("sessions", count))
+	}
+	return n, nil
+}
