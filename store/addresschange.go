@@ -43,7 +43,7 @@ UPDATE radial.addresses SET state = 'free', reason = NULL, session_id = NULL, ra
 WHERE vrf_id = $1::int AND address = $2::inet`
 	// A reservation that is over, of an address that its user is online with: the session goes on with it.
 	sqlAddressGoesOn = `
-UPDATE radial.addresses a SET state = 'bound', radacctid = o.radacctid, nas = o.nas, until = now() + (SELECT p.lease_time FROM radial.pools p WHERE p.id = a.pool_id)
+UPDATE radial.addresses a SET state = 'bound', username = $3::text, radacctid = o.radacctid, nas = o.nas, until = now() + (SELECT p.lease_time FROM radial.pools p WHERE p.id = a.pool_id)
 FROM radial.open_session_of($1::int, $2::inet, $3::text) o
 WHERE a.vrf_id = $1::int AND a.address = $2::inet
 RETURNING o.radacctid, o.nas`
@@ -112,7 +112,10 @@ func (db *DB) ReleaseAddress(ctx context.Context, c Change, vrf int32, address n
 		switch row.State {
 		case "reserved":
 			h := []historyRow{{action: "unreserved", reason: reason, holding: row.holding()}}
-			on, err := goesOn(ctx, tx, row, force)
+			if force {
+				return audit, h, nil
+			}
+			on, err := goesOn(ctx, tx, leaseKey{row.VRF, row.Address.Address}, row.User)
 			return audit, append(h, on...), err
 		case "cooling": // its holder has left before
 			return audit, nil, nil
@@ -124,12 +127,12 @@ func (db *DB) ReleaseAddress(ctx context.Context, c Change, vrf int32, address n
 
 // goesOn binds an address that was reserved to the session that its user is
 // online with, if there is one: the pool must not give it to another yet.
-func goesOn(ctx context.Context, tx pgx.Tx, row *lockedAddress, force bool) ([]historyRow, error) {
-	if force || row.User == "" {
+func goesOn(ctx context.Context, tx pgx.Tx, key leaseKey, user string) ([]historyRow, error) {
+	if user == "" {
 		return nil, nil
 	}
-	on := ipam.Holding{Caller: ipam.Caller{User: row.User}}
-	err := tx.QueryRow(ctx, sqlAddressGoesOn, row.VRF, row.Address.Address, row.User).Scan(&on.RadacctID, &on.Caller.NAS)
+	on := ipam.Holding{Caller: ipam.Caller{User: user}}
+	err := tx.QueryRow(ctx, sqlAddressGoesOn, key.vrf, key.address, user).Scan(&on.RadacctID, &on.Caller.NAS)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,6 +187,15 @@ func (im *addressImport) look(ctx context.Context, q querier, sqlRows string) er
 	if err != nil {
 		return err
 	}
+	if sqlRows == sqlImportLock {
+		held, err := q.Query(ctx, sqlSparseHold, im.sparsePools())
+		if err != nil {
+			return err
+		}
+		if held.Close(); held.Err() != nil {
+			return held.Err()
+		}
+	}
 	if rows, err = q.Query(ctx, sqlRows, vrfs, addresses); err != nil {
 		return err
 	}
@@ -199,6 +209,18 @@ func (im *addressImport) look(ctx context.Context, q querier, sqlRows string) er
 		im.rows[leaseKey{r.VRF, r.Address.Address}] = r
 	}
 	return err
+}
+
+// sparsePools are the pools of the lines that may need new rows.
+func (im *addressImport) sparsePools() []int64 {
+	var pools []int64
+	for _, p := range im.places {
+		if p != nil && p.kind.Sparse() {
+			pools = append(pools, p.pool)
+		}
+	}
+	slices.Sort(pools)
+	return slices.Compact(pools)
 }
 
 // make makes rows of IPv6 pools that are not there yet.
@@ -351,9 +373,27 @@ func (im *addressImport) write(ctx context.Context, tx pgx.Tx, actor string) err
 	}
 	var b pgx.Batch
 	b.Queue(sqlImportWrite, vrfs, addresses, states, users, macs, nass, ports, sessions, since, until, reasons)
-	for i := range im.history {
-		im.history[i].actor = actor
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return err
 	}
-	queueHistory(&b, im.history)
-	return tx.SendBatch(ctx, &b).Close()
+	all := slices.Clone(im.history)
+	for _, h := range im.history {
+		if h.action != "unreserved" {
+			continue
+		}
+		on, err := goesOn(ctx, tx, h.key, h.holding.Caller.User)
+		if err != nil {
+			return err
+		}
+		for _, o := range on {
+			o.at, o.key, o.pool = h.at, h.key, h.pool
+			all = append(all, o)
+		}
+	}
+	for i := range all {
+		all[i].actor = actor
+	}
+	var told pgx.Batch
+	queueHistory(&told, all)
+	return tx.SendBatch(ctx, &told).Close()
 }

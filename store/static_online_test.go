@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -56,17 +57,34 @@ func TestStaticTakenAwayCoolsOff(t *testing.T) {
 
 // The same of a user's lease that was reserved for him, and is not any more.
 func TestReservedReleasedWhileOnline(t *testing.T) {
-	w := newTies(t)
-	got := w.login(1, "s1", ipam.IPv4)
-	w.send("s1", aaa.StatusStart, 10, got)
-	who := store.Change{Actor: "cli:test"}
-	if _, _, err := w.ReserveAddress(t.Context(), who, store.Reservation{Address: got[ipam.IPv4], User: want(1, "").Caller.User}); err != nil {
-		t.Fatal(err)
+	for name, release := range map[string]func(w *ties, a netip.Prefix) error{
+		"release": func(w *ties, a netip.Prefix) error {
+			_, _, err := w.ReleaseAddress(t.Context(), byTest("ip.release"), 0, a, "", false)
+			return err
+		},
+		"import": func(w *ties, a netip.Prefix) error {
+			line := store.AddressLine{Line: 1, Address: store.Address{VRF: 1, Address: a, State: "free"}}
+			_, wrong, err := w.ImportAddresses(t.Context(), byTest("ip.import"), "file", []store.AddressLine{line})
+			if len(wrong) > 0 {
+				err = errors.Join(err, wrong[0])
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTies(t)
+			got := w.login(1, "s1", ipam.IPv4)
+			w.send("s1", aaa.StatusStart, 10, got)
+			user := want(1, "").Caller.User
+			if _, _, err := w.ReserveAddress(t.Context(), byTest("ip.reserve"), store.Reservation{Address: got[ipam.IPv4], User: user}); err != nil {
+				t.Fatal(err)
+			}
+			if err := release(w, got[ipam.IPv4]); err != nil {
+				t.Fatal(err)
+			}
+			w.want("released", strings.TrimSuffix(got[ipam.IPv4].String(), "/32")+" bound s1")
+			w.send("s1", aaa.StatusStop, 20, got)
+			w.want("its Stop frees it", "")
+		})
 	}
-	if _, _, err := w.ReleaseAddress(t.Context(), who, 0, got[ipam.IPv4], "", false); err != nil {
-		t.Fatal(err)
-	}
-	w.want("released", strings.TrimSuffix(got[ipam.IPv4].String(), "/32")+" bound s1")
-	w.send("s1", aaa.StatusStop, 20, got)
-	w.want("its Stop frees it", "")
 }
