@@ -78,6 +78,7 @@ type Made struct {
 	Addresses uint64    // leases that can be given of what was made
 	LeftOut   uint64    // addresses that stay another subnet's, which overlaps
 	Missing   []string  // pools of a fallback list that are not there (yet)
+	NewVRF    bool      // its VRF was not there before
 	Audit     aaa.Audit // what was changed; nil: nothing
 }
 

@@ -88,6 +88,10 @@ func (db *DB) AddPool(ctx context.Context, c Change, spec PoolSpec) (Made, error
 // call that was cut short; then nothing is written.
 func (o adopter) insertPool(ctx context.Context, tx pgx.Tx, spec *PoolSpec, made *Made) (id int64, w written, err error) {
 	if spec.VRFName != "" {
+		err := tx.QueryRow(ctx, sqlVRFGet, spec.VRFName).Scan(&spec.VRF)
+		if made.NewVRF = errors.Is(err, pgx.ErrNoRows); err != nil && !made.NewVRF {
+			return 0, w, err
+		}
 		if spec.VRF, err = makeVRF(ctx, tx, spec.VRFName); err != nil {
 			return 0, w, err
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -39,6 +40,9 @@ CROSS JOIN LATERAL (
     FROM radial.addresses a
     WHERE a.vrf_id = s.vrf_id AND a.subnet_id = s.id AND a.address >= set_masklen(s.first, p.prefix_length) AND a.address <= s.last) c
 WHERE s.id = ANY ($1::bigint[])`
+
+	sqlGatewayAt = `
+SELECT p.name, n.network FROM radial.subnets n JOIN radial.pools p ON p.id = n.pool_id WHERE n.gateway = $1::inet ORDER BY n.vrf_id, n.id LIMIT 1`
 )
 
 // Subnets lists the subnets of a pool, or of all pools for 0, with the use of
@@ -127,6 +131,16 @@ func scanSubnet(row pgx.CollectableRow) (Subnet, error) {
 		s.Exclusions = append(s.Exclusions, Exclusion{Range: ipam.Range{First: firsts[i], Last: lasts[i]}, Reason: reasons[i]})
 	}
 	return s, nil
+}
+
+// GatewayAt names the pool and the network that an address is the gateway of, in
+// whichever VRF; of none it is aaa.ErrNotFound.
+func (db *DB) GatewayAt(ctx context.Context, addr netip.Addr) (pool string, network netip.Prefix, err error) {
+	err = db.pool.QueryRow(ctx, sqlGatewayAt, addr).Scan(&pool, &network)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", network, fmt.Errorf("gateway %s: %w", addr, aaa.ErrNotFound)
+	}
+	return pool, network, wrapErr("gateway "+addr.String(), err)
 }
 
 // Unmade is how many addresses of the subnet have no row, and cannot be given,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"radial/aaa"
@@ -33,6 +34,23 @@ func (d *desk) noteItems(ctx context.Context, checks, replies []aaa.Item) error 
 			d.note("reply \"%s\" is never sent: the attribute is one of the server's own (was --check meant?)", it)
 		}
 	}
+	return nil
+}
+
+// noteStaticIP tells of a static address that is a router's: whoever has it
+// takes the others' way out.
+func (d *desk) noteStaticIP(ctx context.Context, ip *netip.Addr) error {
+	if ip == nil || !ip.IsValid() {
+		return nil
+	}
+	pool, network, err := d.db.GatewayAt(ctx, *ip)
+	switch {
+	case errors.Is(err, aaa.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	d.note("address %s is the gateway of subnet %s of pool %q: with two hosts of that address nobody there gets through", ip, network, pool)
 	return nil
 }
 

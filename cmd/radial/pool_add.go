@@ -193,6 +193,9 @@ func (a *app) addPool(cmd *cobra.Command, spec store.PoolSpec, large, dryRun boo
 		return cutShort(err, "radial pool del "+spec.Name)
 	}
 	a.noteMade(made)
+	if made.NewVRF {
+		a.note("VRF %q is new: devices get into it by radial nas set ADDRESS --vrf %s", spec.VRFName, spec.VRFName)
+	}
 	if made.Audit == nil { // begun before
 		return a.did("pool", spec.Name, "completed", dryRun, nil)
 	}
