@@ -6,5 +6,6 @@ func SessionStatements() map[string]string {
 		"open": sqlSessionsOpen, "open of a user": sqlSessionsOpenOfUser, "named": sqlSessionsNamed, "named of a user": sqlSessionsOfUserNamed,
 		"named since": sqlSessionsSinceNamed, "of a user": sqlSessionsOfUser,
 		"open, habits": sqlStaleHabits, "open, silent": sqlStaleNote, "lost": sqlStaleClose, "over": sqlStaleForget,
+		"open by nas": sqlTotalsNAS, "open by package": sqlTotalsPackage, "by nas": sqlTotalsNASFrom, "by package": sqlTotalsPackageFrom,
 	}
 }

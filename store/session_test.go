@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -181,6 +182,7 @@ func TestSessionPlans(t *testing.T) {
 		"open": "NULL, 0, NULL, NULL, '', '', NULL, 100", "open of a user": "NULL, 0, NULL, NULL, '', '', NULL, 100, 'user1'", "named": "'x', 7, 's7'",
 		"named of a user": "'user1', 's7'", "named since": "'2026-11-10', 's7'", "of a user": "NULL, 0, 'user1', NULL, NULL, 100",
 		"open, habits": "", "open, silent": "'{10.0.0.1}', '{300}', false", "lost": "3, 0, 100, 'Lost-Carrier'", "over": "",
+		"open by nas": "", "open by package": "", "by nas": "'2026-11-10'", "by package": "'2026-11-10'",
 	}
 	open := regexp.MustCompile(`radacct_bulk_close|radial_radacct_open_user_idx|radacct_active_session_idx`)
 	scan := regexp.MustCompile(`Scan.* on radacct\b`)
@@ -218,6 +220,21 @@ func TestSessionPlans(t *testing.T) {
 			}
 			if scans == 0 {
 				t.Errorf("%s reads nothing:\n%s", name, plan)
+			}
+		}
+	}
+}
+
+// Counters that are nonsense are no reason to say nothing.
+func TestTotalsOfHugeCounters(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, acctinputoctets, acctoutputoctets)
+		SELECT i, i, 'u' || i, '10.0.0.1', now(), 9223372036854775807, i FROM generate_series(1, 3) i`)
+	for name, sum := range map[string]func(context.Context, time.Time) ([]store.SessionTotal, error){"nas": db.TotalsByNAS, "package": db.TotalsByPackage} {
+		for _, since := range []time.Time{{}, time.Now().Add(-time.Hour)} {
+			all, err := sum(t.Context(), since)
+			if err != nil || len(all) != 1 || all[0].Users != 3 || all[0].Open != 3 || all[0].Input != 1<<63-1 || all[0].Output != 6 {
+				t.Errorf("by %s: %+v, %v", name, all, err)
 			}
 		}
 	}
