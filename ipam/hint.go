@@ -19,11 +19,11 @@ type hint struct {
 
 	mu     sync.Mutex
 	busy   chan struct{} // closed when the look that is under way ends; nil when none is
-	pool   PoolInfo
-	none   bool      // there was no such pool
-	read   time.Time // when pool was read
-	seen   uint64    // by the look of this number; 0: never
-	reads  uint64    // looks for the pool that have begun
+	pool   *PoolInfo     // never changed, but replaced; nil: none is known
+	none   bool          // there was no such pool
+	read   time.Time     // when pool was read
+	seen   uint64        // by the look of this number; 0: never
+	reads  uint64        // looks for the pool that have begun
 	free   []netip.Addr
 	out    map[netip.Addr]struct{} // candidates that callers here are trying
 	cursor netip.Addr              // where the next look begins; invalid: at the first address
@@ -66,17 +66,17 @@ func (h *hint) look(f func() error) error {
 
 // info returns the pool; where fresh is set, as a look that began after the
 // call has seen it, else as it was within PoolLife.
-func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, error) {
+func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (*PoolInfo, error) {
 	h.mu.Lock()
 	arrived := h.reads
 	h.mu.Unlock()
 	if err := h.alone(ctx); err != nil {
-		return PoolInfo{}, err
+		return nil, err
 	}
 	defer h.mu.Unlock()
 	if h.seen > 0 && (h.seen > arrived || !fresh && a.opts.Now().Sub(h.read) < a.opts.PoolLife) {
 		if h.none {
-			return PoolInfo{}, ErrPoolUnknown
+			return nil, ErrPoolUnknown
 		}
 		return h.pool, nil
 	}
@@ -89,22 +89,22 @@ func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (PoolInfo, er
 	})
 	if err != nil {
 		if errors.Is(err, ErrPoolUnknown) {
-			h.pool, h.none, h.read, h.seen = PoolInfo{}, true, a.opts.Now(), number
+			h.pool, h.none, h.read, h.seen = nil, true, a.opts.Now(), number
 			a.forget(h.key)
 		}
-		return PoolInfo{}, err
+		return nil, err
 	}
-	if !sameSource(&pool, &h.pool) {
+	if h.pool == nil || !sameSource(&pool, h.pool) {
 		h.free, h.cursor, h.begun = nil, netip.Addr{}, false
 	}
-	h.pool, h.none, h.read, h.seen = pool, false, a.opts.Now(), number
-	return pool, nil
+	h.pool, h.none, h.read, h.seen = &pool, false, a.opts.Now(), number
+	return h.pool, nil
 }
 
 // take returns up to want candidates, which no other caller here gets meanwhile;
 // empty tells that the rows have shown none at all to a look that began after
 // the call.
-func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo, want int) (candidates []netip.Addr, empty bool, err error) {
+func (h *hint) take(ctx context.Context, a *Allocator, pool *PoolInfo, want int) (candidates []netip.Addr, empty bool, err error) {
 	h.mu.Lock()
 	arrived := h.looks
 	h.mu.Unlock()
@@ -132,17 +132,17 @@ func (h *hint) take(ctx context.Context, a *Allocator, pool PoolInfo, want int) 
 
 // refill asks the rows for the next window of free addresses, going round the
 // pool from a place of this server's own.
-func (h *hint) refill(ctx context.Context, a *Allocator, pool PoolInfo) error {
+func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 	if !h.begun {
-		h.begun, h.cursor = true, h.somewhere(&pool)
+		h.begun, h.cursor = true, h.somewhere(pool)
 	}
 	h.looks++
 	number, from := h.looks, h.cursor
 	var found, again []netip.Addr
 	err := h.look(func() (err error) {
-		found, err = a.rows.FreeAddresses(ctx, pool, from, a.opts.Window)
+		found, err = a.rows.FreeAddresses(ctx, *pool, from, a.opts.Window)
 		if err == nil && len(found) < a.opts.Window && from.IsValid() { // the end of the round: on from the first
-			again, err = a.rows.FreeAddresses(ctx, pool, netip.Addr{}, a.opts.Window-len(found))
+			again, err = a.rows.FreeAddresses(ctx, *pool, netip.Addr{}, a.opts.Window-len(found))
 		}
 		return err
 	})

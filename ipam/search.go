@@ -38,7 +38,7 @@ type wanted struct {
 // asked is a pool of a search.
 type asked struct {
 	hint *hint
-	info PoolInfo
+	info *PoolInfo
 }
 
 // resolve finds the pools of a want and their fallback lists.
@@ -162,7 +162,7 @@ func (w *wanted) try() Try {
 	t := Try{Want: w.Want, Candidates: w.candidates}
 	for i, p := range w.pools {
 		if i == w.at {
-			t.Pool = p.info
+			t.Pool = *p.info
 		} else {
 			t.Others = append(t.Others, p.info.ID)
 		}
@@ -216,7 +216,7 @@ func (w *wanted) next(ctx context.Context, a *Allocator) error {
 		if err := w.resolve(ctx, a); err != nil {
 			return err
 		}
-		if !slices.EqualFunc(before, w.pools, func(a, b asked) bool { return sameSource(&a.info, &b.info) }) {
+		if !slices.EqualFunc(before, w.pools, func(a, b asked) bool { return sameSource(a.info, b.info) }) {
 			return nil
 		}
 	}
@@ -243,7 +243,7 @@ func (w *wanted) refusal() error {
 func (w *wanted) lease(c Claimed) Lease {
 	l := Lease{Kind: w.Kind, Prefix: c.Prefix, Until: c.Until}
 	for i := range w.pools {
-		if p := &w.pools[i].info; p.ID == c.PoolID {
+		if p := w.pools[i].info; p.ID == c.PoolID {
 			l.Pool, l.DNS = p.Name, p.DNS
 			if p.Kind == IPv6Prefix {
 				l.InterfaceID = InterfaceID(p.InterfaceID, w.Caller)

@@ -34,40 +34,41 @@ const (
 SELECT pg_advisory_xact_lock(k)
 FROM (SELECT set_config('plan_cache_mode', 'force_generic_plan', true) OFFSET 0) g CROSS JOIN unnest($1::bigint[]) AS u (k)`
 
-	// The callers' own leases, in whatever pool. $1 VRFs, $2 user names, $3 MACs, $4 NAS, $5 ports.
-	// OFFSET 0 keeps the look-ups apart: joined, they are a scan of all leases as
-	// long as the statistics know of none.
-	sqlClaimOwn = `
+	// The callers' own leases, in whatever pool, and the address of a pool that
+	// each had last, if nobody has it. $1 VRFs, $2 pools (0: own ones alone), $3
+	// user names, $4 MACs, $5 NAS, $6 ports. One look finds both, as nearly every
+	// caller has neither; what is found is judged again once it is locked, own ones
+	// in the order of addresses. OFFSET 0 keeps the look-ups apart: joined, they are
+	// a scan of all leases as long as the statistics know of none.
+	sqlClaimKnown = `
+WITH known AS MATERIALIZED (
+    SELECT w.*, l.address, l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas AS own, l.pool_id = w.pool AS usual
+    FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::inet[], $6::text[]) AS w (vrf_id, pool, username, mac, nas, port)
+    CROSS JOIN LATERAL (
+        SELECT l.address, l.state, l.port, l.nas, l.pool_id FROM radial.addresses l
+        WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id
+        OFFSET 0) l
+)
 SELECT ` + claimColumns + `
-FROM (SELECT w.username, w.mac, w.nas, w.port, l.vrf_id, l.address
-      FROM (SELECT DISTINCT * FROM unnest($1::int[], $2::text[], $3::text[], $4::inet[], $5::text[])
-                AS w (vrf_id, username, mac, nas, port)) w
-      CROSS JOIN LATERAL (
-          SELECT l.vrf_id, l.address FROM radial.addresses l
-          WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id
-            AND l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas
-          OFFSET 0) l
-      ORDER BY l.vrf_id, l.address OFFSET 0) o
+FROM (SELECT DISTINCT k.vrf_id, k.address, k.username, k.mac, k.nas, k.port FROM known k WHERE k.own ORDER BY k.vrf_id, k.address OFFSET 0) o
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.vrf_id = o.vrf_id AND l.address = o.address
       AND l.state IN ('offered', 'bound') AND l.username = o.username AND l.mac = o.mac AND l.port = o.port AND l.nas IS NOT DISTINCT FROM o.nas
-    FOR UPDATE) a`
-
-	// The address that each caller had last, if nobody has it: by user name and
-	// MAC. $1 VRFs, $2 pools, $3 user names, $4 MACs.
-	sqlClaimLast = `
+    FOR UPDATE) a
+UNION ALL
 SELECT ` + claimColumns + `
-FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS w (vrf_id, pool_id, username, mac)
+FROM (SELECT DISTINCT k.vrf_id, k.pool, k.username, k.mac FROM known k WHERE k.usual) u
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
-    WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
+    WHERE l.username = u.username AND l.mac = u.mac AND l.vrf_id = u.vrf_id AND l.pool_id = u.pool
       AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
 
-	// The same by user name alone: $1 VRFs, $2 pools, $3 user names.
+	// The address of a pool that each caller had last, by user name alone: $1 VRFs,
+	// $2 pools, $3 user names.
 	sqlClaimLastOfUser = `
 SELECT ` + claimColumns + `
 FROM unnest($1::int[], $2::bigint[], $3::text[]) AS w (vrf_id, pool_id, username)
@@ -107,6 +108,24 @@ CROSS JOIN LATERAL (
       AND ` + givesLeases + `
     FOR UPDATE SKIP LOCKED) a`
 
+	// The same, and they are offered at once. $1 VRFs, $2 pools, $3 addresses, $4
+	// user names, $5 MACs, $6 NAS, $7 ports, $8 session ids.
+	sqlClaimGive = `
+UPDATE radial.addresses a
+SET state = 'offered', until = now() + e.offer_time, since = now(), username = e.username, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id
+FROM (SELECT e.*, l.row, p.offer_time
+      FROM unnest($1::int[], $2::bigint[], $3::inet[], $4::text[], $5::text[], $6::inet[], $7::text[], $8::text[])
+          WITH ORDINALITY AS e (vrf_id, pool_id, address, username, mac, nas, port, session_id, n)
+      CROSS JOIN LATERAL (
+          SELECT l.ctid AS row FROM radial.addresses l
+          WHERE l.vrf_id = e.vrf_id AND l.address = e.address AND l.pool_id = e.pool_id
+            AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now() AND (l.state = 'cooling' OR ` + startsKnown + `))
+            AND ` + givesLeases + `
+          FOR UPDATE SKIP LOCKED) l
+      JOIN radial.pools p ON p.id = e.pool_id) e
+WHERE a.ctid = e.row
+RETURNING e.n, a.until`
+
 	// Offers. A bound row that its caller takes over stays bound until the new
 	// session's Start. The rows are locked, so they stay where they are found.
 	// $1 VRFs, $2 addresses, $3 user names, $4 MACs, $5 NAS, $6 ports,
@@ -119,10 +138,10 @@ SET state = CASE a.state WHEN 'bound' THEN 'bound' ELSE 'offered' END,
     username = e.username, mac = e.mac, nas = e.nas, port = e.port,
     session_id = CASE WHEN e.session_id = '' AND NOT e.anew THEN a.session_id ELSE e.session_id END
 FROM (SELECT e.*, l.row FROM unnest($1::int[], $2::inet[], $3::text[], $4::text[], $5::inet[], $6::text[], $7::text[], $8::bool[])
-          AS e (vrf_id, address, username, mac, nas, port, session_id, anew)
+          WITH ORDINALITY AS e (vrf_id, address, username, mac, nas, port, session_id, anew, n)
       CROSS JOIN LATERAL (SELECT l.ctid AS row FROM radial.addresses l WHERE l.vrf_id = e.vrf_id AND l.address = e.address OFFSET 0) l) e
 WHERE a.ctid = e.row
-RETURNING a.vrf_id, a.address, a.until`
+RETURNING e.n, a.until`
 
 	sqlFreeAddresses = `
 SELECT a.address FROM radial.addresses a

@@ -15,6 +15,7 @@ func (m *leaseBench) report(b *testing.B, fill, callers int, ours, theirs []meas
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(ours, rateOf), "leases/s")
 	b.ReportMetric(median(ours, cpuOf), "µs-cpu/lease")
+	b.ReportMetric(median(ours, func(m measured) float64 { return m.own }), "µs-of-it-in-Go")
 	if *leasePeer == "none" {
 		return
 	}

@@ -244,29 +244,36 @@ func (m *leaseBench) peer() sharer {
 // measured is what one side did in a round.
 type measured struct {
 	rate float64 // leases a second
-	cpu  float64 // microseconds for a lease, of both processes
+	cpu  float64 // microseconds of processors for a lease, all in all
+	own  float64 // of these in this process; the others are PostgreSQL's
 }
 
 // measure leases with so many callers at once.
 func (m *leaseBench) measure(b *testing.B, side func() sharer, callers int) measured {
 	s := side()
 	n := min(m.free*9/10, 8192)
-	leased, took, cpu := 0, time.Duration(0), time.Duration(0)
+	leased, took := 0, time.Duration(0)
+	var spent cpuTime
 	for warm := true; took < *leaseTime; warm = false {
 		d, c := m.burst(b, s, callers, n)
 		m.db.Exec(s.reset)
 		if warm { // connections, statements, plans
 			m.findBackends()
 		} else {
-			leased, took, cpu = leased+n, took+d, cpu+c
+			leased, took, spent = leased+n, took+d, cpuTime{own: spent.own + c.own, postgres: spent.postgres + c.postgres}
 		}
 	}
-	return measured{rate: float64(leased) / took.Seconds(), cpu: cpu.Seconds() * 1e6 / float64(leased)}
+	each := 1e6 / float64(leased)
+	return measured{rate: float64(leased) / took.Seconds(), cpu: (spent.own + spent.postgres).Seconds() * each, own: spent.own.Seconds() * each}
 }
+
+// cpuTime is the processor time of this process and of PostgreSQL's, the latter
+// in steps of 10 ms.
+type cpuTime struct{ own, postgres time.Duration }
 
 // burst leases once for each of n new callers, and says how long that took and
 // how much processor time, of this process and of PostgreSQL.
-func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) (took, cpu time.Duration) {
+func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) (took time.Duration, spent cpuTime) {
 	var left atomic.Int64
 	left.Store(int64(n))
 	var group sync.WaitGroup
@@ -283,12 +290,11 @@ func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) (took, cpu ti
 	}
 	group.Wait()
 	took = time.Since(begin)
-	return took, m.spent() - before
+	after := m.spent()
+	return took, cpuTime{own: after.own - before.own, postgres: after.postgres - before.postgres}
 }
 
-// spent is the processor time of this process and of PostgreSQL's, in steps of
-// 10 ms.
-func (m *leaseBench) spent() time.Duration {
+func (m *leaseBench) spent() cpuTime {
 	ticks := 0
 	for _, path := range m.backends {
 		fields, err := statOf(path)
@@ -307,7 +313,7 @@ func (m *leaseBench) spent() time.Duration {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
 		m.b.Fatal(err)
 	}
-	return time.Duration(own.Utime.Nano()+own.Stime.Nano()) + time.Duration(ticks)*10*time.Millisecond
+	return cpuTime{own: time.Duration(own.Utime.Nano() + own.Stime.Nano()), postgres: time.Duration(ticks) * 10 * time.Millisecond}
 }
 
 // findBackends looks for the processes of PostgreSQL.

@@ -1,13 +1,10 @@
 package store
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"hash/fnv"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,12 +39,13 @@ type claim struct {
 	admission *admitting // nil: no login is held to Simultaneous-Use
 	refused   ItemErrors // by that
 
-	own, last []*leaseRow
-	ofUser    map[string][]*leaseRow // own and last by user name; and by MAC, for pools that stick to it
-	ofMAC     map[string][]*leaseRow
-	free      map[leaseKey]*leaseRow // candidates that are free
-	missing   map[leaseKey]int64     // candidates that are free and have no row yet: their pools
-	made      []madeRow              // of missing, by this transaction
+	known   []*leaseRow            // callers' own leases, then the ones they had last
+	theirs  map[leaseKey]bool      // known by key
+	ofUser  map[string][]*leaseRow // known by user name; and by MAC, for pools that stick to it
+	ofMAC   map[string][]*leaseRow
+	free    map[leaseKey]*leaseRow // candidates that are free
+	missing map[leaseKey]int64     // candidates that are free and have no row yet: their pools
+	made    []madeRow              // of missing, by this transaction
 
 	given  map[callerKey]offer // to a login of this batch
 	taken  map[leaseKey]bool   // by one of offers
@@ -86,7 +84,7 @@ func userLock(user string) int64 {
 // run makes two trips: begin, lock and read; write and commit. One more comes
 // between where IPv6 leases get their rows.
 func (c *claim) run(ctx context.Context, conn *pgx.Conn) error {
-	c.own, c.last, c.made = nil, nil, nil
+	c.known, c.made = nil, nil
 	c.free, c.missing = make(map[leaseKey]*leaseRow, 2*len(c.logins)), nil
 	var look pgx.Batch
 	c.queueLook(&look)
@@ -113,21 +111,22 @@ type callers struct {
 }
 
 func (c *claim) queueLook(b *pgx.Batch) {
-	var own, last, ofUser, ofMAC, free, sparse callers
+	var known, ofUser, ofMAC, free, sparse callers
 	for _, tries := range c.logins {
 		for i := range tries {
 			t := &tries[i]
-			own.addCaller(t.Want.VRF, t.Want.Caller)
+			known.addCaller(t)
 			if t.Pool.ID == 0 {
 				continue // its own lease or nothing
 			}
 			switch t.Pool.Sticky {
-			case ipam.StickUserMAC:
-				last.addLast(t)
 			case ipam.StickUser:
 				ofUser.addLast(t)
 			case ipam.StickMAC:
 				ofMAC.addLast(t)
+			}
+			if straight(tries) {
+				continue
 			}
 			for _, a := range t.Candidates {
 				free.vrfs, free.pools = append(free.vrfs, t.Pool.VRF), append(free.pools, t.Pool.ID)
@@ -150,15 +149,12 @@ func (c *claim) queueLook(b *pgx.Batch) {
 	if c.admission != nil {
 		c.admission.queueLook(b)
 	}
-	b.Queue(sqlClaimOwn, own.vrfs, own.users, own.macs, own.nass, own.ports).Query(collectClaim(&c.own))
-	if len(last.vrfs) > 0 {
-		b.Queue(sqlClaimLast, last.vrfs, last.pools, last.users, last.macs).Query(collectClaim(&c.last))
-	}
+	b.Queue(sqlClaimKnown, known.vrfs, known.pools, known.users, known.macs, known.nass, known.ports).Query(collectClaim(&c.known))
 	if len(ofUser.vrfs) > 0 {
-		b.Queue(sqlClaimLastOfUser, ofUser.vrfs, ofUser.pools, ofUser.users).Query(collectClaim(&c.last))
+		b.Queue(sqlClaimLastOfUser, ofUser.vrfs, ofUser.pools, ofUser.users).Query(collectClaim(&c.known))
 	}
 	if len(ofMAC.vrfs) > 0 {
-		b.Queue(sqlClaimLastOfMAC, ofMAC.vrfs, ofMAC.pools, ofMAC.macs).Query(collectClaim(&c.last))
+		b.Queue(sqlClaimLastOfMAC, ofMAC.vrfs, ofMAC.pools, ofMAC.macs).Query(collectClaim(&c.known))
 	}
 	if len(free.vrfs) > 0 {
 		b.Queue(sqlClaimFree, free.vrfs, free.pools, free.addrs).Query(func(rows pgx.Rows) error {
@@ -179,13 +175,20 @@ func (c *claim) queueLook(b *pgx.Batch) {
 	}
 }
 
-// addCaller adds who asks; the wants of one login have one caller.
-func (a *callers) addCaller(vrf int32, c ipam.Caller) {
-	if n := len(a.vrfs); n > 0 && a.vrfs[n-1] == vrf && a.users[n-1] == c.User && a.macs[n-1] == c.MAC && a.ports[n-1] == c.Port &&
-		(a.nass[n-1] == nil && !c.NAS.IsValid() || a.nass[n-1] != nil && *a.nass[n-1] == c.NAS) {
-		return
+// straight tells whether a login's candidate is not looked at before it is
+// given: where it turns out not to be free, the login gets nothing, as that is
+// all that it wants and nothing else is written of it.
+func straight(tries []ipam.Try) bool {
+	return len(tries) == 1 && len(tries[0].Candidates) == 1 && !tries[0].Pool.Kind.Sparse() && tries[0].Want.Admission == nil
+}
+
+// addCaller adds who asks. The wants of one login have one caller.
+func (a *callers) addCaller(t *ipam.Try) {
+	pool, c := t.Pool.ID, &t.Want.Caller
+	if t.Pool.Sticky != ipam.StickUserMAC {
+		pool = 0
 	}
-	a.vrfs, a.users, a.macs = append(a.vrfs, vrf), append(a.users, c.User), append(a.macs, c.MAC)
+	a.vrfs, a.pools, a.users, a.macs = append(a.vrfs, t.Want.VRF), append(a.pools, pool), append(a.users, c.User), append(a.macs, c.MAC)
 	a.nass, a.ports = append(a.nass, orNull(c.NAS)), append(a.ports, c.Port)
 }
 
@@ -242,11 +245,11 @@ func (c *claim) decide() {
 	if c.admission != nil {
 		c.admission.begin()
 	}
-	for _, rows := range [][]*leaseRow{c.own, c.last} {
-		for _, r := range rows {
-			c.ofUser[r.Caller.User] = append(c.ofUser[r.Caller.User], r)
-			c.ofMAC[r.Caller.MAC] = append(c.ofMAC[r.Caller.MAC], r)
-		}
+	c.theirs = make(map[leaseKey]bool, len(c.known))
+	for _, r := range c.known {
+		c.theirs[r.leaseKey] = true
+		c.ofUser[r.Caller.User] = append(c.ofUser[r.Caller.User], r)
+		c.ofMAC[r.Caller.MAC] = append(c.ofMAC[r.Caller.MAC], r)
 	}
 	for i, tries := range c.logins {
 		c.out[i] = make([]ipam.Claimed, len(tries))
@@ -268,8 +271,12 @@ func (c *claim) decide() {
 }
 
 func (c *claim) try(login, try int, t *ipam.Try) bool {
+	unseen := straight(c.logins[login])
 	if first, ok := c.given[keyOf(t)]; ok && asks(t, first.row.pool) {
 		// A caller asks twice at once: the second is the first, seen again.
+		if first.row.unseen && !unseen {
+			return false // what is sure must not hang on what is not
+		}
 		c.offers = append(c.offers, offer{login: login, try: try, row: first.row, anew: first.anew})
 		c.out[login][try] = ipam.Claimed{Prefix: first.row.address, PoolID: first.row.pool}
 		return true
@@ -282,6 +289,13 @@ func (c *claim) try(login, try int, t *ipam.Try) bool {
 		key := leaseKey{t.Pool.VRF, candidate(t, a)}
 		if c.taken[key] {
 			continue
+		}
+		if unseen {
+			if c.theirs[key] {
+				continue // not free, or of a caller who may be here too
+			}
+			c.give(login, try, &leaseRow{leaseKey: key, pool: t.Pool.ID, unseen: true}, true)
+			return true
 		}
 		if r := c.free[key]; r != nil && r.pool == t.Pool.ID {
 			c.give(login, try, r, true)
@@ -343,56 +357,4 @@ func (c *claim) undo(to int) {
 		}
 	}
 	c.offers = c.offers[:to]
-}
-
-// write stores the offers and commits. Of several tries of one caller the last
-// one that names a session tells which is kept.
-func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
-	at := make(map[leaseKey]int, len(c.offers))
-	var e callers
-	var sessions []string
-	var anew []bool
-	for _, o := range c.offers {
-		w := &c.logins[o.login][o.try].Want
-		if i, ok := at[o.row.leaseKey]; ok {
-			sessions[i] = cmp.Or(w.SessionID, sessions[i])
-			continue
-		}
-		at[o.row.leaseKey] = len(e.vrfs)
-		e.vrfs, e.addrs, anew = append(e.vrfs, o.row.vrf), append(e.addrs, o.row.address), append(anew, o.anew)
-		e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
-		e.nass, sessions = append(e.nass, orNull(w.Caller.NAS)), append(sessions, w.SessionID)
-	}
-	until := make(map[leaseKey]time.Time, len(e.vrfs))
-	b := &pgx.Batch{}
-	if len(e.vrfs) > 0 {
-		b.Queue(sqlClaimOffer, e.vrfs, e.addrs, e.users, e.macs, e.nass, e.ports, sessions, anew).Query(func(rows pgx.Rows) error {
-			var key leaseKey
-			var end *time.Time
-			_, err := pgx.ForEachRow(rows, []any{&key.vrf, &key.address, &end}, func() error {
-				until[key] = time.Time{}
-				if end != nil {
-					until[key] = *end
-				}
-				return nil
-			})
-			return err
-		})
-	}
-	c.queueUnmake(b)
-	if c.admission != nil {
-		c.admission.queueWrite(b)
-	}
-	b.Queue(tripCommit)
-	if err := conn.SendBatch(ctx, b).Close(); err != nil {
-		return err
-	}
-	for _, o := range c.offers {
-		end, ok := until[o.row.leaseKey]
-		if !ok {
-			return errors.New("an offered row has gone")
-		}
-		c.out[o.login][o.try].Until = end
-	}
-	return nil
 }

@@ -122,6 +122,10 @@ type leaseRow struct {
 	since   *time.Time // when the holder got it, if that was now
 	renewed bool
 	changed bool
+
+	unseen, queued, given bool // of a claim: not looked at before it is offered; on its way; done
+	session               string
+	end                   time.Time // of what was given
 }
 
 // scanLeaseAnd reads leaseColumns and what comes after them.

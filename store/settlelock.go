@@ -30,7 +30,7 @@ const (
        OR a.until IS NULL OR a.until < now() + p.lease_time / 2`
 
 	// $5 radacctids, $6 whether rows with more than half of their time left count.
-	// OFFSET 0: see sqlClaimOwn.
+	// OFFSET 0: see sqlClaimKnown.
 	settleBySession = `
     SELECT l.vrf_id, l.address
     FROM unnest($5::bigint[], $6::bool[]) AS e (radacctid, whole)

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/ipam"
+)
+
+// write stores the offers and commits. Of several tries of one caller the last
+// one that names a session tells which is kept.
+func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
+	for _, o := range c.offers {
+		o.row.session = cmp.Or(c.logins[o.login][o.try].Want.SessionID, o.row.session)
+	}
+	var seen, unseen writing
+	for _, o := range c.offers {
+		if o.row.queued {
+			continue
+		}
+		o.row.queued = true
+		if w := &c.logins[o.login][o.try].Want; o.row.unseen {
+			unseen.add(o, w)
+		} else {
+			seen.add(o, w)
+		}
+	}
+	b := &pgx.Batch{}
+	if e := &seen; len(e.rows) > 0 {
+		b.Queue(sqlClaimOffer, e.vrfs, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions, e.anew).Query(e.collect)
+	}
+	if e := &unseen; len(e.rows) > 0 {
+		b.Queue(sqlClaimGive, e.vrfs, e.pools, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions).Query(e.collect)
+	}
+	c.queueUnmake(b)
+	if c.admission != nil {
+		c.admission.queueWrite(b)
+	}
+	b.Queue(tripCommit)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	for _, o := range c.offers {
+		switch out := &c.out[o.login][o.try]; {
+		case o.row.given:
+			out.Until = o.row.end
+		case o.row.unseen:
+			*out = ipam.Claimed{}
+		default:
+			return errors.New("an offered row has gone")
+		}
+	}
+	return nil
+}
+
+// writing is the arguments of sqlClaimOffer or sqlClaimGive.
+type writing struct {
+	callers
+	sessions []string
+	anew     []bool
+	rows     []*leaseRow // in the same order
+}
+
+func (e *writing) add(o offer, w *ipam.Want) {
+	e.rows = append(e.rows, o.row)
+	e.vrfs, e.pools, e.addrs, e.anew = append(e.vrfs, o.row.vrf), append(e.pools, o.row.pool), append(e.addrs, o.row.address), append(e.anew, o.anew)
+	e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
+	e.nass, e.sessions = append(e.nass, orNull(w.Caller.NAS)), append(e.sessions, o.row.session)
+}
+
+// collect reads which rows were written, and until when they are held.
+func (e *writing) collect(rows pgx.Rows) error {
+	var n int64
+	var end *time.Time
+	_, err := pgx.ForEachRow(rows, []any{&n, &end}, func() error {
+		r := e.rows[n-1]
+		r.given = true
+		if end != nil {
+			r.end = *end
+		}
+		return nil
+	})
+	return err
+}
