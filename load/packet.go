@@ -106,10 +106,9 @@ func (c *codec) appendPassword(b []byte, password string) []byte {
 
 // appendCHAP answers the challenge that the authenticator is (RFC 2865 §2.2).
 func (c *codec) appendCHAP(b []byte, ident byte, password string) []byte {
+	c.scratch = append(append(append(c.scratch[:0], ident), password...), b[4:20]...)
 	c.md5.Reset()
-	c.md5.Write([]byte{ident})
-	c.md5.Write([]byte(password))
-	c.md5.Write(b[4:20])
+	c.md5.Write(c.scratch)
 	b = append(b, attrCHAPPassword, 19, ident)
 	return append(b, c.md5.Sum(c.sum[:0])...)
 }
