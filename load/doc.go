@@ -11,7 +11,8 @@
 // It has a codec of its own, a few bytes appended to a buffer: it must cost so
 // little that the server under test gets the machine, and it must not share
 // the mistakes of the server's (but for MS-CHAP's arithmetic). A lane is one
-// UDP socket with one goroutine; its window has the requests outstanding by
-// their identifiers. A session stays in its lane, so that its NAS is the same
-// from the first packet to the last.
+// UDP socket; its window has the requests outstanding by their identifiers. A
+// session stays in its lane, so that its NAS is the same from the first packet
+// to the last. A worker is one goroutine that works many lanes: it sleeps in
+// the kernel until one has an answer, or something to send by the clock.
 package load

@@ -1,18 +1,15 @@
 package load
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 )
 
-// lane is one socket with its window, worked by one goroutine. Its sessions
+// lane is one socket with its window. Its sessions
 // are its own: every lanes-th of the run's numbers.
 type lane struct {
 	run        *run
@@ -22,7 +19,8 @@ type lane struct {
 	codec      *codec
 	socket     *socket
 	auth, acct *endpoint     // nil on a connected socket
-	deadline   time.Duration // of the socket
+	wake       time.Duration // when its next turn is
+	over       bool          // nothing is left to do
 	random     *rand.Rand
 
 	share   int // sessions to give out; all: no end
@@ -44,7 +42,7 @@ type lane struct {
 const all = -1
 
 func (r *run) newLane(number, of, size int) (*lane, error) {
-	l := &lane{run: r, number: number, of: of, window: newWindow(size), share: all, deadline: -1,
+	l := &lane{run: r, number: number, of: of, window: newWindow(size), share: all,
 		random: rand.New(rand.NewPCG(r.opts.Seed, uint64(number)+1<<32))}
 	var seed [32]byte
 	seed[0], seed[1] = byte(number), byte(number>>8)
@@ -52,36 +50,21 @@ func (r *run) newLane(number, of, size int) (*lane, error) {
 		seed[8+i] = byte(r.opts.Seed >> (8 * i))
 	}
 	l.codec = newCodec(r.opts.Secret.Reveal(), seed)
-	conn, err := l.open()
-	if err != nil {
+	var to netip.AddrPort
+	o := r.opts
+	if o.Source.IsValid() {
+		l.source = nth(o.Source, number)
+	}
+	if one, ok := r.destination(); ok {
+		to = one
+	} else {
+		l.auth, l.acct = newEndpoint(o.Auth), newEndpoint(o.Acct)
+	}
+	var err error
+	if l.socket, err = openSocket(o.Auth.Addr().Is6(), l.source, to); err != nil {
 		return nil, fmt.Errorf("load: socket: %w", err)
 	}
-	if err := errors.Join(conn.SetReadBuffer(1<<20), conn.SetWriteBuffer(1<<20)); err != nil {
-		return nil, errors.Join(fmt.Errorf("load: socket buffers: %w", err), conn.Close())
-	}
-	if l.socket, err = newSocket(conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
 	return l, nil
-}
-
-// open makes the socket, connected (which spares the kernel a look-up for each
-// datagram) where all goes to one port.
-func (l *lane) open() (*net.UDPConn, error) {
-	o, network := l.run.opts, "udp4"
-	if o.Auth.Addr().Is6() {
-		network = "udp6"
-	}
-	var local *net.UDPAddr
-	if o.Source.IsValid() {
-		l.source = nth(o.Source, l.number)
-		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(l.source, 0))
-	}
-	if to, ok := l.run.destination(); ok {
-		return net.DialUDP(network, local, net.UDPAddrFromAddrPort(to))
-	}
-	l.auth, l.acct = newEndpoint(o.Auth), newEndpoint(o.Acct)
-	return net.ListenUDP(network, local)
 }
 
 // nth is the nth address of a prefix, from its first usable one on; after its
@@ -100,66 +83,26 @@ func nth(p netip.Prefix, n int) netip.Addr {
 	return a
 }
 
-// work runs until the run has no more to send and no request is outstanding.
-// When ctx ends, what is outstanding is dropped.
-func (l *lane) work(ctx context.Context) error {
-	for {
-		now := l.run.now()
-		more, err := l.turn(now)
-		if err = errors.Join(err, l.socket.flush()); err != nil {
-			return err
-		}
-		if !more || ctx.Err() != nil {
-			return nil
-		}
-		if err := l.wait(now); err != nil {
-			return err
-		}
-		n, err := l.socket.receive()
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("load: receive: %w", err)
-		}
-		if n == 0 {
-			l.deadline = -1
-			continue
-		}
-		if err := l.take(n); err != nil {
-			return err
-		}
-	}
-}
-
-// turn sends again what is overdue, and what is new; false: there is nothing
-// more to do.
-func (l *lane) turn(now time.Duration) (more bool, err error) {
+// turn sends again what is overdue, and what is new, and notes when the next
+// thing is due without an answer, or that nothing is left to do.
+func (l *lane) turn(now time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.expire(now); err != nil {
-		return false, err
+		return err
 	}
-	more, err = l.fill(now)
-	return more || l.window.active > 0, err
-}
-
-// wait sets the socket's deadline to when there is something to do without an
-// answer; one that comes too early does no harm.
-func (l *lane) wait(now time.Duration) error {
-	wake := now + time.Second
-	if w := l.window; w.head != none {
-		wake = min(wake, w.requests[w.head].due)
+	more, err := l.fill(now)
+	if err = errors.Join(err, l.socket.flush()); err != nil {
+		return err
 	}
-	if at := l.nextSend(); at > 0 && !l.window.full() {
-		wake = min(wake, at)
+	w := l.window
+	l.over = !more && w.active == 0
+	l.wake = now + restless
+	if w.head != none {
+		l.wake = min(l.wake, w.requests[w.head].due)
 	}
-	if end := time.Duration(l.run.end.Load()); end > now {
-		wake = min(wake, end)
-	}
-	if l.deadline > now && l.deadline <= wake {
-		return nil
-	}
-	l.deadline = wake
-	if err := l.socket.conn.SetReadDeadline(l.run.base.Add(wake)); err != nil {
-		return fmt.Errorf("load: deadline: %w", err)
+	if at := l.nextSend(); at > 0 && !w.full() {
+		l.wake = min(l.wake, at)
 	}
 	return nil
 }
@@ -241,8 +184,12 @@ func (l *lane) end(s *session) {
 	l.spare = append(l.spare, s)
 }
 
-// take reads n datagrams.
-func (l *lane) take(n int) error {
+// take reads the datagrams that are there, and lets the next turn follow them.
+func (l *lane) take() error {
+	n, err := l.socket.receive()
+	if err != nil || n == 0 {
+		return err
+	}
 	now := l.run.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -251,6 +198,7 @@ func (l *lane) take(n int) error {
 			return err
 		}
 	}
+	l.wake = 0
 	return nil
 }
 

@@ -222,15 +222,15 @@ func (r *run) newLanes() ([]*lane, error) {
 // work lets the lanes do theirs, and closes them.
 func (r *run) work(ctx context.Context, lanes []*lane) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	for _, l := range lanes {
-		group.Go(func() error { return l.work(groupCtx) })
+	for _, w := range r.workers(lanes) {
+		group.Go(func() error { return w.work(groupCtx) })
 	}
 	return errors.Join(group.Wait(), ctx.Err(), closeAll(lanes))
 }
 
 func closeAll(lanes []*lane) (err error) {
 	for _, l := range lanes {
-		err = errors.Join(err, l.socket.conn.Close())
+		err = errors.Join(err, l.socket.close())
 	}
 	return err
 }

@@ -1,11 +1,11 @@
 package load
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -16,6 +16,7 @@ import (
 const (
 	batchSize   = 64   // datagrams to a system call
 	datagramMax = 4096 // RFC 2865 §3
+	socketBytes = 1 << 20
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -24,37 +25,35 @@ type mmsghdr struct {
 	len uint32
 }
 
-// calls is the memory of recvmmsg or sendmmsg on one socket. It belongs to one
-// goroutine and is made once: a call allocates nothing.
+// calls is the memory of recvmmsg or sendmmsg on one socket, made once: a call
+// allocates nothing.
 type calls struct {
-	hdrs     [batchSize]mmsghdr
-	iovs     [batchSize]unix.Iovec
-	do       func(fd uintptr) bool // made once: a closure for each call would be garbage
-	from, to int
-	n        int
-	err      syscall.Errno
+	hdrs [batchSize]mmsghdr
+	iovs [batchSize]unix.Iovec
 }
 
-func (c *calls) init(trap uintptr) {
-	c.do = func(fd uintptr) bool {
-		for {
-			n, _, err := unix.Syscall6(trap, fd, uintptr(unsafe.Pointer(&c.hdrs[c.from])), uintptr(c.to-c.from), unix.MSG_DONTWAIT, 0, 0)
-			if err != unix.EINTR {
-				c.n, c.err = int(n), err
-				return err != unix.EAGAIN
-			}
+// do makes the call for the headers from up to to, and never waits.
+func (c *calls) do(trap uintptr, fd, from, to int) (int, syscall.Errno) {
+	for {
+		n, _, err := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&c.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		if err != unix.EINTR {
+			return int(n), err
 		}
 	}
+}
+
+func (c *calls) init() {
 	for i := range c.hdrs {
 		c.hdrs[i].hdr.Iov = &c.iovs[i]
 		c.hdrs[i].hdr.SetIovlen(1)
 	}
 }
 
-// socket is a UDP socket that takes and sends datagrams in batches.
+// socket is a UDP socket that takes and sends datagrams in batches. Go's own
+// poller does not know it: that wakes to the millisecond only, which is much
+// for a clock of arrivals.
 type socket struct {
-	conn   *net.UDPConn
-	raw    syscall.RawConn
+	fd     int
 	in     calls
 	out    calls
 	queued int
@@ -69,29 +68,57 @@ type endpoint struct {
 
 func newEndpoint(ap netip.AddrPort) *endpoint {
 	e := &endpoint{}
-	binary.BigEndian.PutUint16(e.name[2:], ap.Port())
 	if a := ap.Addr().Unmap(); a.Is4() {
-		binary.NativeEndian.PutUint16(e.name[:], unix.AF_INET)
-		v4 := a.As4()
-		copy(e.name[4:], v4[:])
+		raw := (*unix.RawSockaddrInet4)(unsafe.Pointer(&e.name[0]))
+		raw.Family, raw.Addr = unix.AF_INET, a.As4()
 		e.len = unix.SizeofSockaddrInet4
-		return e
+	} else {
+		raw := (*unix.RawSockaddrInet6)(unsafe.Pointer(&e.name[0]))
+		raw.Family, raw.Addr = unix.AF_INET6, a.As16()
+		e.len = unix.SizeofSockaddrInet6
 	}
-	binary.NativeEndian.PutUint16(e.name[:], unix.AF_INET6)
-	v6 := ap.Addr().As16()
-	copy(e.name[8:], v6[:])
-	e.len = unix.SizeofSockaddrInet6
+	e.name[2], e.name[3] = byte(ap.Port()>>8), byte(ap.Port())
 	return e
 }
 
-func newSocket(conn *net.UDPConn) (*socket, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, fmt.Errorf("load: socket: %w", err)
+func sockaddr(ap netip.AddrPort) unix.Sockaddr {
+	if a := ap.Addr().Unmap(); a.Is4() {
+		return &unix.SockaddrInet4{Port: int(ap.Port()), Addr: a.As4()}
 	}
-	s := &socket{conn: conn, raw: raw}
-	s.in.init(unix.SYS_RECVMMSG)
-	s.out.init(unix.SYS_SENDMMSG)
+	return &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}
+}
+
+// openSocket makes a socket of the family of an address, bound to local and
+// connected to to, as far as these are valid.
+func openSocket(six bool, local netip.Addr, to netip.AddrPort) (*socket, error) {
+	family := unix.AF_INET
+	if six {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	s := &socket{fd: fd}
+	errs := []error{
+		os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBytes)),
+		os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, socketBytes)),
+	}
+	if local.IsValid() {
+		if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(local, 0))); err != nil {
+			errs = append(errs, fmt.Errorf("bind to %s: %w", local, err))
+		}
+	}
+	if to.IsValid() { // which spares the kernel a look-up for each datagram
+		if err := unix.Connect(fd, sockaddr(to)); err != nil {
+			errs = append(errs, fmt.Errorf("connect to %s: %w", to, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.in.init()
+	s.out.init()
 	for i := range s.bufs {
 		s.in.iovs[i].Base = &s.bufs[i][0]
 		s.in.iovs[i].SetLen(datagramMax)
@@ -99,20 +126,19 @@ func newSocket(conn *net.UDPConn) (*socket, error) {
 	return s, nil
 }
 
-// receive waits for datagrams until the socket's deadline and returns how many
-// there are; datagram has them until the next call.
+func (s *socket) close() error { return os.NewSyscallError("close", unix.Close(s.fd)) }
+
+// receive takes the datagrams that are there and returns how many; datagram
+// has them until the next call.
 func (s *socket) receive() (int, error) {
-	s.in.from, s.in.to = 0, batchSize
-	if err := s.raw.Read(s.in.do); err != nil {
-		return 0, err
-	}
-	if s.in.err == unix.ECONNREFUSED { // an earlier datagram met a closed port: the server is away for the moment
+	switch n, err := s.in.do(unix.SYS_RECVMMSG, s.fd, 0, batchSize); err {
+	case 0:
+		return n, nil
+	case unix.EAGAIN, unix.ECONNREFUSED: // refused: an earlier datagram met a closed port; the server is away for the moment
 		return 0, nil
+	default:
+		return 0, os.NewSyscallError("recvmmsg", err)
 	}
-	if s.in.err != 0 {
-		return 0, os.NewSyscallError("recvmmsg", s.in.err)
-	}
-	return s.in.n, nil
 }
 
 func (s *socket) datagram(i int) []byte { return s.bufs[i][:s.in.hdrs[i].len] }
@@ -139,26 +165,81 @@ func (s *socket) send(packet []byte, to *endpoint) error {
 // on a network; only that the socket is gone is an error.
 func (s *socket) flush() error {
 	refused := false
-	for s.out.from, s.out.to = 0, s.queued; s.out.from < s.out.to; {
-		if err := s.raw.Write(s.out.do); err != nil {
-			return fmt.Errorf("load: send: %w", err)
-		}
+	for from := 0; from < s.queued; {
+		n, err := s.out.do(unix.SYS_SENDMMSG, s.fd, from, s.queued)
 		switch {
-		case s.out.err == 0:
-			s.out.from += s.out.n
+		case err == 0:
+			from += n
 			refused = false
-		case s.out.err == unix.ECONNREFUSED && !refused:
+		case err == unix.ECONNREFUSED && !refused:
 			refused = true // that was told of an earlier datagram: this one has not been tried
-		case s.out.err == unix.EBADF:
-			return os.NewSyscallError("sendmmsg", s.out.err)
+		case err == unix.EAGAIN:
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 100); err != nil && err != unix.EINTR {
+				return os.NewSyscallError("poll", err)
+			}
+		case err == unix.EBADF:
+			return os.NewSyscallError("sendmmsg", err)
 		default:
-			s.out.from++
+			from++
 			refused = false
 		}
 	}
 	s.queued = 0
 	return nil
 }
+
+// poller waits for several sockets.
+type poller struct {
+	fd     int
+	events [batchSize]unix.EpollEvent
+	fds    [1]unix.PollFd
+}
+
+func newPoller(lanes []*lane) (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	p := &poller{fd: fd}
+	for i, l := range lanes {
+		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, l.socket.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
+			return nil, errors.Join(os.NewSyscallError("epoll_ctl", err), p.close())
+		}
+	}
+	return p, nil
+}
+
+// wait returns how many sockets have datagrams, at once or up to a time later;
+// lane tells which. It waits by ppoll, whose time is in nanoseconds, and without
+// a word to Go's scheduler: that would take the wait for a call that hangs,
+// and look after it every 20 µs. Its signals still end the wait.
+func (p *poller) wait(most time.Duration) (int, error) {
+	if most > 0 {
+		timeout := unix.NsecToTimespec(int64(most))
+		p.fds[0] = unix.PollFd{Fd: int32(p.fd), Events: unix.POLLIN}
+		call := unix.RawSyscall6
+		if runtime.GOMAXPROCS(0) == 1 {
+			call = unix.Syscall6 // the other goroutines have no processor else
+		}
+		n, _, err := call(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.fds[0])), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+		if err != 0 && err != unix.EINTR {
+			return 0, os.NewSyscallError("ppoll", err)
+		}
+		if n == 0 || err != 0 {
+			return 0, nil
+		}
+	}
+	n, err := unix.EpollWait(p.fd, p.events[:], 0)
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	return n, os.NewSyscallError("epoll_wait", err)
+}
+
+// lane is the number of the ith lane that has datagrams.
+func (p *poller) lane(i int) int { return int(p.events[i].Fd) }
+
+func (p *poller) close() error { return os.NewSyscallError("close", unix.Close(p.fd)) }
 
 // cpuTime is the processor time of this process so far, user and system.
 func cpuTime() (time.Duration, error) {

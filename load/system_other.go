@@ -3,49 +3,33 @@
 package load
 
 import (
-	"fmt"
-	"net"
+	"errors"
 	"net/netip"
 	"time"
 )
 
-const datagramMax = 4096 // RFC 2865 §3
+// The load generator uses Linux's batches. Elsewhere the package builds, and
+// Run says so.
+var errNotLinux = errors.New("the load generator needs Linux")
 
-// socket is a UDP socket; only on Linux it works in batches.
-type socket struct {
-	conn *net.UDPConn
-	buf  [datagramMax]byte
-	n    int
-}
+type socket struct{}
 
-// endpoint is where a socket sends to; nil on a connected socket.
-type endpoint struct{ to netip.AddrPort }
+type endpoint struct{}
 
-func newEndpoint(ap netip.AddrPort) *endpoint { return &endpoint{ap} }
+type poller struct{}
 
-func newSocket(conn *net.UDPConn) (*socket, error) { return &socket{conn: conn}, nil }
+func newEndpoint(netip.AddrPort) *endpoint { return nil }
 
-func (s *socket) receive() (int, error) {
-	n, err := s.conn.Read(s.buf[:])
-	s.n = n
-	return min(n, 1), err
-}
+func openSocket(bool, netip.Addr, netip.AddrPort) (*socket, error) { return nil, errNotLinux }
+func (*socket) close() error                                       { return nil }
+func (*socket) receive() (int, error)                              { return 0, errNotLinux }
+func (*socket) datagram(int) []byte                                { return nil }
+func (*socket) send([]byte, *endpoint) error                       { return errNotLinux }
+func (*socket) flush() error                                       { return nil }
 
-func (s *socket) datagram(int) []byte { return s.buf[:s.n] }
+func newPoller([]*lane) (*poller, error)        { return nil, errNotLinux }
+func (*poller) wait(time.Duration) (int, error) { return 0, errNotLinux }
+func (*poller) lane(int) int                    { return 0 }
+func (*poller) close() error                    { return nil }
 
-func (s *socket) send(packet []byte, to *endpoint) (err error) {
-	if to == nil {
-		_, err = s.conn.Write(packet)
-	} else {
-		_, err = s.conn.WriteToUDPAddrPort(packet, to.to)
-	}
-	if err != nil {
-		return fmt.Errorf("load: send: %w", err)
-	}
-	return nil
-}
-
-func (s *socket) flush() error { return nil }
-
-// cpuTime is not measured here.
-func cpuTime() (time.Duration, error) { return 0, nil }
+func cpuTime() (time.Duration, error) { return 0, errNotLinux }
