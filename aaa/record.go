@@ -19,6 +19,24 @@ const (
 	StatusOff
 )
 
+// String is the status in a word: a metric label.
+func (s Status) String() string {
+	switch s {
+	case StatusStart:
+		return "start"
+	case StatusInterim:
+		return "interim"
+	case StatusStop:
+		return "stop"
+	case StatusOn:
+		return "on"
+	case StatusOff:
+		return "off"
+	default:
+		return "other"
+	}
+}
+
 // Record is an Accounting-Request as the state machine and radacct see it: raw
 // text (store escapes), resolved event time. Pointers are nil where the packet
 // lacks the attribute and FreeRADIUS stores NULL for that.

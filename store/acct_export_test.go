@@ -24,9 +24,6 @@ func (l *Ledger) Apply(ctx context.Context, records ...*aaa.Record) []error {
 	return errs
 }
 
-// DecodeRecord is decodeRecord.
-func DecodeRecord(b []byte) (*aaa.Record, error) { return decodeRecord(b) }
-
 // UnderWay tells how many records of a NAS are under way, and whether a barrier
 // is up.
 func (l *Ledger) UnderWay(nas netip.Addr) (records int, barrier bool) {

@@ -156,7 +156,7 @@ func (d *drainer) replay(ctx context.Context, records []journal.Record, limit ti
 		return nil
 	}
 	for i := range records {
-		r, err := decodeRecord(records[i].Payload)
+		r, err := DecodeRecord(records[i].Payload)
 		switch {
 		case err != nil:
 			if err := flush(i); err != nil {

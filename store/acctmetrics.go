@@ -3,7 +3,6 @@ package store
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"radial/aaa"
 	"radial/ipam"
 )
 
@@ -65,7 +64,7 @@ func (m *LedgerMetrics) record(e *entry, err error) {
 	case e.journalled:
 		outcome = "journalled"
 	}
-	m.records.WithLabelValues(statusLabel(e.raw.Status), outcome).Inc()
+	m.records.WithLabelValues(e.raw.Status.String(), outcome).Inc()
 }
 
 // settled counts what a batch did to addresses, one for each.
@@ -74,22 +73,5 @@ func (m *LedgerMetrics) settled(s *settlement) {
 		if ipam.Outcome(out) != ipam.Leave && n > 0 {
 			m.leases.WithLabelValues(ipam.Outcome(out).String()).Add(float64(n))
 		}
-	}
-}
-
-func statusLabel(s aaa.Status) string {
-	switch s {
-	case aaa.StatusStart:
-		return "start"
-	case aaa.StatusInterim:
-		return "interim"
-	case aaa.StatusStop:
-		return "stop"
-	case aaa.StatusOn:
-		return "on"
-	case aaa.StatusOff:
-		return "off"
-	default:
-		return "other"
 	}
 }

@@ -70,8 +70,9 @@ func encodeRecord(r *aaa.Record) ([]byte, error) {
 	})
 }
 
-// decodeRecord is encodeRecord's inverse.
-func decodeRecord(b []byte) (*aaa.Record, error) {
+// DecodeRecord reads a record of the journal, or the payload of a row of
+// radial.quarantine whose kind is accounting. It is encodeRecord's inverse.
+func DecodeRecord(b []byte) (*aaa.Record, error) {
 	var s storedRecord
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, err

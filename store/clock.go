@@ -3,11 +3,14 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Only offers and what cools off end by the clock (design §8). Offers wait while a Start
-// may be on its way that nobody could take: after a time without any server,
-// and while a server has accounting that is not in the database yet.
+// may be on its way that nobody could take, after a time without any server;
+// and while a server may have one that is not in the database yet: it reports a
+// journal, or reports nothing and has not signed off.
 // docs/decisions/0004-offers-after-a-gap.md has the reasons.
 
 // heartbeatGap is how long no server of all must have reached the database for
@@ -18,12 +21,25 @@ const (
 	// When the gap began that the first heartbeat now ends; no row: there is none.
 	sqlGap = `SELECT max(heartbeat_at) AS began FROM radial.servers HAVING max(heartbeat_at) < now() - ` + heartbeatGap
 
+	// Servers that have neither reported lately nor signed off.
+	fromSilent = `FROM radial.servers WHERE stopped_at IS NULL AND heartbeat_at < now() - ` + heartbeatGap
+
+	// Servers that may have accounting which the database lacks.
+	sqlAwaited = `SELECT name ` + fromSilent + ` OR journal_bytes > 0 ORDER BY name`
+	// Those of them that have not been heard of for a minute, without $1.
+	sqlAwaitedLong = `
+SELECT name FROM radial.servers
+WHERE heartbeat_at < now() - interval '1 minute' AND (stopped_at IS NULL OR journal_bytes > 0) AND id <> $1::uuid ORDER BY name`
+
 	// Offers that ran out in a gap, or are about to, live on for a minute: NAS
-	// devices repeat the Starts that nobody answered.
+	// devices repeat the Starts that nobody answered. While a server is silent each
+	// heartbeat of another prolongs those that are about to run out.
 	sqlSpareOffers = `
 WITH spared AS (
     SELECT a.vrf_id, a.address FROM radial.addresses a
-    WHERE a.state = 'offered' AND a.until < now() + interval '1 minute' AND a.until > (` + sqlGap + `)
+    WHERE a.state = 'offered'
+      AND a.until < now() + CASE WHEN EXISTS (` + sqlGap + `) THEN interval '1 minute' ELSE interval '20 seconds' END
+      AND a.until > (SELECT min(began) FROM (` + sqlGap + ` UNION ALL SELECT heartbeat_at ` + fromSilent + `) w)
     ORDER BY a.vrf_id, a.address FOR UPDATE OF a
 )
 UPDATE radial.addresses a SET until = now() + interval '1 minute'
@@ -35,7 +51,7 @@ UPDATE radial.addresses a
 SET state = 'free', until = NULL, session_id = NULL
 FROM (SELECT o.vrf_id, o.address FROM radial.addresses o
       WHERE o.state = 'offered' AND o.until <= now()
-        AND NOT EXISTS (` + sqlGap + `) AND ` + startsKnown + `
+        AND NOT EXISTS (` + sqlGap + `) AND ` + startsKnown + ` AND NOT EXISTS (SELECT ` + fromSilent + `)
       ORDER BY o.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
 WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
 
@@ -59,7 +75,7 @@ WHERE c.vrf_id = e.vrf_id AND c.address = e.address AND c.radacctid = e.radaccti
 // ExpireOffers frees offers that have run out, up to limit of them, and says
 // how many. Rows that are in use at the moment wait for the next time; all
 // wait while no server is known to have reached the database lately, or while
-// one of them has accounting that the database lacks.
+// one of them may have accounting that the database lacks (Awaited).
 func (db *DB) ExpireOffers(ctx context.Context, limit int) (n int, err error) {
 	tag, err := db.pool.Exec(ctx, sqlExpireOffers, limit)
 	return int(tag.RowsAffected()), wrapErr("expire offers", err)
@@ -77,6 +93,20 @@ func (db *DB) EndCooling(ctx context.Context, limit int) (n int, err error) {
 func (db *DB) DropConflicts(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	tag, err := db.pool.Exec(ctx, sqlDropConflicts, before, limit)
 	return int(tag.RowsAffected()), wrapErr("drop conflicts", err)
+}
+
+// Awaited names the servers that may have accounting which the database lacks:
+// they report a journal, or have been silent for ten seconds and have not signed
+// off. What is over by the clock or by silence alone (offers, sessions without
+// interims) must wait for them, until they report an empty journal or an
+// operator forgets them (ForgetServer).
+func (db *DB) Awaited(ctx context.Context) ([]string, error) {
+	rows, err := db.pool.Query(ctx, sqlAwaited)
+	if err != nil {
+		return nil, wrapErr("awaited servers", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return names, wrapErr("awaited servers", err)
 }
 
 // SpareOffers gives the offers that ran out while no server reached the

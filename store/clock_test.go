@@ -41,7 +41,8 @@ func TestOffersOutliveAGap(t *testing.T) {
 	db := storetest.New(t)
 	makePool(t, db, "main", "192.0.2.0/24")
 	db.Exec("INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) SELECT gen_random_uuid(), n, '1', now(), now() - s::interval FROM (VALUES ('a', '300 s'), ('b', '5000 s')) AS v (n, s)")
-	offer(db, "192.0.2.1", -301) // ran out before the gap
+	db.Exec("UPDATE radial.servers SET stopped_at = heartbeat_at WHERE name = 'b'") // signed off
+	offer(db, "192.0.2.1", -301)                                                    // ran out before the gap
 	offer(db, "192.0.2.2", -200)
 	offer(db, "192.0.2.3", 20)
 	offer(db, "192.0.2.4", 110)
@@ -60,6 +61,8 @@ func TestOffersOutliveAGap(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	eventually(t, "heartbeat", func() bool { return db.Rows("SELECT count(*) FROM radial.servers WHERE name = 'c'")[0][0] == "1" })
+	expire(t, db, 0) // a may have a journal
+	forget(t, db, "a")
 	expire(t, db, 1)
 
 	// The database goes away for longer than an offer lives, and comes back.
@@ -78,26 +81,68 @@ func TestOffersOutliveAGap(t *testing.T) {
 	db.Exec("UPDATE radial.addresses SET until = now() - interval '1 second' WHERE state = 'offered'")
 	db.Exec("UPDATE radial.servers SET journal_bytes = 1 WHERE name = 'b'")
 	expire(t, db, 0) // its journal may hold the Starts
-	if err := db.ForgetServer(t.Context(), "b"); err != nil {
-		t.Fatal(err)
-	}
+	forget(t, db, "b")
 	expire(t, db, 4)
 }
 
-// While servers live, one that dies holds nothing up.
-func TestNoGapWhileAServerLives(t *testing.T) {
-	db := storetest.New(t)
-	makePool(t, db, "main", "192.0.2.0/24")
-	expire(t, db, 0)
-	offer(db, "192.0.2.1", -1)
-	db.Exec("INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) SELECT gen_random_uuid(), n, '1', now(), now() - s::interval FROM (VALUES ('dead', '300 s'), ('alive', '6 s')) AS v (n, s)")
-	if err := db.SpareOffers(t.Context()); err != nil {
+func forget(t *testing.T, db *storetest.DB, name string) {
+	t.Helper()
+	if err := db.ForgetServer(t.Context(), store.Change{Actor: "cli:test", Action: "server.forget"}, name); err != nil {
 		t.Fatal(err)
 	}
-	if got := offered(db); got != "192.0.2.1 0" {
-		t.Errorf("%s", got)
+}
+
+// A server that is silent may be cut off from the database and take Starts into
+// its journal: what runs out waits for it, and for a journal that is reported,
+// until it is empty or forgotten. What had run out before then does not.
+func TestOffersWaitForASilentServer(t *testing.T) {
+	db := storetest.New(t)
+	makePool(t, db, "main", "192.0.2.0/24")
+	db.Exec("INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) SELECT gen_random_uuid(), n, '1', now(), now() - s::interval FROM (VALUES ('silent', '9 s'), ('alive', '6 s')) AS v (n, s)")
+	offer(db, "192.0.2.1", -1)
+	spare := func(want string) {
+		t.Helper()
+		if err := db.SpareOffers(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := offered(db); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
+	awaited := func(want ...string) {
+		t.Helper()
+		if got, err := db.Awaited(t.Context()); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("awaited %v, want %v; %v", got, want, err)
+		}
+	}
+	spare("192.0.2.1 0")
+	awaited()
 	expire(t, db, 1)
+
+	db.Exec("UPDATE radial.servers SET heartbeat_at = now() - interval '100 s' WHERE name = 'silent'")
+	offer(db, "192.0.2.1", -110)
+	offer(db, "192.0.2.2", -50)
+	offer(db, "192.0.2.3", 10)
+	offer(db, "192.0.2.4", 40)
+	spare("192.0.2.1 -110, 192.0.2.2 60, 192.0.2.3 60, 192.0.2.4 40")
+	awaited("silent")
+	expire(t, db, 0)
+	db.Exec("UPDATE radial.servers SET heartbeat_at = now(), journal_bytes = 7 WHERE name = 'silent'")
+	awaited("silent") // back, and it drains
+	expire(t, db, 0)
+	db.Exec("UPDATE radial.servers SET stopped_at = now() WHERE name = 'silent'")
+	awaited("silent") // it signed off with a journal
+	findings, err := db.Examine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := findings[len(findings)-1]; last.Severity != store.Problem || !strings.Contains(last.Value, "silent") {
+		t.Errorf("doctor: %+v", last)
+	}
+	db.Exec("UPDATE radial.servers SET journal_bytes = 0 WHERE name = 'silent'")
+	awaited()
+	expire(t, db, 1)
+	spare("192.0.2.2 60, 192.0.2.3 60, 192.0.2.4 40")
 }
 
 func TestEndCooling(t *testing.T) {

@@ -116,7 +116,7 @@ func (db *DB) Examine(ctx context.Context) ([]Finding, error) {
 		return found, nil // what follows reads the tables
 	}
 	for _, look := range []func(context.Context, map[string]string) (Finding, error){
-		db.examineEscaping, db.examineZone, db.examineRadacct, db.examineIndexes, db.examineTriggers, db.examineNarrow,
+		db.examineEscaping, db.examineZone, db.examineRadacct, db.examineIndexes, db.examineTriggers, db.examineNarrow, db.examineAwaited,
 	} {
 		f, err := look(ctx, settings)
 		if err != nil {

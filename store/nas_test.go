@@ -90,10 +90,10 @@ func TestPresence(t *testing.T) {
 	if nas.Policy(fresh.Learnt.RequireMessageAuthenticator.Load()) != nas.Yes || fresh.Learnt.LastSeen.Load() != 1_700_000_000 || fresh.Learnt.LimitProxyState.Load() != 0 {
 		t.Errorf("restored %v", fresh.Learnt)
 	}
-	if err := db.ForgetServer(t.Context(), "rad1"); err != nil {
+	if err := db.ForgetServer(t.Context(), store.Change{Actor: "cli:test", Action: "server.forget"}, "rad1"); err != nil {
 		t.Error(err)
 	}
-	if err := db.ForgetServer(t.Context(), "rad1"); !errors.Is(err, aaa.ErrNotFound) {
+	if err := db.ForgetServer(t.Context(), store.Change{Actor: "cli:test", Action: "server.forget"}, "rad1"); !errors.Is(err, aaa.ErrNotFound) {
 		t.Errorf("forgotten already: %v", err)
 	}
 	if rows := db.Rows(`SELECT * FROM radial.nas_state`); len(rows) != 0 {

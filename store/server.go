@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,8 +16,10 @@ import (
 
 const (
 	sqlServerHello = `
-INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) VALUES ($1::uuid, $2::text, $3::text, now(), now())
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, started_at = now(), heartbeat_at = now(), stopped_at = NULL`
+INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes)
+VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, started_at = now(), heartbeat_at = now(), stopped_at = NULL,
+    journal_bytes = excluded.journal_bytes`
 	sqlServerBeat = `
 INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes)
 VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint)
@@ -24,7 +28,11 @@ ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), journal_bytes = excluded.jo
 	sqlServerList = `
 SELECT id::text, name, version, started_at, heartbeat_at, stopped_at, journal_bytes, extract(epoch FROM now() - heartbeat_at)::float8
 FROM radial.servers ORDER BY name, id`
-	sqlServerForget = `DELETE FROM radial.servers WHERE id::text = $1::text OR name = $1::text`
+	sqlServerForget = `DELETE FROM radial.servers WHERE id::text = $1::text OR name = $1::text RETURNING name, heartbeat_at, journal_bytes`
+	// A server that has not signed off itself; its heartbeat stays what it was, since
+	// gaps are told by it.
+	sqlServerDrained = `
+UPDATE radial.servers SET stopped_at = coalesce(stopped_at, heartbeat_at), journal_bytes = $2::bigint WHERE id = $1::uuid`
 )
 
 // AliveWithin is how old the heartbeat of a live server may be.
@@ -63,12 +71,28 @@ func (db *DB) Servers(ctx context.Context) ([]Server, error) {
 
 // ForgetServer removes a server by its name or id: nobody waits for its
 // journal any more. aaa.ErrNotFound where there is none.
-func (db *DB) ForgetServer(ctx context.Context, name string) error {
-	tag, err := db.pool.Exec(ctx, sqlServerForget, name)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = aaa.ErrNotFound
-	}
-	return wrapErr("server "+name, err)
+func (db *DB) ForgetServer(ctx context.Context, c Change, name string) error {
+	return db.change(ctx, c, name, func(tx pgx.Tx) (written, error) {
+		var forgotten string
+		var heartbeat time.Time
+		var bytes int64
+		rows, err := tx.Query(ctx, sqlServerForget, name)
+		if err != nil {
+			return written{}, wrapErr("server "+name, err)
+		}
+		tag, err := pgx.ForEachRow(rows, []any{&forgotten, &heartbeat, &bytes}, func() error { return nil })
+		if err == nil && tag.RowsAffected() == 0 {
+			err = aaa.ErrNotFound
+		}
+		return written{audit: aaa.Audit{"name": forgotten, "heartbeat_at": heartbeat.UTC(), "journal_bytes": bytes}}, wrapErr("server "+name, err)
+	})
+}
+
+// ServerDrained signs a server off in its place, whose journal has been
+// drained down to so many bytes. A server that nobody knows is no error.
+func (db *DB) ServerDrained(ctx context.Context, id string, left int64) error {
+	_, err := db.pool.Exec(ctx, sqlServerDrained, id, left)
+	return wrapErr("server "+id, err)
 }
 
 // Presence keeps a server's row in radial.servers, and what it has learnt of
@@ -85,6 +109,7 @@ type Presence struct {
 	Log     *zap.Logger
 
 	written map[int64]Learnt
+	awaited []string // as the log was told
 }
 
 // Run says hello, beats until ctx ends, then says good-bye and returns nil. A
@@ -126,7 +151,19 @@ func (p *Presence) beat(ctx context.Context, statement string, args ...any) erro
 	var b pgx.Batch
 	b.Queue(sqlSpareOffers)
 	b.Queue(statement, args...)
-	return p.DB.pool.SendBatch(ctx, &b).Close()
+	var awaited []string
+	b.Queue(sqlAwaitedLong, p.ID).Query(func(rows pgx.Rows) (err error) {
+		awaited, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err := p.DB.pool.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	if len(awaited) > 0 && !slices.Equal(awaited, p.awaited) {
+		p.Log.Warn("servers that did not sign off may have accounting of their own: offers that run out wait until they are back or forgotten (radial server forget)", zap.Strings("servers", awaited))
+	}
+	p.awaited = awaited
+	return nil
 }
 
 func (p *Presence) journal() int64 {
@@ -137,7 +174,7 @@ func (p *Presence) journal() int64 {
 }
 
 func (p *Presence) hello(ctx context.Context) bool {
-	err := p.beat(ctx, sqlServerHello, p.ID, p.Name, p.Version)
+	err := p.beat(ctx, sqlServerHello, p.ID, p.Name, p.Version, p.journal())
 	if err != nil {
 		p.Log.Debug("heartbeat", zap.Error(wrapErr("radial.servers", err)))
 	}
@@ -229,4 +266,17 @@ func (p *Presence) Restore(ctx context.Context, devices []*nas.Device) error {
 		}
 	}
 	return nil
+}
+
+// examineAwaited tells of servers whose accounting may not be all in the
+// database.
+func (db *DB) examineAwaited(ctx context.Context, _ map[string]string) (Finding, error) {
+	names, err := db.Awaited(ctx)
+	if err != nil || len(names) == 0 {
+		return Finding{Name: "accounting", Severity: Good, Value: "no server has any that is not in the database"}, err
+	}
+	return Finding{
+		Name: "accounting", Severity: Problem, Value: strings.Join(names, ", ") + " may have some in a journal; offers that run out wait for it",
+		Mend: "start it again, or radial journal drain in its data_dir; one that is gone for good: radial server forget NAME",
+	}, nil
 }

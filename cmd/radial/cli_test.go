@@ -6,11 +6,15 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
+	"radial/store/journal"
 	"radial/store/storetest"
 )
 
@@ -50,8 +54,22 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command sleeps a second at its end
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"sql": runSQL},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"sql": runSQL, "journal": fillJournal},
 	})
+}
+
+// fillJournal: `journal DIR FILE` puts each line of a file into the journal in a
+// folder.
+func fillJournal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: journal DIR FILE")
+	}
+	j, err := journal.Open(ts.MkAbs(args[0]), journal.Options{}, journal.NewMetrics(prometheus.NewRegistry()), zap.NewNop(), time.Now)
+	ts.Check(err)
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		ts.Check(j.Append([]byte(strings.TrimSpace(line))))
+	}
+	ts.Check(j.Close())
 }
 
 func runSQL(ts *testscript.TestScript, neg bool, args []string) {

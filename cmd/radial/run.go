@@ -40,9 +40,14 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 
 	parts.Go(func() error { return m.listener.Run(back) })
 	parts.Go(func() error { return m.devices.Run(back) })
-	parts.Go(func() error { return m.ledger.Run(back) })
+	present, stopPresence := context.WithCancel(context.WithoutCancel(back)) // until the ledger has ended: it signs off with what is left in the journal
+	defer stopPresence()
+	parts.Go(func() error {
+		defer stopPresence()
+		return m.ledger.Run(back)
+	})
 	parts.Go(func() error { return m.postAuth.Run(back) })
-	parts.Go(func() error { return m.presence.Run(back) })
+	parts.Go(func() error { return m.presence.Run(present) })
 	parts.Go(func() error { return m.pools.Run(back) })
 	parts.Go(func() error { return m.jobs.Run(back) })
 	parts.Go(func() error { return m.api.Run(back) })

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"radial/store"
+)
+
+// serverView is a server in JSON.
+type serverView struct {
+	Name         string     `json:"name"`
+	ID           string     `json:"id"`
+	State        string     `json:"state"` // up, stopped, silent
+	Version      string     `json:"version"`
+	Started      time.Time  `json:"started_at"`
+	Heartbeat    time.Time  `json:"heartbeat_at"`
+	Stopped      *time.Time `json:"stopped_at"`
+	JournalBytes int64      `json:"journal_bytes"`
+}
+
+func serverOf(s store.Server) serverView {
+	v := serverView{
+		Name: s.Name, ID: s.ID, State: "silent", Version: s.Version, Started: s.Started, Heartbeat: s.Heartbeat, Stopped: s.Stopped, JournalBytes: s.JournalBytes,
+	}
+	switch {
+	case s.Stopped != nil:
+		v.State = "stopped"
+	case s.Alive():
+		v.State = "up"
+	}
+	return v
+}
+
+func newServerCmd(a *app) *cobra.Command {
+	return nounOf("server", "The servers that use this database", newServerListCmd(a), newServerForgetCmd(a))
+}
+
+func newServerListCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List servers: who is up, who is silent, and whose accounting is not all in the database",
+		Args:  named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			db, done, err := a.db(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
+			all, err := db.Servers(ctx)
+			if err != nil {
+				return err
+			}
+			views := []serverView{}
+			g := grid{titles: []string{"name", "state", "heartbeat", "journal", "version", "id"}}
+			for _, s := range all {
+				v := serverOf(s)
+				views = append(views, v)
+				g.add(v.Name, v.State, v.Heartbeat.Format(time.DateTime), fmt.Sprint(v.JournalBytes), v.Version, v.ID)
+			}
+			return a.print(views, g.String)
+		},
+	}
+}
+
+func newServerForgetCmd(a *app) *cobra.Command {
+	var yes, dryRun bool
+	cmd := &cobra.Command{
+		Use:   "forget NAME",
+		Short: "Forget a server that is gone for good: nothing waits for its journal any more",
+		Long: `While a server is silent without having signed off, or has said that it has a journal, offered addresses that run out are
+not given to others, since its journal may have their Starts. NAME is its name or id (radial server list). What is in its
+journal is not in the database: where its data_dir is still there, drain that first (radial journal drain).`,
+		Args: named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			db, done, err := a.db(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
+			server, err := serverNamed(cmd, db, args[0])
+			if err != nil {
+				return err
+			}
+			if server.Alive() {
+				return fmt.Errorf("server %s is up: stop it first", args[0])
+			}
+			if !dryRun {
+				question := fmt.Sprintf("Forget server %s, last heard of at %s, with %d bytes in its journal?", printable(server.Name), server.Heartbeat.Format(time.DateTime), server.JournalBytes)
+				if err := a.confirm(yes, question); err != nil {
+					return err
+				}
+			}
+			if err := db.ForgetServer(ctx, a.by("server.forget", dryRun), server.ID); err != nil {
+				return err
+			}
+			return a.did("server", server.Name, "forgotten", dryRun, nil)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	return cmd
+}
+
+// serverNamed finds one server by its name or id; several of a name must be
+// told apart.
+func serverNamed(cmd *cobra.Command, db *store.DB, name string) (store.Server, error) {
+	all, err := db.Servers(cmd.Context())
+	if err != nil {
+		return store.Server{}, err
+	}
+	var found []store.Server
+	for _, s := range all {
+		if s.ID == name || s.Name == name {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return store.Server{}, fmt.Errorf("there is no server %q: radial server list", name)
+	case 1:
+		return found[0], nil
+	}
+	err = fmt.Errorf("%d servers are named %q: say which by its id", len(found), name)
+	for _, s := range found {
+		err = errors.Join(err, fmt.Errorf("%s, last heard of at %s", s.ID, s.Heartbeat.Format(time.DateTime)))
+	}
+	return store.Server{}, usageError{err}
+}
