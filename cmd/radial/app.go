@@ -121,6 +121,7 @@ func errorText(err error) string {
 		text += "; radial doctor lists the rights that are missing"
 	}
 	invalid := aaa.ErrInvalid.Error()
+	text = strings.Replace(text, ": "+invalid+": ", ": ", 1)
 	return strings.TrimPrefix(strings.TrimSuffix(text, ": "+invalid), invalid+": ")
 }
 
