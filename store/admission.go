@@ -20,17 +20,23 @@ const (
 	sqlAdmissionLook = `
 SELECT true AS open, a.username::text, a.radacctid, coalesce(a.acctsessionid, '')::text, a.nasipaddress, coalesce(a.nasportid, '')::text,
        coalesce(a.callingstationid, '')::text, a.framedipaddress, a.acctstarttime, NULL::bigint[]
-FROM radacct a LEFT JOIN nasreload n ON n.nasipaddress = a.nasipaddress
-WHERE a.username = ANY ($1::text[]) AND a.acctstoptime IS NULL AND (n.reloadtime IS NULL OR a.acctstarttime > n.reloadtime)
+FROM unnest($1::text[]) AS u (name)
+CROSS JOIN LATERAL (SELECT r.* FROM radacct r WHERE r.username = u.name AND r.acctstoptime IS NULL OFFSET 0) a
+LEFT JOIN nasreload n ON n.nasipaddress = a.nasipaddress
+WHERE n.reloadtime IS NULL OR a.acctstarttime > n.reloadtime
 UNION ALL
 SELECT false, w.username, w.id, w.session_id, w.nas, w.port, w.mac, NULL, w.made_at, w.replaces
-FROM radial.admissions w WHERE w.username = ANY ($2::text[]) AND ` + admissionCounts
+FROM unnest($2::text[]) AS u (name)
+CROSS JOIN LATERAL (SELECT w.* FROM radial.admissions w WHERE w.username = u.name OFFSET 0) w
+WHERE ` + admissionCounts
 
 	// A caller that asks again gets its row anew. $1 ids of rows whose place others take,
 	// $2 user names, $3 names at the NAS, $4 NAS, $5 ports, $6 MACs, $7 session ids, $8 sessions replaced (arrays as text),
 	// $9 first made (NULL: now), $10 lives in microseconds.
 	sqlAdmissionWrite = `
-WITH renewed AS (DELETE FROM radial.admissions WHERE id = ANY ($1::bigint[]))
+WITH renewed AS (
+    DELETE FROM radial.admissions a USING unnest($1::bigint[]) AS e (id) WHERE a.id = e.id
+)
 INSERT INTO radial.admissions (username, login, nas, port, mac, session_id, replaces, made_at, until)
 SELECT e.username, e.login, e.nas, e.port, e.mac, e.session_id, e.replaces::bigint[], coalesce(e.made, now()), now() + e.life * interval '1 microsecond'
 FROM unnest($2::text[], $3::text[], $4::inet[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::bigint[])

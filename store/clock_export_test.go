@@ -17,6 +17,6 @@ func (w *PoolWatch) Look(ctx context.Context) { w.look(ctx) }
 func LedgerStatements() map[string]string {
 	return map[string]string{
 		"counters": sqlAcctCounters, "update": sqlAcctUpdate, "lock": sqlSettleLock, "lock_more": sqlSettleLockMore,
-		"write": sqlSettleWrite, "renew": sqlSettleRenew, "replaced": sqlSettleReplaced, "make": sqlSettleMake,
+		"write": sqlSettleWrite, "renew": sqlSettleRenew, "replaced": sqlSettleReplaced, "make": sqlSettleMake, "admission_start": sqlAdmissionStart,
 	}
 }

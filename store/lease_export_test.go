@@ -51,6 +51,7 @@ func ClaimStatements() map[string]string {
 	return map[string]string{
 		"known": sqlClaimKnown, "give": sqlClaimGive, "last_of_user": sqlClaimLastOfUser, "last_of_mac": sqlClaimLastOfMAC,
 		"free": sqlClaimFree, "offer": sqlClaimOffer, "missing": sqlSparseMissing, "allowed": sqlSparseAllowed, "unmake": sqlSparseUnmake,
+		"admission_look": sqlAdmissionLook, "admission_write": sqlAdmissionWrite,
 	}
 }
 

@@ -50,7 +50,7 @@ func plansLookUp(t *testing.T, statements map[string]string) {
 		}
 		scans := 0
 		for i, line := range lines {
-			if !regexp.MustCompile(`Scan .*on (addresses|address_history\w*|radacct)\b`).MatchString(line) {
+			if !regexp.MustCompile(`Scan .*on (admissions|addresses|address_history\w*|radacct)\b`).MatchString(line) {
 				continue
 			}
 			scans++

@@ -74,10 +74,11 @@ WHERE (SELECT a.pool_id FROM radial.addresses a WHERE a.vrf_id = e.vrf_id AND a.
 ORDER BY e.vrf_id, e.address
 ON CONFLICT (vrf_id, address) DO NOTHING`
 
-	// Whether there is any pool whose leases a Start may fail to report, and any
-	// login that Simultaneous-Use has let in and that has not started. What follows in the transaction is not planned each time: see sqlClaimUsers.
+	// Whether there is any pool whose leases a Start may fail to report, and whether
+	// there may be logins that Simultaneous-Use has let in and that have not started:
+	// the table's size tells that whatever came and went in it. What follows in the transaction is not planned each time: see sqlClaimUsers.
 	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4'),
-       EXISTS (SELECT FROM radial.admissions)`
+       pg_relation_size('radial.admissions'::regclass) > 0`
 )
 
 // lookups are the arguments of sqlSettleLockMore.
