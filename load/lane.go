@@ -21,6 +21,7 @@ type lane struct {
 	auth, acct *endpoint     // nil on a connected socket
 	wake       time.Duration // when its next turn is
 	over       bool          // nothing is left to do
+	budget     int           // what this turn may still send
 	random     *rand.Rand
 
 	share   int // sessions to give out; all: no end
@@ -83,11 +84,25 @@ func nth(p netip.Prefix, n int) netip.Addr {
 	return a
 }
 
+// turnSends is what a lane sends at most before the others have their turn and
+// answers are read.
+const turnSends = 64
+
 // turn sends again what is overdue, and what is new, and notes when the next
 // thing is due without an answer, or that nothing is left to do.
 func (l *lane) turn(now time.Duration) error {
+	if w := l.window; w.head != none && w.requests[w.head].due <= now {
+		for full := true; full; { // an answer that is here already is in time
+			n, err := l.take()
+			if err != nil {
+				return err
+			}
+			full = n == batchSize
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.budget = turnSends
 	if err := l.expire(now); err != nil {
 		return err
 	}
@@ -104,6 +119,9 @@ func (l *lane) turn(now time.Duration) error {
 	if at := l.nextSend(); at > 0 && !w.full() {
 		l.wake = min(l.wake, at)
 	}
+	if l.budget <= 0 {
+		l.wake = 0
+	}
 	return nil
 }
 
@@ -117,6 +135,7 @@ func (l *lane) send(s *session, now, intended time.Duration) error {
 	q.intended, q.tries = intended, 1
 	l.window.last(id, now+r.opts.Timeout)
 	l.counts.Sent++
+	l.budget--
 	s.tries++
 	if s.step == stepStop {
 		r.release(s) // for its NAS the session is over, whenever the answer comes
@@ -141,7 +160,7 @@ func (l *lane) expire(now time.Duration) error {
 	if l.run.preparing() {
 		tries = max(tries, 20)
 	}
-	for w.head != none && w.requests[w.head].due <= now {
+	for w.head != none && w.requests[w.head].due <= now && l.budget > 0 {
 		id := byte(w.head)
 		q := &w.requests[id]
 		if q.tries >= tries {
@@ -161,6 +180,7 @@ func (l *lane) expire(now time.Duration) error {
 		q.tries++
 		q.session.tries++
 		l.counts.Retransmitted++
+		l.budget--
 		if err := l.socket.send(q.packet, l.endpoint(q.session)); err != nil {
 			return err
 		}
@@ -185,21 +205,21 @@ func (l *lane) end(s *session) {
 }
 
 // take reads the datagrams that are there, and lets the next turn follow them.
-func (l *lane) take() error {
+func (l *lane) take() (int, error) {
 	n, err := l.socket.receive()
 	if err != nil || n == 0 {
-		return err
+		return 0, err
 	}
 	now := l.run.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range n {
 		if err := l.receive(l.socket.datagram(i), now); err != nil {
-			return err
+			return n, err
 		}
 	}
 	l.wake = 0
-	return nil
+	return n, nil
 }
 
 func (l *lane) receive(reply []byte, now time.Duration) error {

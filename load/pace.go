@@ -13,7 +13,7 @@ func (l *lane) fill(now time.Duration) (more bool, err error) {
 	case l.run.storming() && !l.run.preparing():
 		return l.fillDials(now)
 	}
-	for !l.window.full() {
+	for !l.window.full() && l.budget > 0 {
 		s := l.next(now)
 		if s == nil {
 			return false, nil
@@ -48,7 +48,7 @@ func (l *lane) fillArrivals(now time.Duration) (more bool, err error) {
 			}
 			return false, nil
 		}
-		if l.window.full() {
+		if l.window.full() || l.budget <= 0 {
 			return true, nil
 		}
 		s := l.pop()

@@ -44,7 +44,7 @@ func (l *lane) fillDials(now time.Duration) (more bool, err error) {
 	if l.run.stopping(now) {
 		l.dials = nil
 	}
-	for len(l.dials) > 0 && l.dials[0].at <= now && !l.window.full() {
+	for len(l.dials) > 0 && l.dials[0].at <= now && !l.window.full() && l.budget > 0 {
 		d, ok := heap.Pop(&l.dials).(dial)
 		if !ok {
 			break

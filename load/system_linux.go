@@ -191,7 +191,7 @@ func (s *socket) flush() error {
 // poller waits for several sockets.
 type poller struct {
 	fd     int
-	events [batchSize]unix.EpollEvent
+	events [maxSockets]unix.EpollEvent
 	fds    [1]unix.PollFd
 }
 

@@ -12,6 +12,8 @@ import (
 // Run says so.
 var errNotLinux = errors.New("the load generator needs Linux")
 
+const batchSize = 1
+
 type socket struct{}
 
 type endpoint struct{}

@@ -46,7 +46,7 @@ func (w *worker) work(ctx context.Context) (err error) {
 			return err
 		}
 		for i := range n {
-			if err := w.lanes[w.poller.lane(i)].take(); err != nil {
+			if _, err := w.lanes[w.poller.lane(i)].take(); err != nil {
 				return err
 			}
 		}
