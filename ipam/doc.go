@@ -75,7 +75,7 @@
 //	Renew    bound, by this session           Renew
 //	Renew    bound, by another, ours          Leave
 //	Renew    bound, not ours                  Conflict
-//	Release  bound, by this session           Release; back to an offer where a login has taken it over
+//	Release  bound, by this session           Release; back to an offer where a login has it since
 //	Release  offered, same session id, ours   Release: its Start was lost
 //	Release  anything else                    Leave
 //	any      reserved                         Leave

@@ -195,7 +195,7 @@ func Settle(h Holding, e Event, s Session) Outcome {
 func settleRelease(h Holding, s Session) Outcome {
 	switch {
 	case h.State == Bound && h.RadacctID == s.RadacctID:
-		if h.SessionID != "" && s.SessionID != "" && h.SessionID != s.SessionID {
+		if s.SessionID != "" && h.SessionID != s.SessionID { // "": a login that named no session
 			return Reoffer
 		}
 		return Release

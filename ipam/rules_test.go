@@ -114,6 +114,7 @@ func TestSettle(t *testing.T) {
 		{"renew another's binding", Holding{State: Bound, Caller: bob, RadacctID: 4}, EventRenew, this, Conflict},
 		{"release", Holding{State: Bound, Caller: alice, SessionID: "s5", RadacctID: 5}, EventRelease, this, Release},
 		{"release after a login took over", Holding{State: Bound, Caller: alice, SessionID: "s6", RadacctID: 5}, EventRelease, this, Reoffer},
+		{"release after a login that named no session", Holding{State: Bound, Caller: alice, RadacctID: 5}, EventRelease, this, Reoffer},
 		{"release an offer whose Start was lost", Holding{State: Offered, Caller: alice, SessionID: "s5"}, EventRelease, this, Release},
 		{"release an offer of another session", Holding{State: Offered, Caller: alice, SessionID: "s6"}, EventRelease, this, Leave},
 		{"release an offer of no known session", Holding{State: Offered, Caller: alice}, EventRelease, this, Leave},

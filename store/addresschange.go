@@ -43,10 +43,10 @@ UPDATE radial.addresses SET state = 'free', reason = NULL, session_id = NULL, ra
 WHERE vrf_id = $1::int AND address = $2::inet`
 	// A reservation that is over, of an address that its user is online with: the session goes on with it.
 	sqlAddressGoesOn = `
-UPDATE radial.addresses a SET state = 'bound', username = $3::text, radacctid = o.radacctid, nas = o.nas, until = now() + (SELECT p.lease_time FROM radial.pools p WHERE p.id = a.pool_id)
+UPDATE radial.addresses a SET state = 'bound', username = $3::text, radacctid = o.radacctid, nas = o.nas, session_id = o.session_id, until = now() + (SELECT p.lease_time FROM radial.pools p WHERE p.id = a.pool_id)
 FROM radial.open_session_of($1::int, $2::inet, $3::text) o
 WHERE a.vrf_id = $1::int AND a.address = $2::inet
-RETURNING o.radacctid, o.nas`
+RETURNING o.radacctid, o.nas, o.session_id`
 )
 
 // Reservation is an address to be kept out of its pool.
@@ -132,7 +132,7 @@ func goesOn(ctx context.Context, tx pgx.Tx, key leaseKey, user string) ([]histor
 		return nil, nil
 	}
 	on := ipam.Holding{Caller: ipam.Caller{User: user}}
-	err := tx.QueryRow(ctx, sqlAddressGoesOn, key.vrf, key.address, user).Scan(&on.RadacctID, &on.Caller.NAS)
+	err := tx.QueryRow(ctx, sqlAddressGoesOn, key.vrf, key.address, user).Scan(&on.RadacctID, &on.Caller.NAS, &on.SessionID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

@@ -127,7 +127,9 @@ WHERE a.ctid = e.row
 RETURNING e.n, a.until`
 
 	// Offers. A bound row that its caller takes over stays bound until the new
-	// session's Start. The rows are locked, so they stay where they are found.
+	// session's Start, and so does one that he keeps; that a login has been answered
+	// with it tells its session id, which is not the old session's any more: when
+	// that one's end is told, late, nobody else gets the address. The rows are locked, so they stay where they are found.
 	// $1 VRFs, $2 addresses, $3 user names, $4 MACs, $5 NAS, $6 ports,
 	// $7 session ids, $8 whether the offer is a new one.
 	sqlClaimOffer = `
@@ -136,7 +138,7 @@ SET state = CASE a.state WHEN 'bound' THEN 'bound' ELSE 'offered' END,
     until = CASE a.state WHEN 'bound' THEN a.until ELSE now() + (SELECT p.offer_time FROM radial.pools p WHERE p.id = a.pool_id) END,
     since = CASE WHEN e.anew THEN now() ELSE a.since END,
     username = e.username, mac = e.mac, nas = e.nas, port = e.port,
-    session_id = CASE WHEN e.session_id = '' AND NOT e.anew THEN a.session_id ELSE e.session_id END
+    session_id = CASE WHEN e.session_id <> '' OR e.anew THEN e.session_id WHEN a.state <> 'bound' THEN a.session_id END
 FROM (SELECT e.*, l.row FROM unnest($1::int[], $2::inet[], $3::text[], $4::text[], $5::inet[], $6::text[], $7::text[], $8::bool[])
           WITH ORDINALITY AS e (vrf_id, address, username, mac, nas, port, session_id, anew, n)
       CROSS JOIN LATERAL (SELECT l.ctid AS row FROM radial.addresses l WHERE l.vrf_id = e.vrf_id AND l.address = e.address OFFSET 0) l) e

@@ -167,3 +167,41 @@ func TestStopReleasesWhateverItSays(t *testing.T) {
 		w.want(fmt.Sprint("Stop ", i), "")
 	}
 }
+
+// Many a NAS names no session when it asks. A caller who is back before its old
+// session's end is told (a reboot, a Stop that was late, another server's) has
+// been answered with its address: the end gives it to nobody else.
+func TestLateEndAfterALoginWithoutSession(t *testing.T) {
+	for name, end := range map[string]func(w *ties, got map[ipam.Kind]netip.Prefix){
+		"Stop": func(w *ties, got map[ipam.Kind]netip.Prefix) { w.send("s1", aaa.StatusStop, 100, got) },
+		"Accounting-On": func(w *ties, _ map[ipam.Kind]netip.Prefix) {
+			on := bareRecord("", aaa.StatusOn, 100, 100, 0)
+			on.NAS, on.SessionTime, on.Input, on.Output = want(1, "").Caller.NAS, nil, nil, nil
+			w.record(on)
+		},
+		"another server": func(w *ties, _ map[ipam.Kind]netip.Prefix) {
+			w.Exec("UPDATE radacct SET acctstoptime = now()")
+			if _, err := w.ReleaseEnded(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTies(t)
+			w.Exec("DELETE FROM radial.addresses WHERE address > '100.64.0.1' AND family(address) = 4") // one is left
+			got := w.login(1, "", ipam.IPv4)
+			w.send("s1", aaa.StatusStart, 0, got)
+			if again := w.login(1, "", ipam.IPv4); again[ipam.IPv4] != got[ipam.IPv4] {
+				t.Fatalf("%s, had %s", again, got)
+			}
+			end(w, got)
+			if l, err := w.allocator.Lease(t.Context(), wants(2, "", "ipv4:main")); err == nil {
+				t.Errorf("another got %s, with which a login was answered", l[0].Prefix)
+			}
+			w.send("s2", aaa.StatusStart, 110, got)
+			w.want("the new session", "100.64.0.1 bound s2")
+			w.send("s2", aaa.StatusStop, 120, got)
+			w.want("its Stop frees it", "")
+		})
+	}
+}

@@ -107,14 +107,14 @@ END $$;
 
 -- The open session that a user has a lease in; no row: none. He may lose an address that he owns while he is online: his
 -- session goes on with it, so that nobody else may get it.
-CREATE FUNCTION radial.open_session_of(vrf integer, lease inet, holder text, OUT radacctid bigint, OUT nas inet) RETURNS SETOF record
+CREATE FUNCTION radial.open_session_of(vrf integer, lease inet, holder text, OUT radacctid bigint, OUT nas inet, OUT session_id text) RETURNS SETOF record
 LANGUAGE plpgsql STABLE ROWS 1 SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     kept text := radial.escape_user(holder, EXISTS (SELECT FROM radial.settings WHERE key = 'escaping' AND value = 'raw'));
 BEGIN
     RETURN QUERY
-    SELECT r.radacctid, host(r.nasipaddress)::inet FROM radacct r
+    SELECT r.radacctid, host(r.nasipaddress)::inet, radial.raw_name(r.acctsessionid::text) FROM radacct r
     WHERE r.acctstoptime IS NULL AND r.username = kept
       AND (host(r.framedipaddress)::inet = lease OR r.framedipv6address <<= lease OR r.framedipv6prefix && lease OR r.delegatedipv6prefix && lease)
       AND vrf = coalesce((SELECT s.vrf_id FROM nas n JOIN radial.nas_settings s ON s.nas_id = n.id
@@ -148,9 +148,10 @@ BEGIN
     -- A session that has one goes on with it. Else it cools off for as long as a login that was answered with it may take to start.
     WITH gone AS (
         UPDATE radial.addresses a
-        SET state = CASE WHEN r.radacctid IS NULL THEN 'cooling' ELSE 'bound' END, reason = NULL, radacctid = r.radacctid, nas = r.nas, since = clock_timestamp(),
+        SET state = CASE WHEN r.radacctid IS NULL THEN 'cooling' ELSE 'bound' END, reason = NULL, radacctid = r.radacctid, nas = r.nas, session_id = r.session_id,
+            since = clock_timestamp(),
             until = now() + CASE WHEN r.radacctid IS NULL THEN greatest(p.cooling_time, p.offer_time) ELSE p.lease_time END
-        FROM (SELECT w.vrf_id, w.address, o.radacctid, o.nas
+        FROM (SELECT w.vrf_id, w.address, o.radacctid, o.nas, o.session_id
               FROM radial.static_rows(statics) w JOIN radial.addresses b ON b.vrf_id = w.vrf_id AND b.address = w.address
               LEFT JOIN LATERAL radial.open_session_of(b.vrf_id, b.address, b.username) o ON true
               WHERE b.state = 'reserved' AND b.reason = 'static') r, radial.pools p
