@@ -24,6 +24,9 @@ type Group[Q, R any] struct {
 	// Runners is how many batches may be under way at once. Set before the
 	// first Do; NewGroup sets 1.
 	Runners int
+	// Crowd is how many must be queued before another batch starts beside one that
+	// is under way, so that batches do not become small for it; NewGroup sets 1.
+	Crowd int
 	// Timeout ends a batch; NewGroup sets 5 s.
 	Timeout time.Duration
 
@@ -65,7 +68,7 @@ func (e ItemErrors) Unwrap() []error { return e }
 // batch: one result for each query in the same order, or an error that all of
 // them get, or ItemErrors. Its context is the batch's own, not a caller's.
 func NewGroup[Q, R any](max int, do func(ctx context.Context, qs []Q) ([]R, error)) *Group[Q, R] {
-	return &Group[Q, R]{Runners: 1, Timeout: 5 * time.Second, max: max, do: do}
+	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, do: do}
 }
 
 // Do queues q and waits for its answer. When ctx ends first, Do returns its
@@ -74,7 +77,7 @@ func (g *Group[Q, R]) Do(ctx context.Context, q Q) (R, error) {
 	c := &call[Q, R]{q: q, done: make(chan struct{})}
 	g.mu.Lock()
 	g.queue = append(g.queue, c)
-	start := g.running < g.Runners
+	start := g.running == 0 || g.running < g.Runners && len(g.queue) >= g.Crowd
 	if start {
 		g.running++
 	}
@@ -115,6 +118,10 @@ func (g *Group[Q, R]) run() {
 func (g *Group[Q, R]) take() []*call[Q, R] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.running > 1 && len(g.queue) < g.Crowd {
+		g.running-- // who is still under way takes them next
+		return nil
+	}
 	var batch []*call[Q, R]
 	n := 0
 	for n < len(g.queue) && len(batch) < g.max {

@@ -167,8 +167,12 @@ SELECT p.id, p.name, p.vrf_id, p.kind, p.prefix_length, p.sticky, p.offer_time, 
 FROM radial.pools p WHERE p.vrf_id = $1::int AND p.name = $2::text`
 )
 
-// maxClaims bounds the logins of one transaction.
-const maxClaims = 256
+// maxClaims bounds the logins of one transaction. With so many waiting as
+// crowdOfClaims, a second one begins while the first is at the database.
+const (
+	maxClaims     = 256
+	crowdOfClaims = 48
+)
 
 // Leases are the rows that judge over addresses (ipam.Rows). Safe for
 // concurrent use.
@@ -183,6 +187,7 @@ type Leases struct {
 func NewLeases(db *DB) *Leases {
 	l := &Leases{db: db}
 	l.group = NewGroup(maxClaims, l.claim)
+	l.group.Runners, l.group.Crowd = 2, crowdOfClaims
 	return l
 }
 

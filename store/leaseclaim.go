@@ -59,13 +59,17 @@ type offer struct {
 }
 
 func newClaim(logins [][]ipam.Try) *claim {
-	c := &claim{logins: make([][]ipam.Try, len(logins))}
+	c := &claim{logins: slices.Clone(logins), users: make([]int64, 0, len(logins))}
 	for i, tries := range logins {
-		c.logins[i] = slices.Clone(tries)
-		for j := range c.logins[i] {
-			w := &c.logins[i][j].Want
-			w.Caller, w.SessionID = storable(w.Caller), storableText(w.SessionID)
-			c.users = append(c.users, userLock(w.Caller.User))
+		for j := range tries {
+			w := &tries[j].Want
+			caller, session := storable(w.Caller), storableText(w.SessionID)
+			if caller != w.Caller || session != w.SessionID { // hardly ever; what is the caller's stays as it is
+				c.logins[i] = slices.Clone(c.logins[i])
+				w = &c.logins[i][j].Want
+				w.Caller, w.SessionID = caller, session
+			}
+			c.users = append(c.users, userLock(caller.User))
 		}
 	}
 	slices.Sort(c.users)
@@ -85,7 +89,7 @@ func userLock(user string) int64 {
 // between where IPv6 leases get their rows.
 func (c *claim) run(ctx context.Context, conn *pgx.Conn) error {
 	c.known, c.made = nil, nil
-	c.free, c.missing = make(map[leaseKey]*leaseRow, 2*len(c.logins)), nil
+	c.free, c.missing = make(map[leaseKey]*leaseRow), nil
 	var look pgx.Batch
 	c.queueLook(&look)
 	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
@@ -111,7 +115,8 @@ type callers struct {
 }
 
 func (c *claim) queueLook(b *pgx.Batch) {
-	var known, ofUser, ofMAC, free, sparse callers
+	var ofUser, ofMAC, free, sparse callers
+	known := withRoom(len(c.logins))
 	for _, tries := range c.logins {
 		for i := range tries {
 			t := &tries[i]
@@ -189,7 +194,23 @@ func (a *callers) addCaller(t *ipam.Try) {
 		pool = 0
 	}
 	a.vrfs, a.pools, a.users, a.macs = append(a.vrfs, t.Want.VRF), append(a.pools, pool), append(a.users, c.User), append(a.macs, c.MAC)
-	a.nass, a.ports = append(a.nass, orNull(c.NAS)), append(a.ports, c.Port)
+	a.nass, a.ports = append(a.nass, nasOf(c)), append(a.ports, c.Port)
+}
+
+// nasOf points to a storable caller's NAS, and nowhere where that is unknown.
+func nasOf(c *ipam.Caller) *netip.Addr {
+	if !c.NAS.IsValid() {
+		return nil
+	}
+	return &c.NAS
+}
+
+// withRoom has room for so many rows of what all look-ups and writes name.
+func withRoom(n int) callers {
+	return callers{
+		vrfs: make([]int32, 0, n), pools: make([]int64, 0, n), users: make([]string, 0, n), macs: make([]string, 0, n),
+		nass: make([]*netip.Addr, 0, n), ports: make([]string, 0, n),
+	}
 }
 
 func (a *callers) addLast(t *ipam.Try) {
@@ -238,7 +259,7 @@ func keyOf(t *ipam.Try) callerKey {
 // decide gives each login what the rules say, or nothing: for each of its tries
 // the caller's own lease, its last address, else the first candidate that is free.
 func (c *claim) decide() {
-	c.out, c.offers = make([][]ipam.Claimed, len(c.logins)), nil
+	c.out, c.offers = make([][]ipam.Claimed, len(c.logins)), make([]offer, 0, len(c.logins))
 	c.given, c.taken = make(map[callerKey]offer, len(c.logins)), make(map[leaseKey]bool, len(c.logins))
 	c.ofUser, c.ofMAC = make(map[string][]*leaseRow), make(map[string][]*leaseRow)
 	c.refused = make(ItemErrors, len(c.logins))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 		o.row.session = cmp.Or(c.logins[o.login][o.try].Want.SessionID, o.row.session)
 	}
 	var seen, unseen writing
+	unseen.reserve(len(c.offers)) // nearly all
 	for _, o := range c.offers {
 		if o.row.queued {
 			continue
@@ -65,11 +67,16 @@ type writing struct {
 	rows     []*leaseRow // in the same order
 }
 
+func (e *writing) reserve(n int) {
+	e.callers = withRoom(n)
+	e.addrs, e.sessions, e.anew, e.rows = make([]netip.Prefix, 0, n), make([]string, 0, n), make([]bool, 0, n), make([]*leaseRow, 0, n)
+}
+
 func (e *writing) add(o offer, w *ipam.Want) {
 	e.rows = append(e.rows, o.row)
 	e.vrfs, e.pools, e.addrs, e.anew = append(e.vrfs, o.row.vrf), append(e.pools, o.row.pool), append(e.addrs, o.row.address), append(e.anew, o.anew)
 	e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
-	e.nass, e.sessions = append(e.nass, orNull(w.Caller.NAS)), append(e.sessions, o.row.session)
+	e.nass, e.sessions = append(e.nass, nasOf(&w.Caller)), append(e.sessions, o.row.session)
 }
 
 // collect reads which rows were written, and until when they are held.
