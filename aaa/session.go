@@ -98,8 +98,9 @@ type Transition struct {
 //     session time never shrink;
 //   - a Stop that is not newer than the row's end is a duplicate, an interim
 //     of a closed row changes nothing; but where something else than a Stop
-//     closed the row, their counters still count, and silence alone (cause
-//     Lost-Carrier) ends at the last sign of life, whenever that comes;
+//     closed the row, their counters still count (an interim's where the cause
+//     says so), and silence alone (cause Lost-Carrier) ends at the last sign of
+//     life, whenever that comes;
 //   - an address that a packet lacks is kept;
 //   - a Start (or an event whose session time says so) that begins after the
 //     row's end is a new session: it gets the id, the old row a RetiredID.
@@ -278,16 +279,21 @@ func lateStop(row *Session, ev *Record) Transition {
 }
 
 // lateInterim is an interim of a closed row, which stays closed. But what was
-// closed without a Stop has gone on where its counters have; and one that was
-// closed for its silence alone has lived until then.
+// closed without a Stop, for a cause that says so, has gone on where its counters have; and
+// what was closed for its silence alone has lived until then.
 func lateInterim(row *Session, ev *Record) Transition {
 	s := *row
-	if row.ConnectInfoStop != nil || ev.olderSession(row) {
+	cause := ""
+	if row.TerminateCause != nil {
+		cause = *row.TerminateCause
+	}
+	without := cause == CauseLostCarrier || cause == CauseNASReboot || cause == "Session-Replaced"
+	if !without || row.ConnectInfoStop != nil || ev.olderSession(row) {
 		return Transition{Row: s, Outcome: Stale}
 	}
 	grown := grow(&s.Input, ev.Input)
 	grown = grow(&s.Output, ev.Output) || grown
-	if row.TerminateCause != nil && *row.TerminateCause == CauseLostCarrier {
+	if cause == CauseLostCarrier {
 		grown = grow(&s.SessionTime, ev.SessionTime) || grown
 		if ev.At.After(row.Stop) {
 			s.end(ev.At, CauseLostCarrier)
