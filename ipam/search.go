@@ -13,6 +13,10 @@ import (
 // contradict themselves, and must not ask for ever.
 const maxRounds = 500
 
+// staleRounds is how many windows of a pool are lost to others before it is
+// looked at again: it may give nothing any more of what we believe free.
+const staleRounds = 4
+
 // search is one login on its way through the pools of its wants.
 type search struct {
 	a      *Allocator
@@ -186,6 +190,14 @@ func (s *search) judge(ctx context.Context, claimed []Claimed) (done bool, err e
 			continue // not leased, as another want was not found
 		}
 		w.drop()
+		if w.round >= staleRounds && !w.fresh {
+			w.fresh = true
+			if err := w.resolve(ctx, s.a); err != nil {
+				s.giveBack()
+				return false, err
+			}
+			continue
+		}
 		if !w.empty && w.at < len(w.pools) {
 			s.a.metrics.lost()
 			continue

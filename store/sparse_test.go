@@ -183,6 +183,21 @@ func TestSparsePoolToTheLast(t *testing.T) {
 	}
 }
 
+// A pool that is believed to have room, and gives nothing since a moment ago,
+// refuses: its free prefixes have no rows that could tell.
+func TestSparseGivesNothingAnyMore(t *testing.T) {
+	db := storetest.New(t)
+	rawPool(t, db, "lan", ipam.IPv6Prefix, 64, "2001:db8::/48")
+	for i, change := range []string{"UPDATE radial.subnets SET status = 'inactive'", "UPDATE radial.pools SET status = 'inactive'", "UPDATE radial.pools SET status = 'draining'"} {
+		db.Exec("UPDATE radial.subnets SET status = 'active'")
+		db.Exec("UPDATE radial.pools SET status = 'active'")
+		a := servers(db)[0]
+		leaseAll(t, a, wants(2*i, "", "ipv6_prefix:lan"))
+		db.Exec(change)
+		refusal(t, a, wants(2*i+1, "", "ipv6_prefix:lan"), "lan", ipam.ErrPoolInactive)
+	}
+}
+
 func TestSparseNeverGiven(t *testing.T) {
 	db := storetest.New(t)
 	rawPool(t, db, "hosts", ipam.IPv6Address, 128, "2001:db8::/124")
