@@ -93,6 +93,37 @@ func TestGroupBatchesWhatQueued(t *testing.T) {
 	})
 }
 
+// A second runner begins once a crowd waits, and not before.
+func TestGroupCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var batches []int
+		gate := make(chan struct{})
+		g := store.NewGroup(100, func(_ context.Context, qs []int) ([]int, error) {
+			mu.Lock()
+			batches = append(batches, len(qs))
+			mu.Unlock()
+			<-gate
+			return qs, nil
+		})
+		g.Runners, g.Crowd = 2, 3
+		var wg sync.WaitGroup
+		for q := range 6 {
+			wg.Go(func() {
+				if r, err := g.Do(t.Context(), q); r != q || err != nil {
+					t.Errorf("Do(%d) = %d, %v", q, r, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(gate)
+		wg.Wait()
+		if got := fmt.Sprint(batches); got != "[1 3 2]" {
+			t.Errorf("batches %s", got)
+		}
+	})
+}
+
 func TestGroupCallerGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked []int
