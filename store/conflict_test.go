@@ -178,3 +178,25 @@ func TestReportedPrefixWithoutARow(t *testing.T) {
 	w.send("s1", aaa.StatusStop, 200, nil)
 	w.wantHistory(taken, "bound s1, released s1")
 }
+
+// An address whose holder ends while another open session reports it goes to
+// nobody else: it waits until that session is heard of again, and is then its own.
+func TestContestedAddressIsNotGivenOn(t *testing.T) {
+	w := newTies(t)
+	got := w.login(1, "s1", ipam.IPv4)
+	w.send("s1", aaa.StatusStart, 0, got)
+	w.record(w.event(2, "other", aaa.StatusStart, 10, got))
+	w.send("s1", aaa.StatusStop, 60, got)
+	const sqlState = `SELECT state, coalesce(username, ''), until > now() + interval '59 minutes' FROM radial.addresses WHERE address = host($1::inet)::inet`
+	if d := cmp.Diff([][]string{{"cooling", "", "t"}}, w.Rows(sqlState, got[ipam.IPv4].Addr())); d != "" {
+		t.Errorf("released under an open conflict (-want +got):\n%s", d)
+	}
+	w.record(w.event(2, "other", aaa.StatusInterim, 310, got))
+	if d := cmp.Diff([][]string{{"bound", "user2", "t"}}, w.Rows(sqlState, got[ipam.IPv4].Addr())); d != "" {
+		t.Errorf("after the other's interim (-want +got):\n%s", d)
+	}
+	w.record(w.event(2, "other", aaa.StatusStop, 400, got))
+	if d := cmp.Diff([][]string{{"free", "user2", "NULL"}}, w.Rows(sqlState, got[ipam.IPv4].Addr())); d != "" {
+		t.Errorf("after the other's Stop (-want +got):\n%s", d)
+	}
+}

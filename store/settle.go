@@ -48,15 +48,22 @@ const leaseColumns = `a.vrf_id, a.address, a.pool_id, a.state, coalesce(a.userna
        coalesce(a.session_id, ''), coalesce(a.radacctid, 0), a.state IN ('offered', 'cooling') AND a.until <= now(), a.until`
 
 const (
-	// What is free now cools off where its pool says so. $1 VRFs, $2 addresses, $3 states, $4 user names, $5 MACs, $6 NAS, $7 ports, $8 session ids, $9 radacctids (0: none), $10 since.
+	// What is free now cools off where its pool says so; and where an open session
+	// reports it too (a conflict), until that one has had the time to be heard of
+	// again. OFFSET 0: see sqlClaimOwn. $1 VRFs, $2 addresses, $3 states, $4 user names, $5 MACs, $6 NAS, $7 ports, $8 session ids, $9 radacctids (0: none), $10 since.
 	sqlSettleWrite = `
 UPDATE radial.addresses a
-SET state = CASE WHEN e.state = 'free' AND p.cooling_time > '0' THEN 'cooling' ELSE e.state END, username = e.username, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id,
+SET state = CASE WHEN e.state = 'free' AND (x.contested OR p.cooling_time > '0') THEN 'cooling' ELSE e.state END,
+    username = CASE WHEN NOT x.contested THEN e.username END, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id,
     radacctid = nullif(e.radacctid, 0), since = coalesce(e.since, a.since),
     until = CASE WHEN e.state = 'bound' THEN now() + p.lease_time WHEN e.state = 'offered' THEN now() + p.offer_time
+                 WHEN x.contested THEN now() + greatest(p.lease_time, p.cooling_time)
                  WHEN e.state = 'free' AND p.cooling_time > '0' THEN now() + p.cooling_time END
 FROM unnest($1::int[], $2::inet[], $3::text[], $4::text[], $5::text[], $6::inet[], $7::text[], $8::text[], $9::bigint[], $10::timestamptz[])
-         AS e (vrf_id, address, state, username, mac, nas, port, session_id, radacctid, since),
+         AS e (vrf_id, address, state, username, mac, nas, port, session_id, radacctid, since)
+     CROSS JOIN LATERAL (SELECT e.state = 'free' AND (
+         SELECT count(*) > 0 FROM (SELECT c.radacctid FROM radial.address_conflicts c WHERE c.vrf_id = e.vrf_id AND c.address = e.address OFFSET 0) c
+         CROSS JOIN LATERAL (SELECT r.acctstoptime FROM radacct r WHERE r.radacctid = c.radacctid OFFSET 0) r WHERE r.acctstoptime IS NULL) AS contested OFFSET 0) x,
      radial.pools p
 WHERE a.vrf_id = e.vrf_id AND a.address = e.address AND p.id = a.pool_id`
 

@@ -272,7 +272,7 @@ func TestLedgerMovesLeases(t *testing.T) {
 	}
 	record("82a00001", aaa.StatusStop, 200, "bob@isp")
 	if got := holder(); !strings.HasPrefix(got, "free") {
-		t.Errorf("after the Stop: %s", got)
+		t.Errorf("after the Stop: %s", got) // the stranger still reports it
 	}
 	if got := history(db, addr); !strings.HasPrefix(got, "bound bob@isp") || !strings.Contains(got, "taken_over") || !strings.Contains(got, "released") {
 		t.Errorf("history %s", got)

@@ -21,9 +21,14 @@ const (
 	// network may give several ranges, and lie in another.
 	sqlSparseSubnets = `
 SELECT s.network, s.first, s.last, s.gateway,
-       array(SELECT x.first FROM radial.exclusions x WHERE x.subnet_id = s.id ORDER BY x.id),
-       array(SELECT x.last FROM radial.exclusions x WHERE x.subnet_id = s.id ORDER BY x.id)
-FROM radial.subnets s WHERE s.pool_id = $1::bigint AND s.status = 'active' ORDER BY s.first`
+       array(SELECT x.first FROM radial.exclusions x WHERE x.subnet_id = s.id ORDER BY x.id) || w.firsts,
+       array(SELECT x.last FROM radial.exclusions x WHERE x.subnet_id = s.id ORDER BY x.id) || w.lasts
+FROM radial.subnets s JOIN radial.pools p ON p.id = s.pool_id
+CROSS JOIN LATERAL ( -- static prefixes that are wider than a lease
+    SELECT coalesce(array_agg(set_masklen(d.address, 128) ORDER BY d.reply_id), '{}') AS firsts,
+           coalesce(array_agg(radial.last_of(d.address) ORDER BY d.reply_id), '{}') AS lasts
+    FROM radial.static_addresses d WHERE d.address <<= s.network AND masklen(d.address) < p.prefix_length) w
+WHERE s.pool_id = $1::bigint AND s.status = 'active' ORDER BY s.first`
 
 	// Candidates that have no row: $1 VRFs, $2 pools, $3 prefixes.
 	sqlSparseMissing = `
@@ -61,7 +66,8 @@ CROSS JOIN LATERAL (SELECT set_masklen(a.address, 128) AS first, set_masklen(bro
 WHERE p.status = 'active' AND s.status = 'active' AND masklen(a.address) = p.prefix_length
   AND r.first >= s.first AND r.last <= s.last AND (s.gateway IS NULL OR s.gateway < r.first OR s.gateway > r.last)
   AND NOT (p.prefix_length = 128 AND masklen(s.network) < 127 AND r.first = set_masklen(s.network::inet, 128))
-  AND (SELECT count(*) FROM radial.exclusions x WHERE x.subnet_id = s.id AND x.first <= r.last AND x.last >= r.first) = 0`
+  AND (SELECT count(*) FROM radial.exclusions x WHERE x.subnet_id = s.id AND x.first <= r.last AND x.last >= r.first) = 0
+  AND (SELECT count(*) FROM radial.static_addresses d WHERE d.address >> c.address) = 0`
 
 	// Rows that were made for nothing. $1 VRFs, $2 prefixes.
 	sqlSparseUnmake = `

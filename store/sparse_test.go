@@ -354,3 +354,23 @@ func TestSparseRangesOfOneNetwork(t *testing.T) {
 		}
 	}
 }
+
+// A static prefix that is wider than the pool's leases takes all of them out of
+// the pool's hands: also a candidate that was chosen before the row was written.
+func TestWideStaticPrefixIsNotLeasedFrom(t *testing.T) {
+	db := storetest.New(t)
+	rawPool(t, db, "lan", ipam.DelegatedPrefix, 56, "2001:db8:f000::/52")
+	reply(db, "dave", "Delegated-IPv6-Prefix", ":=", "2001:db8:f000::/53") // half of its 16
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
+	taken := netip.MustParsePrefix("2001:db8:f000::/53")
+	for n := range 8 {
+		for _, p := range leaseAll(t, a, wants(n, "", "delegated_prefix:lan")) {
+			if taken.Overlaps(p) {
+				t.Errorf("caller %d got %s, which is within dave's %s", n, p, taken)
+			}
+		}
+	}
+	if _, err := a.Lease(t.Context(), wants(9, "", "delegated_prefix:lan")); !errors.Is(err, ipam.ErrPoolFull) {
+		t.Errorf("a ninth: %v, want that the pool is full", err)
+	}
+}
