@@ -54,7 +54,6 @@ var modules = map[string][]string{
 	"github.com/jedib0t/go-pretty/v6":                    {"cmd"},
 	"github.com/go-crypt/crypt":                          {"aaa"},
 	"golang.org/x/crypto":                                {"aaa", "store"},
-	"golang.org/x/net":                                   {"radius", "load"},
 	"golang.org/x/sys":                                   {"radius", "load", "store", "cmd"},
 	"golang.org/x/sync":                                  {"cmd", "radius", "store", "jobs", "nas", "load"},
 	"golang.org/x/time":                                  {"radius", "load"},
