@@ -122,7 +122,7 @@ func TestFreeRADIUSGoesOnWithOurLeases(t *testing.T) {
 			radialMust(t, radial, "pool", "add", "main", "--cidr", "100.64.0.0/27")
 			radialMust(t, radial, "ip", "mirror", "on", "--pool-key", c.key)
 			if c.way == IPPoolProcedure {
-				db.Exec(poolFile(t, "procedure.sql"))
+				db.Exec("SET search_path = public; " + poolFile(t, "procedure.sql")) // as an operator who is not called radial
 			}
 			for _, s := range known {
 				h.same(t, s, s.login(t, radial.Auth))
