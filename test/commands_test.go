@@ -257,7 +257,8 @@ func TestReload(t *testing.T) {
 }
 
 // While the database is away, logins are met with silence, not with a reject,
-// and /readyz says so; when it is back, all is well without anyone's help.
+// accounting is acknowledged from the journal, and /readyz says so; when it is
+// back, all is well without anyone's help, and what was acknowledged is there.
 func TestDatabaseAway(t *testing.T) {
 	options := pgdev.Options{Dir: filepath.Join(t.TempDir(), "postgres"), NoSync: true}
 	cluster, err := pgdev.Start(t.Context(), options)
