@@ -22,6 +22,11 @@ const (
 	// No server has accounting that the database lacks: the Start that follows an
 	// offer may be among it, acknowledged, and its session up.
 	startsKnown = `NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)`
+	// The rows l that a login may be given: one that its caller had last, and any.
+	forLastHolder = `(l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
+      AND ` + givesLeases
+	forAnybody = `(l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now() AND (l.state = 'cooling' OR ` + startsKnown + `))
+      AND ` + givesLeases
 )
 
 const (
@@ -62,8 +67,7 @@ FROM (SELECT DISTINCT k.vrf_id, k.pool, k.username, k.mac FROM known k WHERE k.u
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.username = u.username AND l.mac = u.mac AND l.vrf_id = u.vrf_id AND l.pool_id = u.pool
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
-      AND ` + givesLeases + `
+      AND ` + forLastHolder + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
 
@@ -75,8 +79,7 @@ FROM unnest($1::int[], $2::bigint[], $3::text[]) AS w (vrf_id, pool_id, username
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.username = w.username AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
-      AND ` + givesLeases + `
+      AND ` + forLastHolder + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
 
@@ -92,8 +95,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.vrf_id = h.vrf_id AND l.address = h.address AND l.pool_id = w.pool_id AND l.mac = w.mac
-      AND (l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
-      AND ` + givesLeases + `
+      AND ` + forLastHolder + `
     FOR UPDATE SKIP LOCKED) a`
 
 	// Which candidates are free: $1 VRFs, $2 pools, $3 addresses. Who had them does
@@ -104,8 +106,7 @@ FROM unnest($1::int[], $2::bigint[], $3::inet[]) AS c (vrf_id, pool_id, address)
 CROSS JOIN LATERAL (
     SELECT l.vrf_id, l.address, l.pool_id FROM radial.addresses l
     WHERE l.vrf_id = c.vrf_id AND l.address = c.address AND l.pool_id = c.pool_id
-      AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now() AND (l.state = 'cooling' OR ` + startsKnown + `))
-      AND ` + givesLeases + `
+      AND ` + forAnybody + `
     FOR UPDATE SKIP LOCKED) a`
 
 	// The same, and they are offered at once. $1 VRFs, $2 pools, $3 addresses, $4
@@ -119,8 +120,7 @@ FROM (SELECT e.*, l.row, p.offer_time
       CROSS JOIN LATERAL (
           SELECT l.ctid AS row FROM radial.addresses l
           WHERE l.vrf_id = e.vrf_id AND l.address = e.address AND l.pool_id = e.pool_id
-            AND (l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now() AND (l.state = 'cooling' OR ` + startsKnown + `))
-            AND ` + givesLeases + `
+            AND ` + forAnybody + `
           FOR UPDATE SKIP LOCKED) l
       JOIN radial.pools p ON p.id = e.pool_id) e
 WHERE a.ctid = e.row
