@@ -45,12 +45,6 @@ func tendHistory(db history, keep time.Duration, now func() time.Time) func(cont
 				break
 			}
 		}
-		batch := max(job.Batch, 1)
-		for {
-			n, err := db.ForgetHistory(ctx, before, batch)
-			if err != nil || n < batch {
-				return err
-			}
-		}
+		return byBatches(ctx, job.Batch, func(ctx context.Context, limit int) (int, error) { return db.ForgetHistory(ctx, before, limit) })
 	}
 }

@@ -12,12 +12,7 @@ type mirrored interface {
 }
 
 func refreshMirror(db mirrored) func(context.Context, aaa.RefreshMirror) error {
-	return func(ctx context.Context, j aaa.RefreshMirror) error {
-		for {
-			n, err := db.RefreshMirror(ctx, j.Batch)
-			if err != nil || n < j.Batch {
-				return err
-			}
-		}
+	return func(ctx context.Context, job aaa.RefreshMirror) error {
+		return byBatches(ctx, job.Batch, db.RefreshMirror)
 	}
 }
