@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -86,4 +87,32 @@ func (a *app) db(ctx context.Context) (*store.DB, func(), error) {
 			fmt.Fprintln(a.stderr, "radial: closing the database:", err)
 		}
 	}, nil
+}
+
+// dbInZone is db with the zone in which the database reckons days.
+func (a *app) dbInZone(ctx context.Context) (*store.DB, *time.Location, func(), error) {
+	db, done, err := a.db(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	zone, err := zoneOf(ctx, db)
+	if err != nil {
+		done()
+		return nil, nil, nil, err
+	}
+	return db, zone, done, nil
+}
+
+// dbInVRF is db with the id of an address space; 0 for "".
+func (a *app) dbInVRF(ctx context.Context, vrf string) (*store.DB, int32, func(), error) {
+	db, done, err := a.db(ctx)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	id, err := vrfID(ctx, db, vrf)
+	if err != nil {
+		done()
+		return nil, 0, nil, err
+	}
+	return db, id, done, nil
 }

@@ -159,16 +159,12 @@ type ipDesk struct {
 }
 
 func (a *app) withAddresses(ctx context.Context, f func(*ipDesk) error) error {
-	db, closeDB, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
-	defer closeDB()
+	defer done()
 	vrfs, err := db.VRFNames(ctx)
-	if err != nil {
-		return err
-	}
-	zone, err := zoneOf(ctx, db)
 	if err != nil {
 		return err
 	}

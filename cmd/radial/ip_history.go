@@ -80,23 +80,13 @@ func listHistory(cmd *cobra.Command, a *app, h historyAsked) error {
 			return usagef("--address: %w", err)
 		}
 	}
-	db, done, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	zone, err := zoneOf(ctx, db)
-	if err != nil {
+	if h.query.Since, h.query.Until, err = period(h.since, h.until, zone, a.now()); err != nil {
 		return err
-	}
-	if h.query.Since, err = moment("since", h.since, zone, a.now()); err != nil {
-		return err
-	}
-	if h.query.Until, err = moment("until", h.until, zone, a.now()); err != nil {
-		return err
-	}
-	if !h.query.Since.IsZero() && !h.query.Until.IsZero() && !h.query.Since.Before(h.query.Until) {
-		return usagef("--since %s is not before --until %s", stamp(h.query.Since, zone), stamp(h.query.Until, zone))
 	}
 	if h.query.Since.IsZero() && !h.indexed() {
 		end := h.query.Until

@@ -102,3 +102,17 @@ func stamp(t time.Time, zone *time.Location) string {
 	}
 	return t.In(zone).Format("2006-01-02 15:04:05 -0700")
 }
+
+// period reads --since and --until; an empty one is the zero time.
+func period(since, until string, zone *time.Location, now time.Time) (from, to time.Time, err error) {
+	if from, err = moment("since", since, zone, now); err != nil {
+		return from, to, err
+	}
+	if to, err = moment("until", until, zone, now); err != nil {
+		return from, to, err
+	}
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return from, to, usagef("--since %s is not before --until %s", stamp(from, zone), stamp(to, zone))
+	}
+	return from, to, nil
+}

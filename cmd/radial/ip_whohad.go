@@ -92,15 +92,11 @@ sessions that began in the --days before are read, and all that are open; this t
 
 func whoHad(cmd *cobra.Command, a *app, q store.WhoHadQuery, at, vrf string, days int) error {
 	ctx := cmd.Context()
-	db, done, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	zone, err := zoneOf(ctx, db)
-	if err != nil {
-		return err
-	}
 	if q.At, err = moment("at", at, zone, a.now()); err != nil {
 		return err
 	}

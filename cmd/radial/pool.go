@@ -172,15 +172,11 @@ func newPoolStatusCmd(a *app, verb, short, did, status string) *cobra.Command {
 
 func (a *app) setPool(cmd *cobra.Command, vrf, name, verb, did string, change store.PoolChange, dryRun bool) error {
 	ctx := cmd.Context()
-	db, done, err := a.db(ctx)
+	db, id, done, err := a.dbInVRF(ctx, vrf)
 	if err != nil {
 		return err
 	}
 	defer done()
-	id, err := vrfID(ctx, db, vrf)
-	if err != nil {
-		return err
-	}
 	made, err := db.SetPool(ctx, a.by("pool."+verb, dryRun), id, name, change)
 	if err != nil {
 		return err
@@ -245,15 +241,11 @@ func newPoolDelCmd(a *app) *cobra.Command {
 			if err := a.confirm(yes || dryRun, "Delete pool "+printable(args[0])+"?"); err != nil {
 				return err
 			}
-			db, done, err := a.db(cmd.Context())
+			db, id, done, err := a.dbInVRF(cmd.Context(), vrf)
 			if err != nil {
 				return err
 			}
 			defer done()
-			id, err := vrfID(cmd.Context(), db, vrf)
-			if err != nil {
-				return err
-			}
 			if err := db.DeletePool(cmd.Context(), a.by("pool.del", dryRun), id, args[0]); err != nil {
 				return err
 			}

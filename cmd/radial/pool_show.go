@@ -141,15 +141,11 @@ func textsOf[T fmt.Stringer](all []T) string {
 
 // withPools hands all pools to f, or those of a name and VRF ("": all).
 func (a *app) withPools(ctx context.Context, name, vrf string, f func(*store.DB, []store.Pool, map[int32]string) error) error {
-	db, done, err := a.db(ctx)
+	db, id, done, err := a.dbInVRF(ctx, vrf)
 	if err != nil {
 		return err
 	}
 	defer done()
-	id, err := vrfID(ctx, db, vrf)
-	if err != nil {
-		return err
-	}
 	all, err := db.Pools(ctx)
 	if err != nil {
 		return err

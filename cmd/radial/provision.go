@@ -35,15 +35,11 @@ func (a *app) withDesk(ctx context.Context, f func(*desk) error) error {
 	if err != nil {
 		return err
 	}
-	db, done, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	zone, err := zoneOf(ctx, db)
-	if err != nil {
-		return err
-	}
 	rules := &aaa.Provisioner{Rows: aaa.NewCompiler(dict, zone), Zone: zone, Now: a.now}
 	return f(&desk{a, db, dict, rules, zone})
 }

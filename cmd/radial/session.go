@@ -68,15 +68,11 @@ func listSessions(ctx context.Context, a *app, q sessionsAsked) error {
 			return usagef("--address: %w", err)
 		}
 	}
-	db, done, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	zone, err := zoneOf(ctx, db)
-	if err != nil {
-		return err
-	}
 	if q.query.Since, err = moment("since", q.since, zone, a.now()); err != nil {
 		return err
 	}
@@ -189,15 +185,11 @@ radacct has no index on Acct-Session-Id: among closed sessions it is looked for 
 }
 
 func showSession(ctx context.Context, a *app, id, user string, days int) error {
-	db, done, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	zone, err := zoneOf(ctx, db)
-	if err != nil {
-		return err
-	}
 	var since time.Time
 	if days > 0 {
 		since = a.now().AddDate(0, 0, -days)
@@ -247,23 +239,13 @@ strip_realm takes it off). Up is what came from him, down what went to him.`,
 }
 
 func sessionHistory(ctx context.Context, a *app, q store.UserSessionsQuery, since, until string) error {
-	db, done, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	zone, err := zoneOf(ctx, db)
-	if err != nil {
+	if q.Since, q.Until, err = period(since, until, zone, a.now()); err != nil {
 		return err
-	}
-	if q.Since, err = moment("since", since, zone, a.now()); err != nil {
-		return err
-	}
-	if q.Until, err = moment("until", until, zone, a.now()); err != nil {
-		return err
-	}
-	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
-		return usagef("--since %s is not before --until %s", stamp(q.Since, zone), stamp(q.Until, zone))
 	}
 	sessions, err := db.UserSessions(ctx, q)
 	if err != nil {

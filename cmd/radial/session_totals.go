@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,17 +44,13 @@ sessions that began then or later, open and closed, each whole. A package is the
 }
 
 func sessionTotals(ctx context.Context, a *app, by, since string) error {
-	db, done, err := a.db(ctx)
+	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	zone, err := zoneOf(ctx, db)
+	from, err := moment("since", since, zone, a.now())
 	if err != nil {
-		return err
-	}
-	var from time.Time
-	if from, err = moment("since", since, zone, a.now()); err != nil {
 		return err
 	}
 	sum := db.TotalsByNAS

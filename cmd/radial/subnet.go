@@ -122,15 +122,11 @@ func newSubnetAddCmd(a *app) *cobra.Command {
 // makeSubnet runs what makes rows of a subnet.
 func (a *app) makeSubnet(cmd *cobra.Command, f *subnetFlags, do func(context.Context, *store.DB, int32, store.Making) error) error {
 	ctx := cmd.Context()
-	db, done, err := a.db(ctx)
+	db, vrf, done, err := a.dbInVRF(ctx, f.vrf)
 	if err != nil {
 		return err
 	}
 	defer done()
-	vrf, err := vrfID(ctx, db, f.vrf)
-	if err != nil {
-		return err
-	}
 	m, barDone, err := a.making(f.large)
 	if err != nil {
 		return err
@@ -183,15 +179,11 @@ func newSubnetDelCmd(a *app) *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
-			db, done, err := a.db(ctx)
+			db, id, done, err := a.dbInVRF(ctx, vrf)
 			if err != nil {
 				return err
 			}
 			defer done()
-			id, err := vrfID(ctx, db, vrf)
-			if err != nil {
-				return err
-			}
 			s, err := db.FindSubnet(ctx, id, args[0])
 			if err != nil {
 				return err

@@ -116,15 +116,11 @@ func newSubnetShowCmd(a *app) *cobra.Command {
 		Args:  named("NETWORK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			db, done, err := a.db(ctx)
+			db, id, done, err := a.dbInVRF(ctx, vrf)
 			if err != nil {
 				return err
 			}
 			defer done()
-			id, err := vrfID(ctx, db, vrf)
-			if err != nil {
-				return err
-			}
 			s, err := db.FindSubnet(ctx, id, args[0])
 			if err != nil {
 				return err
