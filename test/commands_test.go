@@ -18,17 +18,6 @@ import (
 	"radial/test/harness"
 )
 
-// freeUDP returns a port that nobody has, as host:port.
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().String()
-}
-
 // must runs a command that has to succeed and returns what it printed.
 func must(t *testing.T, out harness.Output) string {
 	t.Helper()
@@ -56,7 +45,7 @@ lines:
 // on an embedded database; then what can happen to it.
 func TestFirstDay(t *testing.T) {
 	dir := t.TempDir()
-	set := map[string]string{"RADIAL_RADIUS_AUTH_LISTEN": freeUDP(t), "RADIAL_RADIUS_ACCT_LISTEN": freeUDP(t), "RADIAL_REJECT_DELAY": "0s"}
+	set := map[string]string{"RADIAL_RADIUS_AUTH_LISTEN": harness.FreeUDP(t), "RADIAL_RADIUS_ACCT_LISTEN": harness.FreeUDP(t), "RADIAL_REJECT_DELAY": "0s"}
 	env := []string{"RADIAL_DATA_DIR=" + dir}
 	must(t, harness.CLI(t, env, "migrate", "up"))
 	must(t, harness.CLI(t, env, "nas", "add", "127.0.0.1", "--secret", "s3cret"))

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os/exec"
 	"strconv"
@@ -52,6 +54,23 @@ func (s *Server) Stdout() string {
 	return s.stdout.String()
 }
 
+// FreeUDP returns a loopback address, host:port, that nobody listens on. Its port
+// lies below those that the kernel hands out by itself: no client takes it while
+// a server of a test is down and is to come back to it.
+func FreeUDP(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		c, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000)))
+		if err != nil {
+			continue // taken: the next one
+		}
+		defer c.Close()
+		return c.LocalAddr().String()
+	}
+	t.Fatal("no free UDP port among 100 between 10000 and 32000")
+	return ""
+}
+
 // readyLine is what serve logs once it answers.
 type readyLine struct {
 	Msg  string   `json:"msg"`
@@ -69,7 +88,7 @@ func Start(t testing.TB, c Config) *Server {
 	}
 	set := map[string]string{
 		"RADIAL_DATA_DIR": c.DataDir, "RADIAL_LOG_FORMAT": "json", "RADIAL_DATABASE_URL": c.DatabaseURL,
-		"RADIAL_RADIUS_AUTH_LISTEN": "127.0.0.1:0", "RADIAL_RADIUS_ACCT_LISTEN": "127.0.0.1:0", "RADIAL_API_LISTEN": "127.0.0.1:0",
+		"RADIAL_RADIUS_AUTH_LISTEN": FreeUDP(t), "RADIAL_RADIUS_ACCT_LISTEN": FreeUDP(t), "RADIAL_API_LISTEN": "127.0.0.1:0",
 	}
 	for k, v := range c.Set {
 		set[k] = v
