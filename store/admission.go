@@ -9,10 +9,10 @@ import (
 	"radial/ipam"
 )
 
-// admissionCounts is what makes a waiting login count: its time, and where the
-// database lacks accounting that servers have, or was away, its Start may be on
-// its way (see clock.go).
-const admissionCounts = `(w.until > now() OR NOT ` + startsKnown + ` OR EXISTS (` + sqlGap + `))`
+// admissionCounts is what makes a waiting login count: its time; where a server
+// reports accounting that the database lacks, or the database was away, its Start
+// may be on its way (see clock.go).
+const admissionCounts = `(w.until > now() OR NOT ` + journalsEmpty + ` OR EXISTS (` + sqlGap + `))`
 
 const (
 	// What counts for users, in one look: a session whose Start consumes its

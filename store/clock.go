@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Only offers and what cools off end by the clock (design §8). Offers wait while a Start
@@ -25,7 +23,16 @@ const (
 	fromSilent = `FROM radial.servers WHERE stopped_at IS NULL AND heartbeat_at < now() - ` + heartbeatGap
 
 	// Servers that may have accounting which the database lacks.
-	sqlAwaited = `SELECT name ` + fromSilent + ` OR journal_bytes > 0 ORDER BY name`
+	fromAwaited = fromSilent + ` OR journal_bytes > 0`
+	sqlAwaited  = `SELECT ` + serverColumns + ` ` + fromAwaited + ` ORDER BY name, id`
+	// The rule for all that ends by silence or the clock, and is given on or closed
+	// for it: the Start that follows an offer, or the interim of a silent session, may
+	// be with such a server, acknowledged.
+	startsKnown = `NOT EXISTS (SELECT ` + fromAwaited + `)`
+	// The weaker one for logins that Simultaneous-Use let in: a server that is
+	// gone for good must not keep subscribers out.
+	journalsEmpty = `NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)`
+
 	// Those of them that have not been heard of for a minute, without $1.
 	sqlAwaitedLong = `
 SELECT name FROM radial.servers
@@ -51,7 +58,7 @@ UPDATE radial.addresses a
 SET state = 'free', until = NULL, session_id = NULL
 FROM (SELECT o.vrf_id, o.address FROM radial.addresses o
       WHERE o.state = 'offered' AND o.until <= now()
-        AND NOT EXISTS (` + sqlGap + `) AND ` + startsKnown + ` AND NOT EXISTS (SELECT ` + fromSilent + `)
+        AND NOT EXISTS (` + sqlGap + `) AND ` + startsKnown + `
       ORDER BY o.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
 WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
 
@@ -95,18 +102,13 @@ func (db *DB) DropConflicts(ctx context.Context, before time.Time, limit int) (n
 	return int(tag.RowsAffected()), wrapErr("drop conflicts", err)
 }
 
-// Awaited names the servers that may have accounting which the database lacks:
-// they report a journal, or have been silent for ten seconds and have not signed
-// off. What is over by the clock or by silence alone (offers, sessions without
-// interims) must wait for them, until they report an empty journal or an
-// operator forgets them (ForgetServer).
-func (db *DB) Awaited(ctx context.Context) ([]string, error) {
-	rows, err := db.pool.Query(ctx, sqlAwaited)
-	if err != nil {
-		return nil, wrapErr("awaited servers", err)
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return names, wrapErr("awaited servers", err)
+// Awaited returns the servers that may have accounting which the database
+// lacks, by name: they report a journal, or have been silent for ten seconds and
+// have not signed off. What is over by the clock or by silence alone (offers,
+// sessions without interims) waits for them, until they report an empty journal
+// or an operator forgets them (ForgetServer).
+func (db *DB) Awaited(ctx context.Context) ([]Server, error) {
+	return db.servers(ctx, "awaited servers", sqlAwaited)
 }
 
 // SpareOffers gives the offers that ran out while no server reached the

@@ -111,7 +111,12 @@ func TestOffersWaitForASilentServer(t *testing.T) {
 	}
 	awaited := func(want ...string) {
 		t.Helper()
-		if got, err := db.Awaited(t.Context()); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		all, err := db.Awaited(t.Context())
+		var got []string
+		for _, s := range all {
+			got = append(got, s.Name)
+		}
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("awaited %v, want %v; %v", got, want, err)
 		}
 	}
@@ -136,7 +141,7 @@ func TestOffersWaitForASilentServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last := findings[len(findings)-1]; last.Severity != store.Problem || !strings.Contains(last.Value, "silent") {
+	if last := findings[len(findings)-1]; last.Severity != store.Problem || !strings.Contains(last.Value, "silent: stopped 0s ago with 7 bytes in its journal") {
 		t.Errorf("doctor: %+v", last)
 	}
 	db.Exec("UPDATE radial.servers SET journal_bytes = 0 WHERE name = 'silent'")
@@ -213,7 +218,11 @@ func TestRunOutOffersWaitForJournals(t *testing.T) {
 			}
 			lease(t, a, first)
 			db.Exec("UPDATE radial.addresses SET until = now() - interval '1 minute'")
-			db.Exec("UPDATE radial.servers SET journal_bytes = 0")
+			db.Exec("UPDATE radial.servers SET journal_bytes = 0, heartbeat_at = now() - interval '1 minute'")
+			if l, err := leaseOne(t.Context(), a, other); !errors.Is(err, ipam.ErrPoolFull) {
+				t.Errorf("a server is silent: %v, %v: want the pool full", l, err)
+			}
+			db.Exec("UPDATE radial.servers SET heartbeat_at = now()")
 			lease(t, a, other)
 		})
 	}

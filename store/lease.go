@@ -19,9 +19,6 @@ const (
             ELSE coalesce((SELECT p.status FROM radial.pools p WHERE p.id = a.pool_id), 'inactive') END`
 	givesLeases = `l.pool_id NOT IN (SELECT p.id FROM radial.pools p WHERE p.status <> 'active')
       AND l.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')`
-	// No server has accounting that the database lacks: the Start that follows an
-	// offer may be among it, acknowledged, and its session up.
-	startsKnown = `NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0)`
 	// The rows l that a login may be given: one that its caller had last, and any.
 	forLastHolder = `(l.state IN ('free', 'cooling') OR l.state = 'offered' AND l.until <= now() AND ` + startsKnown + `)
       AND ` + givesLeases

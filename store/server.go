@@ -24,10 +24,9 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version,
 INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes)
 VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint)
 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), journal_bytes = excluded.journal_bytes, stopped_at = NULL`
-	sqlServerBye  = `UPDATE radial.servers SET heartbeat_at = now(), stopped_at = now(), journal_bytes = $2::bigint WHERE id = $1::uuid`
-	sqlServerList = `
-SELECT id::text, name, version, started_at, heartbeat_at, stopped_at, journal_bytes, extract(epoch FROM now() - heartbeat_at)::float8
-FROM radial.servers ORDER BY name, id`
+	sqlServerBye    = `UPDATE radial.servers SET heartbeat_at = now(), stopped_at = now(), journal_bytes = $2::bigint WHERE id = $1::uuid`
+	serverColumns   = `id::text, name, version, started_at, heartbeat_at, stopped_at, journal_bytes, extract(epoch FROM now() - heartbeat_at)::float8`
+	sqlServerList   = `SELECT ` + serverColumns + ` FROM radial.servers ORDER BY name, id`
 	sqlServerForget = `DELETE FROM radial.servers WHERE id::text = $1::text OR name = $1::text RETURNING name, heartbeat_at, journal_bytes`
 	// A server that has not signed off itself; its heartbeat stays what it was, since
 	// gaps are told by it.
@@ -53,12 +52,29 @@ type Server struct {
 // Alive tells whether the server runs, as far as the database knows.
 func (s Server) Alive() bool { return s.Stopped == nil && s.Age < AliveWithin }
 
+// Account says what the database may lack of a server that is waited for
+// (Awaited).
+func (s Server) Account() string {
+	age := s.Age.Round(time.Second)
+	switch {
+	case s.Stopped != nil:
+		return fmt.Sprintf("%s: stopped %s ago with %d bytes in its journal", s.Name, age, s.JournalBytes)
+	case s.Alive():
+		return fmt.Sprintf("%s: %d bytes in its journal", s.Name, s.JournalBytes)
+	}
+	return fmt.Sprintf("%s: not heard of for %s, then with %d bytes in its journal", s.Name, age, s.JournalBytes)
+}
+
 // Servers lists all servers that have ever used the database and were not
 // forgotten.
 func (db *DB) Servers(ctx context.Context) ([]Server, error) {
-	rows, err := db.pool.Query(ctx, sqlServerList)
+	return db.servers(ctx, "servers", sqlServerList)
+}
+
+func (db *DB) servers(ctx context.Context, op, statement string) ([]Server, error) {
+	rows, err := db.pool.Query(ctx, statement)
 	if err != nil {
-		return nil, wrapErr("servers", err)
+		return nil, wrapErr(op, err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Server, err error) {
 		var age float64
@@ -66,7 +82,7 @@ func (db *DB) Servers(ctx context.Context) ([]Server, error) {
 		s.Age = time.Duration(age * float64(time.Second))
 		return s, err
 	})
-	return all, wrapErr("servers", err)
+	return all, wrapErr(op, err)
 }
 
 // ForgetServer removes a server by its name or id: nobody waits for its
@@ -160,7 +176,7 @@ func (p *Presence) beat(ctx context.Context, statement string, args ...any) erro
 		return err
 	}
 	if len(awaited) > 0 && !slices.Equal(awaited, p.awaited) {
-		p.Log.Warn("servers that did not sign off may have accounting of their own: offers that run out wait until they are back or forgotten (radial server forget)", zap.Strings("servers", awaited))
+		p.Log.Warn("servers that did not sign off may have accounting of their own: offers that run out and silent sessions wait until they are back or forgotten (radial server forget)", zap.Strings("servers", awaited))
 	}
 	p.awaited = awaited
 	return nil
@@ -271,12 +287,16 @@ func (p *Presence) Restore(ctx context.Context, devices []*nas.Device) error {
 // examineAwaited tells of servers whose accounting may not be all in the
 // database.
 func (db *DB) examineAwaited(ctx context.Context, _ map[string]string) (Finding, error) {
-	names, err := db.Awaited(ctx)
-	if err != nil || len(names) == 0 {
+	servers, err := db.Awaited(ctx)
+	if err != nil || len(servers) == 0 {
 		return Finding{Name: "accounting", Severity: Good, Value: "no server has any that is not in the database"}, err
 	}
+	var values []string
+	for _, s := range servers {
+		values = append(values, s.Account())
+	}
 	return Finding{
-		Name: "accounting", Severity: Problem, Value: strings.Join(names, ", ") + " may have some in a journal; offers that run out wait for it",
+		Name: "accounting", Severity: Problem, Value: strings.Join(values, "; ") + "; offers that run out and silent sessions wait for it",
 		Mend: "start it again, or radial journal drain in its data_dir; one that is gone for good: radial server forget NAME",
 	}, nil
 }

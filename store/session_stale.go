@@ -15,12 +15,12 @@ import (
 // that was lost. docs/decisions/0006-silent-sessions.md has the reasons.
 const (
 	// Time goes on while jobs run each minute, some server reaches the database, and
-	// none has accounting that is not in it.
+	// none may have accounting that is not in it.
 	sqlStaleTick = `
 UPDATE radial.session_clock c
 SET at = now(), since = CASE WHEN t.goes THEN c.since ELSE now() END, up = c.up + CASE WHEN t.goes THEN now() - c.at ELSE '0' END
 FROM (SELECT o.at > now() - interval '100 seconds' AND NOT EXISTS (` + sqlGap + `)
-             AND NOT EXISTS (SELECT FROM radial.servers WHERE journal_bytes > 0) AS goes FROM radial.session_clock o) t
+             AND ` + startsKnown + ` AS goes FROM radial.session_clock o) t
 RETURNING t.goes`
 
 	// How often the sessions of a NAS report: nine of ten no less. One that told of

@@ -157,8 +157,12 @@ func TestSilenceInAGapCountsNot(t *testing.T) {
 	s.run(5, nil)
 	s.want(map[string]int{}) // no server has the database
 	s.Exec(`UPDATE radial.servers SET heartbeat_at = now() + interval '1 day'`)
+	s.Exec(`INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) VALUES (gen_random_uuid(), 'y', '1', now(), now() - interval '1 minute')`)
+	s.run(5, nil)
+	s.want(map[string]int{})                              // another is silent: cut off from the database alone, perhaps, with a journal
+	s.Exec(`DELETE FROM radial.servers WHERE name = 'y'`) // forgotten
 	s.run(1, nil)
-	s.want(map[string]int{"a": 51})
+	s.want(map[string]int{"a": 56})
 
 	// A gap that ends just before: what was missed in it does not count.
 	s = newSilent(t, rule)

@@ -18,13 +18,14 @@ type serverView struct {
 	Version      string     `json:"version"`
 	Started      time.Time  `json:"started_at"`
 	Heartbeat    time.Time  `json:"heartbeat_at"`
+	Age          int64      `json:"heartbeat_age_seconds"` // by the database's clock
 	Stopped      *time.Time `json:"stopped_at"`
 	JournalBytes int64      `json:"journal_bytes"`
 }
 
 func serverOf(s store.Server) serverView {
 	v := serverView{
-		Name: s.Name, ID: s.ID, State: "silent", Version: s.Version, Started: s.Started, Heartbeat: s.Heartbeat, Stopped: s.Stopped, JournalBytes: s.JournalBytes,
+		Name: s.Name, ID: s.ID, State: "silent", Version: s.Version, Started: s.Started, Heartbeat: s.Heartbeat, Age: int64(s.Age.Seconds()), Stopped: s.Stopped, JournalBytes: s.JournalBytes,
 	}
 	switch {
 	case s.Stopped != nil:
@@ -60,7 +61,18 @@ func newServerListCmd(a *app) *cobra.Command {
 			for _, s := range all {
 				v := serverOf(s)
 				views = append(views, v)
-				g.add(v.Name, v.State, v.Heartbeat.Format(time.DateTime), fmt.Sprint(v.JournalBytes), v.Version, v.ID)
+				state := v.State
+				if state == "silent" {
+					state += " for " + s.Age.Round(time.Second).String()
+				}
+				g.add(v.Name, state, v.Heartbeat.Format(time.DateTime), fmt.Sprint(v.JournalBytes), v.Version, v.ID)
+			}
+			awaited, err := db.Awaited(ctx)
+			if err != nil {
+				return err
+			}
+			for _, s := range awaited {
+				a.note("%s: offers that run out and silent sessions wait for it. Start it, or radial journal drain in its data_dir; gone for good: radial server forget %s", printable(s.Account()), s.ID)
 			}
 			return a.print(views, g.String)
 		},
@@ -73,7 +85,7 @@ func newServerForgetCmd(a *app) *cobra.Command {
 		Use:   "forget NAME",
 		Short: "Forget a server that is gone for good: nothing waits for its journal any more",
 		Long: `While a server is silent without having signed off, or has said that it has a journal, offered addresses that run out are
-not given to others, since its journal may have their Starts. NAME is its name or id (radial server list). What is in its
+not given to others, and silent sessions are not closed, since its journal may have their Starts and interims. NAME is its name or id (radial server list). What is in its
 journal is not in the database: where its data_dir is still there, drain that first (radial journal drain).`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
