@@ -126,7 +126,7 @@ func TestSubscriberLife(t *testing.T) {
 	if left := o.Rows("SELECT * FROM radial.projection"); left != nil {
 		t.Errorf("projection keeps %v", left)
 	}
-	audit, err := o.Audit(t.Context(), "", "", 10)
+	audit, err := o.Audit(t.Context(), store.AuditQuery{Limit: 10})
 	o.must(err)
 	var actions []string
 	for _, a := range audit {
@@ -182,7 +182,7 @@ func TestRowsOfOthersStay(t *testing.T) {
 	_, err := o.ChangeSubscriber(t.Context(), by("user.del"), "bob", o.rules.DeleteSubscriber)
 	o.must(err)
 	o.wantRows("deleted: nothing that could let him in stays", "")
-	audit, err := o.Audit(t.Context(), "bob", "user.del", 1)
+	audit, err := o.Audit(t.Context(), store.AuditQuery{Key: "bob", Action: "user.del", Limit: 1})
 	o.must(err)
 	if len(audit) != 1 || !strings.Contains(string(audit[0].Detail), "Class := panel") {
 		t.Errorf("the audit lacks the rows of others: %+v", audit)
