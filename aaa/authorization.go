@@ -21,6 +21,7 @@ type authorization struct {
 	known          bool               // the tables know the name
 	failed         *rule              // the first check row that did not match
 	limit          *rule              // the first item that no engine here can enforce
+	counted        bool               // control has an item of counters
 
 	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 

@@ -17,6 +17,7 @@ type EngineConfig struct {
 	Addresses  Addresses
 	Pools      PoolReader // for Explain; nil: pools are taken to have room
 	Admissions Admissions
+	Meter      Meter
 	PostAuth   PostAuthLog
 	Options    Options
 	Metrics    *Metrics         // nil: not counted
@@ -33,6 +34,7 @@ type Engine struct {
 	addresses  Addresses
 	pools      PoolReader
 	admissions Admissions
+	meter      Meter
 	postAuth   PostAuthLog
 	opts       Options
 	metrics    *Metrics
@@ -45,7 +47,7 @@ type Engine struct {
 func NewEngine(c EngineConfig) *Engine {
 	e := &Engine{
 		words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, pools: c.Pools,
-		admissions: c.Admissions, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
+		admissions: c.Admissions, meter: c.Meter, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -73,6 +75,7 @@ var stages = []struct {
 	{"expiration", (*authorization).checkExpiration},
 	{"login time", (*authorization).checkLoginTime},
 	{"limits", (*authorization).checkLimits},
+	{"usage", (*authorization).checkUsage},
 	{"password", (*authorization).checkPassword},
 	{"simultaneous use", (*authorization).checkSimultaneousUse},
 	{"address", (*authorization).leaseAddresses},

@@ -10,10 +10,11 @@ import (
 
 // unsupportedItems limit a login, or hand it to something else, and their
 // engine is not there yet. A login that has one is refused rather than let in
-// without. All internal attributes that begin with Max- belong to them: that is
-// how counters and quotas are named, also in operators' own dictionaries.
+// without. All internal attributes that begin with Max- belong to them, but for
+// those of counters: that is how counters and quotas are named, also in
+// operators' own dictionaries.
 var unsupportedItems = []string{
-	"Expire-After", "Proxy-To-Realm", "Replicate-To-Realm", "Home-Server-Pool", "Home-Server-Name", "Exec-Program-Wait",
+	"Proxy-To-Realm", "Replicate-To-Realm", "Home-Server-Pool", "Home-Server-Name", "Exec-Program-Wait",
 }
 
 // checkName needs a User-Name, and by filter_username a sane one.

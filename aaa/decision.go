@@ -34,6 +34,7 @@ const (
 	ReasonUnsupportedCheck Reason = "unsupported_check" // a check item whose engine is not there
 	ReasonExpired          Reason = "expired"           // Expiration
 	ReasonOutsideHours     Reason = "outside_hours"     // Login-Time
+	ReasonTimeUsed         Reason = "time_used_up"      // Max-Daily-Session and the like
 	ReasonSimultaneousUse  Reason = "simultaneous_use"  // Simultaneous-Use
 	ReasonBadUsername      Reason = "bad_username"      // filter_username
 	ReasonPoolUnknown      Reason = "pool_unknown"
@@ -48,7 +49,7 @@ const (
 var Reasons = []Reason{
 	ReasonUnknownUser, ReasonBadPassword, ReasonNoPassword, ReasonNoCredential, ReasonMethodImpossible,
 	ReasonAuthType, ReasonAuthTypeReject, ReasonCheckFailed, ReasonUnparsableItem, ReasonUnsupportedCheck,
-	ReasonExpired, ReasonOutsideHours, ReasonSimultaneousUse, ReasonBadUsername, ReasonPoolUnknown,
+	ReasonExpired, ReasonOutsideHours, ReasonTimeUsed, ReasonSimultaneousUse, ReasonBadUsername, ReasonPoolUnknown,
 	ReasonPoolFull, ReasonPoolInactive, ReasonReplyTooLong, ReasonBadCredential, ReasonEAPUnsupported,
 }
 

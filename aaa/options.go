@@ -54,6 +54,7 @@ type Options struct {
 	// StartWithin is how long a login that Simultaneous-Use has let in counts
 	// without a Start.
 	StartWithin time.Duration
+	Counters    CounterOptions
 	// MinimumTimeout refuses logins with less left of their Login-Time.
 	MinimumTimeout time.Duration
 	// RejectDelay holds rejects back, unless the device has its own setting or
@@ -81,6 +82,7 @@ func DefaultOptions() Options {
 		SimultaneousUseMessage: "You are already logged in - access denied",
 		SimultaneousUseReplace: ReplaceOwn,
 		StartWithin:            2 * time.Minute,
+		Counters:               CounterOptions{WeekBegins: WeekBeginsSunday, MonthDay: 1},
 		MinimumTimeout:         time.Minute,
 		RejectDelay:            time.Second,
 		PostAuth:               PostAuthOptions{Log: PostAuthAll},
@@ -101,6 +103,14 @@ func (o *Options) Validate() error {
 	}
 	if o.StartWithin < time.Second || o.StartWithin > time.Hour {
 		return fmt.Errorf("simultaneous_use.start_within is %s: use 1 second to 1 hour", o.StartWithin)
+	}
+	switch o.Counters.WeekBegins {
+	case WeekBeginsSunday, WeekBeginsMonday:
+	default:
+		return fmt.Errorf("counters.week_begins is %q: use sunday or monday", o.Counters.WeekBegins)
+	}
+	if o.Counters.MonthDay < 1 || o.Counters.MonthDay > 28 {
+		return fmt.Errorf("counters.month_day is %d: use 1 to 28", o.Counters.MonthDay)
 	}
 	switch o.PostAuth.Log {
 	case PostAuthAll, PostAuthRejects, PostAuthNone:

@@ -79,7 +79,7 @@ func (l *authorization) apply(check, reply ruleList) (ok bool, d *denial) {
 	if r := l.e.unexpandable(check.rules, l.lists()); r != nil {
 		return false, &denial{ReasonUnparsableItem, "its value makes no " + r.attr.Type.String() + " in this request: " + r.String()}
 	}
-	l.limit = cmp.Or(l.limit, check.limit)
+	l.limit, l.counted = cmp.Or(l.limit, check.limit), l.counted || check.counted
 	l.control = l.e.mergeRules(l.control, check.rules, l.lists())
 	if reply.bad != nil {
 		return false, unparsable(reply.bad)

@@ -3,6 +3,7 @@ package aaa
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -255,6 +256,8 @@ type ruleList struct {
 	fallThrough fallThrough
 	// limit is the first rule that sets something no engine here can enforce.
 	limit *rule
+	// counted tells that a rule of a check list sets an item of counters.
+	counted bool
 }
 
 // list compiles rows, which are in the order of their ids.
@@ -275,6 +278,7 @@ func (c *Compiler) list(t table, rows []Row) ruleList {
 			}
 		}
 		l.rules = append(l.rules, r) // within its capacity: pointers stay good
+		l.counted = l.counted || (t == radcheck || t == radgroupcheck) && slices.Contains(c.words.counters, r.attr)
 		if l.limit == nil && r.op.adds() && c.words.unsupported[r.attr] {
 			l.limit = &l.rules[len(l.rules)-1]
 		}

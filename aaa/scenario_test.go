@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func runScenario(t *testing.T, d *dictionaries.Dictionary, c *scenario.Case) {
 	cache := NewCache(CacheConfig{Reader: scenarioTables(c), Dict: d, Location: time.UTC, Now: now})
 	cache.Echo(clock)
 	e := NewEngine(EngineConfig{
-		Dict: d, Policies: cache, Verifier: NewVerifier(d), Admissions: scenarioSessions(c), Options: scenarioOptions(t, c),
+		Dict: d, Policies: cache, Verifier: NewVerifier(d), Admissions: scenarioSessions(c), Meter: scenarioMeter(c, clock), Options: scenarioOptions(t, c),
 		Now: now, Location: time.UTC,
 	})
 	for i := range c.Logins {
@@ -124,6 +125,19 @@ func scenarioSessions(c *scenario.Case) openSessions {
 	return open
 }
 
+// scenarioMeter counts the sessions that tell what they have used.
+func scenarioMeter(c *scenario.Case, clock time.Time) sessionMeter {
+	m := sessionMeter{}
+	for _, s := range c.Sessions {
+		if s.Used {
+			m[s.User] = append(m[s.User], meteredSession{
+				begin: clock.Add(-time.Duration(s.Time) * time.Second), end: clock, input: uint64(s.Up), output: uint64(s.Down),
+			})
+		}
+	}
+	return m
+}
+
 func scenarioOptions(t *testing.T, c *scenario.Case) Options {
 	o := DefaultOptions()
 	for key, value := range c.Settings {
@@ -143,6 +157,14 @@ func scenarioOptions(t *testing.T, c *scenario.Case) Options {
 			o.DefaultUserProfile = value
 		case "ppp_defaults":
 			o.PPPDefaults = on
+		case "counters.week_begins":
+			o.Counters.WeekBegins = value
+		case "counters.month_day":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatalf("%s:%d: counters.month_day: %v", c.File, c.Line, err)
+			}
+			o.Counters.MonthDay = n
 		case "simultaneous_use.replace":
 			o.SimultaneousUseReplace = value
 		default:

@@ -30,6 +30,7 @@ type vocabulary struct {
 	virtual       map[*dictionaries.Attribute]virtual
 	inReject      map[*dictionaries.Attribute]bool
 	unsupported   map[*dictionaries.Attribute]bool
+	counters      []*dictionaries.Attribute // at the places of counters; nil where the dictionary lacks one
 
 	authTypeAccept, authTypeReject, authTypeCHAP, authTypeMSCHAP []byte
 	framedUser, ppp, vanJacobson                                 []byte
@@ -58,6 +59,11 @@ func newVocabulary(d *dictionaries.Dictionary) *vocabulary {
 		if a.Internal && strings.HasPrefix(a.Name, "Max-") {
 			w.unsupported[a] = true
 		}
+	}
+	for _, c := range counters {
+		a := d.Find(c.item)
+		w.counters = append(w.counters, a)
+		delete(w.unsupported, a)
 	}
 	w.authTypeAccept, w.authTypeReject = mustParse(w.authType, "Accept"), mustParse(w.authType, "Reject")
 	w.authTypeCHAP, w.authTypeMSCHAP = mustParse(w.authType, "CHAP"), mustParse(w.authType, "MS-CHAP")

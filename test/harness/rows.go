@@ -32,6 +32,13 @@ func WriteCase(db *storetest.DB, c scenario.Case) {
 		if nas == "" {
 			nas = "127.0.0.1"
 		}
+		if s.Used {
+			now := time.Now()
+			db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, callingstationid, acctstarttime, acctupdatetime,
+				acctsessiontime, acctinputoctets, acctoutputoctets) VALUES ($1, $1, $2, $3::inet, $4, $5, $6, $7, $8, $9)`, fmt.Sprintf("s%d", i), s.User, nas, s.Calling,
+				now.Add(-time.Duration(s.Time)*time.Second), now, s.Time, s.Up, s.Down)
+			continue
+		}
 		db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, callingstationid, acctstarttime, acctupdatetime)
 			VALUES ($1, $1, $2, $3::inet, $4, $5, $5)`, fmt.Sprintf("s%d", i), s.User, nas, s.Calling, start.Add(time.Duration(i)*time.Minute))
 	}

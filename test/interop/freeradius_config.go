@@ -124,6 +124,11 @@ authorize {
 	{{if .SQL}}sql{{end}}
 	expiration
 	logintime
+	{{if .SQL}}dailycounter
+	weeklycounter
+	monthlycounter
+	noresetcounter
+	expire_on_login{{end}}
 	pap
 {{end}}}
 authenticate {
@@ -276,7 +281,8 @@ func enableModules(raddb, dsn string) error {
 		}
 		text = strings.Replace(text, change[0], change[1], 1)
 	}
-	errs = append(errs, os.WriteFile(filepath.Join(raddb, "mods-enabled/sql"), []byte(text), 0o640))
+	errs = append(errs, os.WriteFile(filepath.Join(raddb, "mods-enabled/sql"), []byte(text), 0o640),
+		os.Symlink("../mods-available/sqlcounter", filepath.Join(raddb, "mods-enabled/sqlcounter")))
 	return errors.Join(errs...)
 }
 

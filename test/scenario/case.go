@@ -41,9 +41,12 @@ type Membership struct {
 	Priority    int32
 }
 
-// Session is an open row of radacct.
+// Session is an open row of radacct. One that tells what it has used began Time
+// seconds before now; any other began some time ago, and has reported nothing.
 type Session struct {
 	User, NAS, Calling string
+	Used               bool
+	Time, Up, Down     int64 // seconds, octets
 }
 
 // Reload is a row of nasreload, newer than the first Before sessions.

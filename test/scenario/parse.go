@@ -197,13 +197,21 @@ func (p *parser) session(rest string) error {
 	s := Session{User: user, NAS: "10.0.0.1"}
 	f := strings.Fields(rest)
 	for i := 0; i < len(f); i += 2 {
+		numbers := map[string]*int64{"time": &s.Time, "up": &s.Up, "down": &s.Down}
+		var err error
 		switch {
 		case i+1 < len(f) && f[i] == "nas":
 			s.NAS = f[i+1]
 		case i+1 < len(f) && f[i] == "mac":
 			s.Calling = f[i+1]
+		case i+1 < len(f) && numbers[f[i]] != nil:
+			s.Used = true
+			*numbers[f[i]], err = strconv.ParseInt(f[i+1], 10, 64)
 		default:
-			return errors.New("want 'session USER [nas ADDRESS] [mac CALLING-STATION-ID]'")
+			err = errors.New("no such word")
+		}
+		if err != nil {
+			return errors.New("want 'session USER [nas ADDRESS] [mac CALLING-STATION-ID] [time SECONDS] [up OCTETS] [down OCTETS]'")
 		}
 	}
 	p.current().Sessions = append(p.current().Sessions, s)
