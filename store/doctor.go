@@ -56,6 +56,16 @@ FROM (VALUES
     ('radacct (username) WHERE acctstoptime IS NULL', 'radacct', '{username}', '(acctstoptime IS NULL)'),
     ('radacct (nasipaddress, acctstarttime) WHERE acctstoptime IS NULL', 'radacct', '{nasipaddress,acctstarttime}', '(acctstoptime IS NULL)')
 ) w(what, tbl, cols, pred)`
+	// Indexes of radacct that cost every record and find nothing that others do not.
+	sqlDoctorNeedless = `
+SELECT format('%s (%s)', i.indexrelid::regclass, CASE WHEN a.uniqueid THEN 'the unique one on acctuniqueid finds the same rows' ELSE 'its columns change with each interim' END)
+FROM pg_index i
+CROSS JOIN LATERAL (
+    SELECT array_agg(a.attname::text ORDER BY k.ord) = '{acctuniqueid}' AND NOT i.indisunique AND EXISTS (
+               SELECT FROM pg_index u WHERE u.indrelid = i.indrelid AND u.indisunique AND u.indisvalid AND u.indpred IS NULL AND u.indkey::text = i.indkey::text) AS uniqueid,
+           bool_or(a.attname IN ('acctupdatetime', 'acctinterval', 'acctsessiontime', 'acctinputoctets', 'acctoutputoctets')) AS changes
+    FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum) a
+WHERE i.indrelid = 'radacct'::regclass AND (a.uniqueid OR a.changes) ORDER BY 1`
 	sqlDoctorNarrow = `
 SELECT format('%s.%s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod))
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -228,7 +238,11 @@ func (db *DB) examineIndexes(ctx context.Context, _ map[string]string) (Finding,
 		}
 		return nil
 	})
-	return listing("indexes", "all there", missing, Problem, "CREATE INDEX CONCURRENTLY … ON each of these"), err
+	if err != nil || len(missing) > 0 {
+		return listing("indexes", "", missing, Problem, "CREATE INDEX CONCURRENTLY … ON each of these"), err
+	}
+	needless, err := db.lines(ctx, sqlDoctorNeedless)
+	return listing("indexes", "all there", needless, Advice, "each costs accounting some per cent: unless a report needs it, DROP INDEX CONCURRENTLY …"), err
 }
 
 func (db *DB) examineTriggers(ctx context.Context, _ map[string]string) (Finding, error) {

@@ -50,6 +50,8 @@ func TestDoctorFinds(t *testing.T) {
 		"not migrated":  {`DELETE FROM radial.goose_db_version WHERE version_id = 3`, "schema", "radial migrate up", store.Problem},
 		"no durability": {``, "durability", "fsync off", store.Problem},
 		"no index":      {`DROP INDEX radcheck_username`, "indexes", "radcheck (username)", store.Problem},
+		"needless":      {`CREATE INDEX radacct_active_session_idx ON radacct (acctuniqueid) WHERE acctstoptime IS NULL`, "indexes", "radacct_active_session_idx (the unique one", store.Advice},
+		"changing":      {`CREATE INDEX mine ON radacct (username, acctupdatetime)`, "indexes", "mine (its columns change", store.Advice},
 		"no trigger":    {`ALTER TABLE radreply DISABLE TRIGGER radial_update`, "triggers", "radial_update on radreply", store.Problem},
 		"fillfactor":    {`ALTER TABLE radacct RESET (fillfactor)`, "radacct", "fillfactor 100", store.Advice},
 		"narrow":        {`ALTER TABLE radacct ALTER COLUMN nasportid TYPE varchar(15)`, "columns", "radacct.nasportid character varying(15)", store.Advice},

@@ -58,7 +58,7 @@ func withoutOurs(lines []string) []string {
 	})
 }
 
-// An empty database gets FreeRADIUS's schema exactly, as its own file makes it.
+// An empty database gets FreeRADIUS's schema, as its own file makes it, but for two indexes.
 func TestMigrateMakesFreeRADIUSSchema(t *testing.T) {
 	want, got := storetest.Empty(t), storetest.New(t)
 	want.Exec(read(t, "/etc/freeradius/3.0/mods-config/sql/main/postgresql/schema.sql"))
@@ -66,6 +66,13 @@ func TestMigrateMakesFreeRADIUSSchema(t *testing.T) {
 	gotColumns, gotIndexes := describe(got)
 	if d := cmp.Diff(wantColumns, withoutOurs(gotColumns)); d != "" {
 		t.Error("columns (-FreeRADIUS +ours)\n", d)
+	}
+	// Two that cost accounting and find nothing: see sqlIndexesMissing.
+	wantIndexes = slices.DeleteFunc(wantIndexes, func(l string) bool { return strings.Contains(l, "INDEX radacct_active_session_idx ") })
+	for i, l := range wantIndexes {
+		if strings.Contains(l, "INDEX radacct_calss_idx ") {
+			wantIndexes[i] += " WHERE (class IS NOT NULL)"
+		}
 	}
 	if d := cmp.Diff(wantIndexes, withoutOurs(gotIndexes)); d != "" {
 		t.Error("indexes (-FreeRADIUS +ours)\n", d)
