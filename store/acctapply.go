@@ -91,19 +91,25 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	var look, write, settle pgx.Batch
 	var rows []*acctRow
 	var sparse, admissions bool
+	var archived *time.Time
 	look.Queue(tripBegin)
 	look.Queue(sqlAcctLock, ids).Query(func(found pgx.Rows) (err error) {
 		rows, err = pgx.CollectRows(found, scanSession)
 		return err
 	})
-	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(nil, &sparse, &admissions) })
+	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(nil, &sparse, &admissions, &archived) })
 	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
+		return nil, err
+	}
+	rows, err := withArchived(ctx, conn, rows, batch, archived)
+	if err != nil {
 		return nil, err
 	}
 	f := foldBatch(rows, batch)
 	s := newSettlement()
 	var started starting
 	lost := queueSessions(&write, f)
+	queueArchived(&write, f)
 	if events := f.leases(); len(events) > 0 {
 		s.queueLock(&write, events, sparse)
 		if admissions {

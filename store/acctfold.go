@@ -15,6 +15,8 @@ type acctRow struct {
 	before aaa.Session // as read; UniqueID is empty for a row that is new
 	by     *entry      // the last event that changed it
 	binds  bool        // an event of this batch gave it an address, or was its Start
+
+	archived bool // it stands in radial.radacct_archive (acctarchive.go)
 }
 
 func (r *acctRow) isNew() bool { return r.before.UniqueID == "" }
@@ -71,14 +73,14 @@ func (f *fold) apply(e *entry) {
 	row.Session, row.by = t.Row, e
 }
 
-// changed splits what is to be written, each in order of acctuniqueid: new
+// changed splits what is to be written in radacct, each in order of acctuniqueid: new
 // rows, rows of which only the counters changed, others.
 func (f *fold) changed() (inserts, counters, updates []*acctRow) {
 	add := func(r *acctRow) {
 		switch {
 		case r.isNew():
 			inserts = append(inserts, r)
-		case r.Session == r.before:
+		case r.Session == r.before, r.archived:
 		case r.onlyCounters():
 			counters = append(counters, r)
 		default:

@@ -78,7 +78,7 @@ ON CONFLICT (vrf_id, address) DO NOTHING`
 	// there may be logins that Simultaneous-Use has let in and that have not started:
 	// the table's size tells that whatever came and went in it. What follows in the transaction is not planned each time: see sqlClaimUsers.
 	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4'),
-       pg_relation_size('radial.admissions'::regclass) > 0`
+       pg_relation_size('radial.admissions'::regclass) > 0, (SELECT max(newest) FROM radial.archive_ends)`
 )
 
 // lookups are the arguments of sqlSettleLockMore.

@@ -1,0 +1,237 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
+
+	"radial/aaa"
+	"radial/store"
+	"radial/store/storetest"
+)
+
+// archive moves all that was over before a time, by batches.
+func archive(t testing.TB, db *storetest.DB, before time.Time, batch int) (moved int) {
+	t.Helper()
+	a, err := db.NewArchiving(t.Context(), before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := batch; n == batch; moved += n {
+		if n, err = a.Move(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return moved
+}
+
+// allSessions are the rows of a table or view, whole.
+func allSessions(db *storetest.DB, from string) []string {
+	var all []string
+	for _, r := range db.Rows("SELECT to_jsonb(r)::text FROM " + from + " r ORDER BY radacctid") {
+		all = append(all, r[0])
+	}
+	return all
+}
+
+// What is over goes, by months, and the view tells what radacct told before.
+func TestArchive(t *testing.T) {
+	db := storetest.New(t)
+	makePool(t, db, "main", "100.64.0.0/24")
+	manySessions(db, 3000)
+	db.Exec(`UPDATE radacct SET acctstarttime = acctstarttime - interval '1 month', acctauthentic = 'RADIUS', class = 'c', connectinfo_start = '=28x=29', realm = NULL,
+		framedipv6prefix = '2001:db8::/56', delegatedipv6prefix = '2001:db8:1::/56', framedinterfaceid = '::1' WHERE radacctid % 3 = 0`)
+	db.Exec(`UPDATE radacct SET acctstarttime = '1970-01-01 00:00:09Z' WHERE radacctid = 11`) // a NAS without a clock
+	db.Exec(`UPDATE radacct SET acctstarttime = NULL WHERE radacctid = 12`)
+	db.Exec(`UPDATE radial.addresses SET state = 'bound', radacctid = 13 WHERE address = '100.64.0.13'`)
+	want := allSessions(db, "radacct")
+	before := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+	moved := archive(t, db, before, 100)
+	if diff := cmp.Diff(want, allSessions(db, "radial.radacct_all")); diff != "" {
+		t.Error(diff)
+	}
+	const due = `acctstoptime < '2026-11-02 12:00Z'`
+	left := db.Rows(`SELECT radacctid FROM radacct WHERE ` + due + ` ORDER BY 1`)
+	if got := fmt.Sprint(left); got != "[[12] [13]]" {
+		t.Errorf("over before then, and still there: %s; want the one without a start, and the one with an address", got)
+	}
+	if n := db.Rows(`SELECT count(*) FROM radial.radacct_archive WHERE NOT ` + due)[0][0]; n != "0" {
+		t.Errorf("%s too young ones are in the archive", n)
+	}
+	if got := db.Rows(`SELECT count(*), count(extra) FROM radial.radacct_archive`)[0]; got[0] != fmt.Sprint(moved) || got[1] != "0" || moved < 1000 {
+		t.Errorf("moved %d, the archive has %v", moved, got)
+	}
+	months := db.Rows(`SELECT DISTINCT replace(tableoid::regclass::text, 'radial.', '') FROM radial.radacct_archive ORDER BY 1`)
+	if got := fmt.Sprint(months); got != "[[radacct_archive_2026_10] [radacct_archive_2026_11] [radacct_archive_before]]" {
+		t.Error(got)
+	}
+	if n := archive(t, db, before, 100); n != 0 {
+		t.Errorf("%d more when there is nothing to do", n)
+	}
+	db.Exec(`UPDATE radial.addresses SET state = 'free', radacctid = NULL WHERE address = '100.64.0.13'`)
+	if n := archive(t, db, before.AddDate(1, 0, 0), 100); n == 0 {
+		t.Error("nothing of what came after")
+	}
+	if diff := cmp.Diff(want, allSessions(db, "radial.radacct_all")); diff != "" {
+		t.Error(diff)
+	}
+	if n := db.Rows(`SELECT count(*) FROM radacct WHERE acctstoptime IS NULL`)[0][0]; n != "300" {
+		t.Errorf("%s open sessions are left of 300", n)
+	}
+}
+
+// Columns of a panel's are kept by their names; foreign keys on radacct forbid it all.
+func TestArchiveAdopted(t *testing.T) {
+	db := storetest.New(t)
+	manySessions(db, 20)
+	db.Exec(`ALTER TABLE radacct ADD groupname varchar(64), ADD billed numeric, ADD raw bytea, ALTER username TYPE varchar(64), ALTER acctsessiontime TYPE integer`)
+	db.Exec(`UPDATE radacct SET groupname = 'gold', billed = 12.3400, raw = '\x00ff' WHERE radacctid = 1`)
+	want := allSessions(db, "radial.radacct_all")
+	if n := archive(t, db, time.Now(), 7); n != 18 {
+		t.Errorf("%d moved of 18", n)
+	}
+	if diff := cmp.Diff(want, allSessions(db, "radial.radacct_all")); diff != "" {
+		t.Error(diff)
+	}
+	got := db.Rows(`SELECT a.radacctid, r.groupname, r.billed, r.raw FROM radial.radacct_archive a, jsonb_populate_record(NULL::radacct, a.extra) r WHERE a.extra IS NOT NULL`)
+	if diff := cmp.Diff([][]string{{"1", "gold", "12.3400", `\x00ff`}}, got); diff != "" {
+		t.Error(diff)
+	}
+	db.Exec(`CREATE TABLE invoices (session bigint REFERENCES radacct (radacctid) ON DELETE CASCADE)`)
+	if _, err := db.NewArchiving(t.Context(), time.Now()); !errors.Is(err, aaa.ErrInvalid) || !strings.Contains(err.Error(), "invoices_session_fkey of invoices") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Whatever happens to a batch, each session is there once: connections are cut
+// in the middle of it, and two servers archive at once.
+func TestArchiveIsCut(t *testing.T) {
+	db := storetest.New(t)
+	manySessions(db, 5000)
+	want := allSessions(db, "radacct")
+	var over atomic.Bool
+	var g errgroup.Group
+	g.Go(func() error {
+		for !over.Load() {
+			db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'radial' AND state <> 'idle'`)
+			if n := db.Rows(`SELECT count(*) FROM radial.radacct_all`)[0][0]; n != "5000" {
+				return fmt.Errorf("%s sessions in the view", n)
+			}
+		}
+		return nil
+	})
+	var cut atomic.Int64
+	var movers errgroup.Group
+	for range 2 {
+		movers.Go(func() error {
+			for {
+				a, err := db.NewArchiving(t.Context(), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+				n := 50
+				for err == nil && n == 50 {
+					n, err = a.Move(t.Context(), 50)
+				}
+				if err == nil {
+					return nil
+				}
+				cut.Add(1)
+			}
+		})
+	}
+	if err := movers.Wait(); err != nil {
+		t.Error(err)
+	}
+	over.Store(true)
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	for archive(t, db, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), 1000) > 0 { // what the other one held when it was cut
+	}
+	if diff := cmp.Diff(want, allSessions(db, "radial.radacct_all")); diff != "" {
+		t.Error(diff)
+	}
+	if n := db.Rows(`SELECT count(*) FROM radacct`)[0][0]; n != "500" || cut.Load() == 0 {
+		t.Errorf("%s left in radacct, want the 500 open ones; %d batches were cut", n, cut.Load())
+	}
+}
+
+// archivedStory is a session's row as far as its events decide on it.
+func archivedStory(rows [][]string) []string {
+	var all []string
+	for _, r := range rows {
+		all = append(all, strings.Join(r, " "))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// What the ledger makes of any records is the same whether sessions are
+// archived in between or not: late and repeated ones, reused ids, in any order.
+func TestLateRecordsOfArchivedSessions(t *testing.T) {
+	kept, moved := storetest.New(t), storetest.New(t)
+	one, _ := newLedger(t, kept, store.LedgerOptions{})
+	two, _ := newLedger(t, moved, store.LedgerOptions{})
+	const story = `SELECT acctsessionid, extract(epoch FROM acctstarttime)::bigint - 1790000000, extract(epoch FROM acctstoptime)::bigint - 1790000000,
+		extract(epoch FROM acctupdatetime)::bigint - 1790000000, acctinterval, acctsessiontime, acctinputoctets, acctoutputoctets, acctterminatecause, connectinfo_stop FROM `
+	archived, late := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		for _, db := range []*storetest.DB{kept, moved} {
+			db.Exec(`TRUNCATE radacct; TRUNCATE radial.radacct_archive; TRUNCATE radial.archive_ends; UPDATE radial.addresses SET state = 'free', radacctid = NULL`)
+		}
+		var all []*aaa.Record
+		for _, s := range []string{"a", "b"} {
+			at := int64(0)
+			for range rapid.IntRange(1, 3).Draw(rt, "sessions of "+s) { // the same id each time
+				at += rapid.Int64Range(1, 400).Draw(rt, "gap")
+				begin, octets := at, int64(0)
+				all = append(all, acctRecord(s, aaa.StatusStart, at, -1, -1))
+				for range rapid.IntRange(0, 3).Draw(rt, "interims") {
+					at += rapid.Int64Range(1, 300).Draw(rt, "interval")
+					octets += rapid.Int64Range(0, 100).Draw(rt, "octets")
+					all = append(all, acctRecord(s, aaa.StatusInterim, at, at-begin, octets))
+				}
+				if rapid.IntRange(0, 3).Draw(rt, "stops") > 0 {
+					at += rapid.Int64Range(0, 300).Draw(rt, "tail")
+					all = append(all, acctRecord(s, aaa.StatusStop, at, at-begin, octets+rapid.Int64Range(0, 100).Draw(rt, "octets")))
+				}
+			}
+		}
+		for range rapid.IntRange(0, 6).Draw(rt, "moves") { // late ones and duplicates
+			ev := rapid.SampledFrom(all).Draw(rt, "again")
+			all = slices.Insert(all, rapid.IntRange(0, len(all)).Draw(rt, "where"), ev)
+		}
+		if rapid.Bool().Draw(rt, "shuffled") {
+			all = rapid.Permutation(all).Draw(rt, "order")
+		}
+		for _, ev := range all {
+			if rapid.IntRange(0, 2).Draw(rt, "archives") == 0 {
+				archived += archive(t, moved, acctAt(rapid.Int64Range(0, 3000).Draw(rt, "before")), 10)
+			}
+			before := fmt.Sprint(moved.Rows(story + `radial.radacct_archive`))
+			a, b := *ev, *ev
+			if err := errors.Join(errors.Join(one.Apply(t.Context(), &a)...), errors.Join(two.Apply(t.Context(), &b)...)); err != nil {
+				rt.Fatal(err)
+			}
+			if before != fmt.Sprint(moved.Rows(story+`radial.radacct_archive`)) {
+				late++
+			}
+			if diff := cmp.Diff(archivedStory(kept.Rows(story+`radacct`)), archivedStory(moved.Rows(story+`radial.radacct_all`))); diff != "" {
+				rt.Fatalf("after %v at %d:\n%s", ev.Status, ev.At.Unix()-acctZero, diff)
+			}
+			if n := moved.Rows(`SELECT count(*) FROM radial.radacct_archive a LEFT JOIN radial.archive_ends e ON e.month = date_trunc('month', a.acctstarttime, 'UTC')
+				WHERE e.newest IS NULL OR e.newest < a.acctstoptime`)[0][0]; n != "0" {
+				rt.Fatalf("%s archived sessions ended later than archive_ends says", n)
+			}
+		}
+	})
+	if archived == 0 || late == 0 {
+		t.Errorf("%d archived, %d of them corrected: the test shows nothing", archived, late)
+	}
+}
