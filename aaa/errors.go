@@ -16,4 +16,7 @@ var (
 	// ErrUnavailable says that the database (or what else is needed) cannot be
 	// reached now: trying again later can help.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrWaited says that nothing was done, because there is too much to do and
+	// whoever has asked has waited for so long that nobody waits any more.
+	ErrWaited = errors.New("has waited too long for its turn")
 )

@@ -49,13 +49,11 @@ func (s *Server) admit(x *exchange) (do todo) {
 	case seenInFlight:
 		return toDrop
 	}
-	if s.inFlight.Add(1) > int64(s.opts.MaxInFlight) {
-		s.inFlight.Add(-1)
+	if !s.enter(x) {
 		x.ticket.forget()
 		s.refuse(x, RefusedOverload)
 		return toDrop
 	}
-	s.metrics.inFlight.Inc()
 	return toAnswer
 }
 
@@ -158,5 +156,7 @@ func (s *Server) panicked(x *exchange, p any) {
 
 // took observes how long a request took.
 func (s *Server) took(x *exchange, now time.Time) {
-	s.metrics.seconds[x.socket.listener.port].Observe(now.Sub(x.received).Seconds())
+	p, took := x.socket.listener.port, now.Sub(x.received)
+	s.lags[p].note(took)
+	s.metrics.seconds[p].Observe(took.Seconds())
 }

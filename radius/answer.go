@@ -14,9 +14,9 @@ import (
 // handle answers an admitted request. It runs in a worker and may wait for the
 // database.
 func (s *Server) handle(x *exchange) {
+	from := x.socket.listener.port // by the end x may be another request
 	defer func() {
-		s.inFlight.Add(-1)
-		s.metrics.inFlight.Dec()
+		s.leave(from)
 		if p := recover(); p != nil {
 			s.panicked(x, p)
 			s.metrics.silent[SilentPanic].Inc()
@@ -101,6 +101,7 @@ func (s *Server) sendDelayed(x *exchange) {
 // silence ends a request without an answer: the device asks its next server,
 // or again.
 func (s *Server) silence(x *exchange, why Silence, err error) {
+	why = silenceOf(why, err)
 	s.notices.tell("RADIUS request left without an answer: "+why.String(), x.source.Addr(), func() []zap.Field {
 		return []zap.Field{zap.Stringer("source", x.source), zap.String("device", x.device.Name), zap.Stringer("code", x.packet.code()), zap.Error(err)}
 	})

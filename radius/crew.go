@@ -1,36 +1,62 @@
 package radius
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
-// maxParked bounds the workers of a crew that wait for work; more of them end.
-const maxParked = 256
+const (
+	// maxParked bounds the workers of a crew that wait for work; more of them end.
+	maxParked = 256
+	// maxHands is how many requests of a socket are at work before the rest of
+	// them queue: some batches of leases. More would wait in the queues of the
+	// database, with a goroutine each, and be no sooner answered.
+	maxHands = 512
+	// stalledAfter is how long a crew has its hands full, and none of them
+	// finishes anything, until it gets as many more: what blocks them may be a
+	// database that not every request needs.
+	stalledAfter = 100 * time.Millisecond
+	// inTurn is by how much the queue's first may be older than its last, in a
+	// crew that keeps up.
+	inTurn = 50 * time.Millisecond
+)
 
 // crew works on requests, each in a goroutine that may block. One worker takes
 // request after request while the answers come at once; before it begins one,
 // it makes sure that another worker is on its way to the rest of the queue. So
 // fast answers cost no switch between goroutines, and slow ones hold nobody up:
-// there are as many workers as requests that wait for something, which
-// Options.MaxInFlight bounds.
+// there are as many workers as requests that wait for something, up to the
+// crew's hands.
+//
+// A crew that keeps up takes requests in their order. In one that does not, the
+// order would make all answers come too late: whoever has asked first has
+// waited for the longest, and may be gone. There the newest goes first.
 type crew struct {
 	handle func(*exchange)
+	hands  func() int // how many requests are at work at a time, maxHands at most
 
 	mu     sync.Mutex
 	more   sync.Cond // signalled once for each waking worker
 	queue  []*exchange
 	head   int  // queue[:head] has been taken
+	busy   int  // requests at work
 	waking bool // a worker has been woken and has not yet looked
 	parked int
 	closed bool
 	alive  sync.WaitGroup
+
+	finished bool      // something has been, since the last look
+	still    time.Time // the last look that found so
+	extra    int       // hands, see stalledAfter
 }
 
 func newCrew(handle func(*exchange)) *crew {
-	c := &crew{handle: handle}
+	c := &crew{handle: handle, hands: func() int { return maxHands }}
 	c.more.L = &c.mu
 	return c
 }
 
-// add queues requests.
+// add queues requests, which have just been received.
 func (c *crew) add(xs []*exchange) {
 	c.mu.Lock()
 	if c.head > 0 && len(c.queue)+len(xs) > cap(c.queue) { // reuse what has been taken
@@ -39,22 +65,46 @@ func (c *crew) add(xs []*exchange) {
 		c.queue, c.head = c.queue[:n], 0
 	}
 	c.queue = append(c.queue, xs...)
+	c.look(xs[0].received)
 	c.wake()
 	c.mu.Unlock()
+}
+
+// look gives a crew more hands where nothing has been finished lately. The lock
+// is held.
+func (c *crew) look(now time.Time) {
+	hands := c.hands()
+	if c.busy < hands {
+		c.extra = 0
+	}
+	stalled := !c.finished && c.busy >= hands+c.extra
+	if stalled && now.Sub(c.still) < stalledAfter {
+		return
+	}
+	if stalled {
+		c.extra += hands
+	}
+	c.finished, c.still = false, now
 }
 
 // close lets the workers finish the queue and end; wait for alive.
 func (c *crew) close() {
 	c.mu.Lock()
 	c.closed = true
+	c.wake()
 	c.more.Broadcast()
 	c.mu.Unlock()
+}
+
+// ready tells that something can be taken. The lock is held.
+func (c *crew) ready() bool {
+	return c.head < len(c.queue) && (c.busy == 0 || c.closed || c.busy < c.hands()+c.extra)
 }
 
 // wake sees to it that some worker is about to look at a queue that has
 // something left. The lock is held.
 func (c *crew) wake() {
-	if c.waking || c.head == len(c.queue) {
+	if c.waking || !c.ready() {
 		return
 	}
 	c.waking = true
@@ -70,7 +120,7 @@ func (c *crew) work() {
 	defer c.mu.Unlock()
 	c.waking = false
 	for {
-		for c.head == len(c.queue) {
+		for !c.ready() {
 			if c.closed || c.parked >= maxParked {
 				return
 			}
@@ -80,18 +130,32 @@ func (c *crew) work() {
 			c.waking = false
 		}
 		x := c.take()
+		c.busy++
 		c.wake()
 		c.mu.Unlock()
 		c.handle(x)
 		c.mu.Lock()
+		c.busy--
+		c.finished = true
 	}
 }
 
-// take returns the first of the queue. The lock is held.
+// take returns the first of the queue, or the last where the first has waited
+// for too long. The lock is held.
 func (c *crew) take() *exchange {
-	x := c.queue[c.head]
-	c.queue[c.head] = nil
-	if c.head++; c.head == len(c.queue) {
+	last := len(c.queue) - 1
+	at := c.head
+	if c.queue[last].received.Sub(c.queue[at].received) > inTurn {
+		at = last
+	}
+	x := c.queue[at]
+	c.queue[at] = nil
+	if at == c.head {
+		c.head++
+	} else {
+		c.queue = c.queue[:last]
+	}
+	if c.head == len(c.queue) {
 		c.queue, c.head = c.queue[:0], 0
 	}
 	return x

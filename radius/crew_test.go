@@ -19,7 +19,8 @@ func exchanges(n int) []*exchange {
 	return xs
 }
 
-// TestCrewBlocked: however many block, the others go on.
+// TestCrewBlocked: when all hands of a crew block, what does not is answered
+// all the same, after a moment.
 func TestCrewBlocked(t *testing.T) {
 	var blocked, done atomic.Int32
 	release := make(chan struct{})
@@ -30,19 +31,86 @@ func TestCrewBlocked(t *testing.T) {
 		}
 		done.Add(1)
 	})
-	for range 20 {
-		xs := exchanges(64)
-		for i := range xs {
-			xs[i].size = i % 2
+	now := time.Time{}
+	add := func(n, size int) {
+		xs := exchanges(n)
+		for _, x := range xs {
+			x.size, x.received = size, now
 		}
 		c.add(xs)
 	}
-	eventually(t, "half done while half block", func() bool { return done.Load() == 640 && blocked.Load() == 640 })
+	for range 3 {
+		add(maxHands, 1)
+	}
+	eventually(t, "all hands full", func() bool { return blocked.Load() == maxHands })
+	for range 10 {
+		add(64, 0)
+	}
+	now = now.Add(stalledAfter)
+	for range 10 {
+		add(64, 0)
+	}
+	eventually(t, "the others done", func() bool {
+		now = now.Add(stalledAfter)
+		add(1, 0)
+		return done.Load() >= 20*64
+	})
+	if n := blocked.Load(); n > 3*maxHands {
+		t.Errorf("%d began, of %d", n, 3*maxHands)
+	}
 	close(release)
 	c.close()
 	c.alive.Wait()
-	if n := done.Load(); n != 1280 {
-		t.Errorf("%d done, want 1280", n)
+	if n := done.Load(); n < 3*maxHands+20*64 {
+		t.Errorf("%d done, want all", n)
+	}
+}
+
+// TestCrewHands: no more are at work than the crew has hands, as long as
+// something is finished.
+func TestCrewHands(t *testing.T) {
+	var most, at atomic.Int32
+	step := make(chan struct{})
+	c := newCrew(func(*exchange) {
+		if n := at.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		<-step
+		at.Add(-1)
+	})
+	c.hands = func() int { return 7 }
+	for range 100 {
+		c.add(exchanges(3)) // all at the same moment: nothing stalls
+		step <- struct{}{}
+	}
+	n := most.Load()
+	close(step)
+	c.close()
+	c.alive.Wait()
+	if n != 7 {
+		t.Errorf("%d at work at once, want 7", n)
+	}
+}
+
+// TestCrewOrder: in turn as long as the first has not waited for long, then the
+// newest first.
+func TestCrewOrder(t *testing.T) {
+	begin := time.Now()
+	order := func(waited time.Duration) (order []int) {
+		c := newCrew(nil)
+		for i := range 4 {
+			c.queue = append(c.queue, &exchange{size: i, received: begin.Add(time.Duration(i) * waited / 3)})
+		}
+		for c.head < len(c.queue) {
+			order = append(order, c.take().size)
+		}
+		return order
+	}
+	if got := order(inTurn); !slices.Equal(got, []int{0, 1, 2, 3}) {
+		t.Errorf("a crew that keeps up takes %v", got)
+	}
+	if got := order(3 * inTurn); !slices.Equal(got, []int{3, 2, 0, 1}) { // what is left is no older than the crew's turn
+		t.Errorf("a crew that does not keep up takes %v", got)
 	}
 }
 

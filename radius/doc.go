@@ -22,6 +22,11 @@
 // call. A worker goes from one request to the next without a switch as long as
 // answers come at once; when one blocks, the next is already woken (crew.go).
 //
+// More may come than can be answered, and devices wait for a second or so: a
+// server that keeps the order is then late for everybody. So a crew that does not
+// keep up takes the newest first, what nobody waits for any more is not begun,
+// and logins make room for the accounting of those let in (overload.go).
+//
 // An error of Authorize or Account is trouble and not a decision: the device
 // gets silence, so that it asks its next server.
 //

@@ -78,6 +78,16 @@ func (d *duplicates) finish(t ticket, reply []byte, now time.Time) bool {
 	return t.shard.finish(t, reply, int64(now.Sub(d.epoch)))
 }
 
+// heard is when a request in flight was last received; false: its device has
+// used the identifier for another one.
+func (d *duplicates) heard(t ticket) (time.Time, bool) {
+	s := t.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot := &s.slots[t.slot]
+	return d.epoch.Add(time.Duration(slot.heard)), slot.gen == t.gen
+}
+
 // forget ends an entry without an answer, so that a retransmission is a new
 // request.
 func (t ticket) forget() { t.shard.forget(t) }
@@ -105,6 +115,7 @@ type duplicateSlot struct {
 	answered      bool
 	authenticator [16]byte
 	until         int64 // nanoseconds since the epoch
+	heard         int64 // the last time, while it is in flight
 	reply         []byte
 	older, newer  int32
 }
@@ -129,12 +140,13 @@ func (s *duplicateShard) begin(key requestKey, authenticator [16]byte, now int64
 		case slot.answered:
 			return seenAnswered, ticket{}, append(buf[:0], slot.reply...)
 		default:
+			slot.heard = now
 			return seenInFlight, ticket{}, buf
 		}
 	}
 	i := s.take()
 	slot := &s.slots[i]
-	slot.key, slot.authenticator, slot.answered = key, authenticator, false
+	slot.key, slot.authenticator, slot.answered, slot.heard = key, authenticator, false, now
 	s.index[key] = i
 	return seen, ticket{shard: s, slot: i, gen: slot.gen}, buf
 }

@@ -129,8 +129,7 @@ func FuzzGate(f *testing.F) {
 			checkReply(t, x.reply, x.packet.data, secret)
 		case toAnswer:
 			x.ticket.forget()
-			s.inFlight.Add(-1)
-			s.metrics.inFlight.Dec()
+			s.leave(x.socket.listener.port)
 		case toLose:
 			t.Fatal("panic")
 		}

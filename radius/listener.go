@@ -37,7 +37,10 @@ func (s *Server) listen(p port, address string) (*listener, error) {
 	local := conns[0].LocalAddr().(*net.UDPAddr).AddrPort()
 	l := &listener{port: p, index: uint16(len(s.listeners)), addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
 	for _, conn := range conns {
-		k := &socket{listener: l, conn: conn, outbox: newOutbox(s.opts.MaxInFlight), crew: newCrew(s.handle)}
+		k := &socket{listener: l, conn: conn, outbox: newOutbox(s.opts.MaxInFlight), crew: newCrew(s.begin)}
+		if p == authPort {
+			k.crew.hands = s.loginHands
+		}
 		l.sockets = append(l.sockets, k)
 		if k.receiver, err = newReceiver(conn); err == nil {
 			k.sender, err = newSender(conn)

@@ -28,7 +28,7 @@ type Metrics struct {
 	silent     [silenceCount]prometheus.Counter
 	duplicates [seenAnswered + 1]prometheus.Counter // firstSeen is nil
 	evictions  prometheus.Counter
-	inFlight   prometheus.Gauge
+	inFlight   [portCount]prometheus.Gauge
 	delayed    prometheus.Gauge
 	seconds    [portCount]prometheus.Observer
 	panics     prometheus.Counter
@@ -62,6 +62,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 	}, []string{"port"})
 	reg.MustRegister(seconds)
+	inFlight := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "radial_radius_in_flight_requests", Help: "Requests being answered, or waiting for it."}, []string{"port"})
+	reg.MustRegister(inFlight)
 
 	for p := range portCount {
 		service := wire.CodeAccessRequest
@@ -76,6 +78,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			m.refused[p][r] = refused.WithLabelValues(p.String(), r.String())
 		}
 		m.seconds[p] = seconds.WithLabelValues(p.String())
+		m.inFlight[p] = inFlight.WithLabelValues(p.String())
 		m.drops[p] = drops.WithLabelValues(p.String())
 	}
 	for _, c := range []wire.Code{wire.CodeAccessAccept, wire.CodeAccessReject, wire.CodeAccountingResponse} {
@@ -93,7 +96,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.evictions = counter("replay_evictions_total", "Answers forgotten before their window was over, for want of room.").WithLabelValues()
 	m.panics = counter("panics_total", "Panics while a packet was handled; each has its stack in the log.").WithLabelValues()
 	m.readErrors = counter("read_errors_total", "Errors of reading from sockets.").WithLabelValues()
-	m.inFlight = gauge("in_flight_requests", "Requests being answered.")
 	m.delayed = gauge("delayed_rejects", "Access-Rejects being held back.")
 	return m
 }

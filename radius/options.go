@@ -28,9 +28,13 @@ type Options struct {
 	// The system's limit (net.core.rmem_max) may make it smaller.
 	RecvBuffer int
 
-	// MaxInFlight bounds the requests that are being answered; what comes
-	// above is dropped (RefusedOverload): 8192.
+	// MaxInFlight bounds the requests of each of the two services that are being
+	// answered or wait for it; what comes above is dropped (RefusedOverload): 8192.
 	MaxInFlight int
+	// MaxWait is how long a request may wait for its turn since its device was
+	// last heard of; then nobody waits for its answer, and it is dropped
+	// (SilentWaited): 1 s. RouterOS waits for 300 ms and asks three times.
+	MaxWait time.Duration
 	// MaxDelayed bounds the rejects that are held back; what comes above is
 	// sent at once: 8192.
 	MaxDelayed int
@@ -64,6 +68,7 @@ func DefaultOptions() Options {
 		Sockets:          min(runtime.NumCPU(), 8),
 		RecvBuffer:       4 << 20,
 		MaxInFlight:      8192,
+		MaxWait:          time.Second,
 		MaxDelayed:       8192,
 		MaxAttributes:    200,
 		RequestTimeout:   5 * time.Second,
@@ -103,6 +108,7 @@ func (o Options) withDefaults() (Options, error) {
 			*v = def
 		}
 	}
+	span("MaxWait", &o.MaxWait, d.MaxWait)
 	span("RequestTimeout", &o.RequestTimeout, d.RequestTimeout)
 	span("DrainTimeout", &o.DrainTimeout, d.DrainTimeout)
 	span("ReplayWindow", &o.ReplayWindow, d.ReplayWindow)

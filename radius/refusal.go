@@ -103,6 +103,7 @@ const (
 	SilentSuperseded                // the device has used the identifier for another request
 	SilentSend                      // the kernel refused to send
 	SilentSendQueue                 // the socket's outbox was full
+	SilentWaited                    // nobody waits for it any more: it has waited for longer than max_wait
 	silenceCount     = iota
 )
 
@@ -115,6 +116,7 @@ var silenceNames = [silenceCount]string{
 	SilentSuperseded: "superseded",
 	SilentSend:       "send_error",
 	SilentSendQueue:  "send_queue_full",
+	SilentWaited:     "waited",
 }
 
 // String returns the silence's label.

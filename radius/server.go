@@ -54,7 +54,8 @@ type Server struct {
 	notices    *notices
 	status     *statusLimit
 	deadlines  *deadlines
-	inFlight   atomic.Int64
+	inFlight   [portCount]atomic.Int64
+	lags       [portCount]lag
 	pool       sync.Pool
 }
 
@@ -189,7 +190,7 @@ func (s *Server) drain(end context.CancelFunc) error {
 		return nil
 	case <-late.C:
 	}
-	left := s.inFlight.Load()
+	left := s.inFlight[authPort].Load() + s.inFlight[acctPort].Load()
 	end()
 	late.Reset(time.Second) // for those who heed their context
 	select {

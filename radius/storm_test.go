@@ -88,14 +88,14 @@ func TestNothingUncounted(t *testing.T) {
 	refused := r.count("refused_total") - early
 	again := r.count("duplicates_total", "in_flight") + r.count("duplicates_total", "replayed")
 	replies := r.count("replies_total")
-	silent := r.count("silent_total", "authorize_error") + r.count("silent_total", "account_error") + r.count("silent_total", "panic") + r.count("silent_total", "encode_error")
+	silent := r.count("silent_total", "authorize_error") + r.count("silent_total", "account_error") + r.count("silent_total", "panic") + r.count("silent_total", "encode_error") + r.count("silent_total", "waited")
 	if requests < 1000 || refused == 0 || again == 0 || replies == 0 || silent == 0 {
 		t.Errorf("%v requests: %v refused, %v duplicates, %v answered, %v silent: too little happened", requests, refused, again, replies, silent)
 	}
 	if requests != refused+again+replies+silent {
 		t.Errorf("%v requests, but %v refused + %v duplicates + %v answered + %v silent = %v", requests, refused, again, replies, silent, refused+again+replies+silent)
 	}
-	if r.count("in_flight_requests") != 0 || r.count("delayed_rejects") != 0 || r.server.inFlight.Load() != 0 {
+	if r.count("in_flight_requests") != 0 || r.count("delayed_rejects") != 0 || r.server.inFlight[authPort].Load()+r.server.inFlight[acctPort].Load() != 0 {
 		t.Error("requests left in flight or delayed")
 	}
 	if p := r.count("panics_total"); p != r.count("silent_total", "panic") {

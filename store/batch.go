@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,10 @@ import (
 // waits for nobody, and the busier it is the bigger the batches are.
 //
 // Order: batches are taken in the order of the queue; with one runner a batch
-// starts when the one before it has ended.
+// starts when the one before it has ended. Where more is queued than a batch
+// holds, and the first has waited for longer than inTurn, the group does not keep
+// up, and in that order all answers would come too late: there the newest go
+// first, and who has waited for longer than maxWait gets aaa.ErrWaited.
 type Group[Q, R any] struct {
 	// Runners is how many batches may be under way at once. Set before the
 	// first Do; NewGroup sets 1.
@@ -31,6 +35,7 @@ type Group[Q, R any] struct {
 	Timeout time.Duration
 
 	max int
+	now func() time.Time
 	do  func(ctx context.Context, qs []Q) ([]R, error)
 
 	mu      sync.Mutex
@@ -38,8 +43,17 @@ type Group[Q, R any] struct {
 	running int
 }
 
+const (
+	// inTurn is how long the first of a queue waits in a group that keeps up.
+	inTurn = 50 * time.Millisecond
+	// maxWait is how long anybody waits for a login: RouterOS asks three times,
+	// and waits for 300 ms each time.
+	maxWait = time.Second
+)
+
 type call[Q, R any] struct {
 	q     Q
+	at    time.Time // queued
 	done  chan struct{}
 	taken atomic.Bool // by a batch, or by the caller that went away
 	r     R
@@ -68,13 +82,13 @@ func (e ItemErrors) Unwrap() []error { return e }
 // batch: one result for each query in the same order, or an error that all of
 // them get, or ItemErrors. Its context is the batch's own, not a caller's.
 func NewGroup[Q, R any](max int, do func(ctx context.Context, qs []Q) ([]R, error)) *Group[Q, R] {
-	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, do: do}
+	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, now: time.Now, do: do}
 }
 
 // Do queues q and waits for its answer. When ctx ends first, Do returns its
 // error; q may then have been carried out or not, and nobody else is touched.
 func (g *Group[Q, R]) Do(ctx context.Context, q Q) (R, error) {
-	c := &call[Q, R]{q: q, done: make(chan struct{})}
+	c := &call[Q, R]{q: q, at: g.now(), done: make(chan struct{})}
 	g.mu.Lock()
 	g.queue = append(g.queue, c)
 	start := g.running == 0 || g.running < g.Runners && len(g.queue) >= g.Crowd
@@ -123,6 +137,11 @@ func (g *Group[Q, R]) take() []*call[Q, R] {
 		return nil
 	}
 	var batch []*call[Q, R]
+	if len(g.queue) > g.max && g.now().Sub(g.queue[0].at) > inTurn {
+		if batch = g.takeNewest(); batch != nil {
+			return batch
+		}
+	}
 	n := 0
 	for n < len(g.queue) && len(batch) < g.max {
 		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
@@ -138,6 +157,31 @@ func (g *Group[Q, R]) take() []*call[Q, R] {
 	if batch == nil {
 		g.running--
 	}
+	return batch
+}
+
+// takeNewest returns a batch of those who queued last, and sends away who has
+// waited too long. The lock is held.
+func (g *Group[Q, R]) takeNewest() (batch []*call[Q, R]) {
+	old, now := 0, g.now()
+	for old < len(g.queue) && now.Sub(g.queue[old].at) > maxWait {
+		if c := g.queue[old]; c.taken.CompareAndSwap(false, true) {
+			c.err = aaa.ErrWaited
+			close(c.done)
+		}
+		g.queue[old] = nil
+		old++
+	}
+	n := len(g.queue)
+	for n > old && len(batch) < g.max {
+		n--
+		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
+			batch = append(batch, c)
+		}
+		g.queue[n] = nil
+	}
+	g.queue = g.queue[old:n]
+	slices.Reverse(batch)
 	return batch
 }
 

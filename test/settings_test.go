@@ -32,6 +32,7 @@ var provenElsewhere = map[string]string{
 	"database.pooler":      "TestPoolerModeLeavesNoStatements",
 	"radius.recv_buffer":   "TestKernelDrops",
 	"radius.max_in_flight": "TestOverload",
+	"radius.max_wait":      "TestMaxWait",
 }
 
 // effectGroup is a server's settings and what each of them does.

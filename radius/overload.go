@@ -1,0 +1,91 @@
+package radius
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"radial/aaa"
+)
+
+// begin starts the work on an admitted request, unless nobody waits for its
+// answer any more: then every moment spent on it would be taken from those who
+// do wait. A device asks again while it waits, and each time counts as new.
+func (s *Server) begin(x *exchange) {
+	if !s.outwaited(x) {
+		s.handle(x)
+		return
+	}
+	s.leave(x.socket.listener.port)
+	s.silence(x, SilentWaited, errWaited)
+}
+
+var errWaited = errors.New("not begun: it has waited for longer than radius.max_wait")
+
+// outwaited tells that a request has not been heard of for longer than devices
+// wait, or that its device has used the identifier for another one.
+func (s *Server) outwaited(x *exchange) bool {
+	now := s.now()
+	if now.Sub(x.received) <= inTurn {
+		return false
+	}
+	heard, ok := s.duplicates.heard(x.ticket)
+	return !ok || now.Sub(heard) > s.opts.MaxWait
+}
+
+// enter counts a request among those in flight; false: there are too many of
+// its port. Each port has its own share, so that a storm of logins does not
+// keep the accounting out of those that have been let in.
+func (s *Server) enter(x *exchange) bool {
+	p := x.socket.listener.port
+	if s.inFlight[p].Add(1) > int64(s.opts.MaxInFlight) {
+		s.inFlight[p].Add(-1)
+		return false
+	}
+	s.metrics.inFlight[p].Inc()
+	return true
+}
+
+// leave is the end of enter.
+func (s *Server) leave(p port) {
+	s.inFlight[p].Add(-1)
+	s.metrics.inFlight[p].Dec()
+}
+
+// lag is how long the requests of a port take from their receipt to their
+// answer: a moving average of the last ones, in nanoseconds.
+type lag struct{ ns atomic.Int64 }
+
+// note adds one. Of two at the same moment one may be lost.
+func (l *lag) note(took time.Duration) {
+	old := l.ns.Load()
+	l.ns.Store(old + (int64(took)-old)/16)
+}
+
+const (
+	// easyLag of the accounting holds no login back; with every lagStep more half
+	// as many are begun at a time, down to leastHands.
+	easyLag    = 100 * time.Millisecond
+	lagStep    = 25 * time.Millisecond
+	leastHands = 16
+)
+
+// loginHands is how many logins of a socket are at work at a time. Each that
+// is let in sends a Start, whose lease runs out if it is not taken: where
+// accounting lags behind, fewer are begun, until it has caught up.
+func (s *Server) loginHands() int {
+	over := time.Duration(s.lags[acctPort].ns.Load()) - easyLag
+	if over < lagStep {
+		return maxHands
+	}
+	return max(maxHands>>min(int(over/lagStep), 16), leastHands)
+}
+
+// silenceOf is the cause of a silence: of requests that have waited in vain for
+// the database's turn it is that.
+func silenceOf(cause Silence, err error) Silence {
+	if errors.Is(err, aaa.ErrWaited) {
+		return SilentWaited
+	}
+	return cause
+}
