@@ -89,6 +89,9 @@ func (l *authorization) leaseAddresses(ctx context.Context) (*denial, error) {
 	if len(wants) > 0 && l.e.addresses == nil && !l.dry {
 		return &denial{ReasonUnsupportedCheck, addressKinds[wants[0].Kind].choose + ": no pools are served here"}, nil
 	}
+	if err := ctx.Err(); err != nil && len(wants) > 0 {
+		return nil, err
+	}
 	for len(wants) > 0 {
 		leases, err := l.lease(ctx, wants)
 		if err == nil {

@@ -77,10 +77,15 @@ func (t *cacheTable[V]) shard(name string) *cacheShard[V] {
 }
 
 // get returns the value of a name: from memory, from a read under way, or by a
-// read of its own. While the cache is not live it reads by itself and stores nothing.
+// read of its own. While the cache is not live it reads by itself and stores
+// nothing. Once ctx has ended only memory is asked.
 func (t *cacheTable[V]) get(ctx context.Context, name string) (V, error) {
 	s := t.shard(name)
 	if !t.live() {
+		if err := ctx.Err(); err != nil {
+			var none V
+			return none, err
+		}
 		s.misses.Add(1)
 		c, err := t.read(ctx, name)
 		return c.value, err
@@ -94,6 +99,10 @@ func (t *cacheTable[V]) get(ctx context.Context, name string) (V, error) {
 		}
 		s.hits.Add(1)
 		return entry.value, nil
+	}
+	if err := ctx.Err(); err != nil {
+		var none V
+		return none, err
 	}
 	s.misses.Add(1)
 	return t.load(ctx, s, name)

@@ -89,7 +89,7 @@ func (l *authorization) checkLimits(context.Context) (*denial, error) {
 
 // checkPassword acts on Auth-Type Accept and Reject, and leaves all else to
 // the credential methods. Any Reject wins; of several others the last counts.
-func (l *authorization) checkPassword(context.Context) (*denial, error) {
+func (l *authorization) checkPassword(ctx context.Context) (*denial, error) {
 	w := l.e.words
 	accept := false
 	for i := range l.control {
@@ -105,6 +105,9 @@ func (l *authorization) checkPassword(context.Context) (*denial, error) {
 	if accept {
 		l.note(StepYes, "Auth-Type is Accept: no password is asked for")
 		return nil, nil
+	}
+	if err := ctx.Err(); err != nil && l.e.verifier.takesLong(l.control) {
+		return nil, err
 	}
 	v := l.e.verifier.Verify(l.in.req, l.control, l.user, l.in.now)
 	l.proof = v.Reply

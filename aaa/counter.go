@@ -139,6 +139,9 @@ func (l *authorization) checkUsage(ctx context.Context) (*denial, error) {
 
 // readMeter asks what the user has used.
 func (l *authorization) readMeter(ctx context.Context, spans spanSet, sinceFirst bool) (used []Usage, first time.Time, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, time.Time{}, err
+	}
 	if len(spans) > 0 {
 		if used, err = l.e.meter.Used(ctx, l.user, spans); err != nil {
 			return nil, first, fmt.Errorf("usage of %q: %w", l.user, err)

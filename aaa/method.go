@@ -191,6 +191,17 @@ func (v *Verifier) authTypeName(n uint32) string {
 	return fmt.Sprint(n)
 }
 
+// takesLong tells that a password of the list is hashed so that guessing it is
+// slow: checking it takes milliseconds.
+func (v *Verifier) takesLong(control dictionaries.Pairs) bool {
+	for i := range control {
+		if k := v.kinds[control[i].Attr]; k != nil && k.slow || v.at.passwordWithHeader != nil && control[i].Attr == v.at.passwordWithHeader {
+			return true
+		}
+	}
+	return false
+}
+
 // password returns the first password item of the list. A Password-With-Header
 // counts after all others, since FreeRADIUS's pap module turns it into the
 // attribute that its header names and appends that.

@@ -68,6 +68,10 @@ func runScenario(t *testing.T, d *dictionaries.Dictionary, c *scenario.Case) {
 		if err := l.Want.Check(d, got.Reply); err != nil {
 			t.Errorf("%s: login %s: %v", c.File, l.User, err)
 		}
+		// so does what memory alone decides
+		if now, ok := e.AuthorizeNow(scenarioRequest(t, d, l)); ok && (now.Verdict != got.Verdict || now.Reason != got.Reason || now.Detail != got.Detail || len(now.Reply) != len(got.Reply)) {
+			t.Errorf("%s:%d: AuthorizeNow differs from Authorize: %+v, want %+v", c.File, l.Line, now, got)
+		}
 		// Explain walks the same way
 		x, err := e.Explain(t.Context(), scenarioRequest(t, d, l))
 		if err != nil || x.Decision.Verdict != got.Verdict || x.Decision.Reason != got.Reason || len(x.Decision.Reply) != len(got.Reply) {

@@ -57,6 +57,9 @@ func (l *authorization) admit(ctx context.Context) (*denial, error) {
 	if l.admission == nil || l.dry {
 		return nil, nil
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	err := l.e.admissions.Admit(ctx, l.admission)
 	var reached *ipam.LimitReached
 	switch {

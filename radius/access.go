@@ -12,18 +12,22 @@ import (
 var errTooLong = errors.New("reply exceeds 4096 bytes")
 
 // access answers an Access-Request.
-func (s *Server) access(x *exchange) {
+func (s *Server) access(x *exchange) todo {
 	d, err := s.auth.Authorize(s.deadlines.context(x.received), &x.request)
 	if err != nil {
-		s.silence(x, SilentAuthorize, err)
-		return
+		return s.silence(x, SilentAuthorize, err)
 	}
+	return s.decided(x, d)
+}
+
+// decided makes the reply that a decision asks for.
+func (s *Server) decided(x *exchange, d aaa.Decision) todo {
 	code := wire.CodeAccessReject
 	if d.Verdict == aaa.Accept {
 		code = wire.CodeAccessAccept
 	}
 	pairs := s.names.sendable(d.Reply, code)
-	err = s.encode(x, code, pairs)
+	err := s.encode(x, code, pairs)
 	if err != nil {
 		// Cut short it would be another decision: refuse, and say why. Silence
 		// would make the device take us for dead, for one row that cannot be sent.
@@ -36,8 +40,7 @@ func (s *Server) access(x *exchange) {
 		err = s.encode(x, code, pairs)
 	}
 	if err != nil {
-		s.silence(x, SilentEncode, err)
-		return
+		return s.silence(x, SilentEncode, err)
 	}
 	x.due = x.received
 	if d.Verdict == aaa.Reject {
@@ -46,7 +49,7 @@ func (s *Server) access(x *exchange) {
 		s.refusedLine(x, &d)
 	}
 	s.packetLine("sending", x, code, pairs)
-	s.finish(x, code)
+	return s.finish(x, code)
 }
 
 // refusedLine is the one line that every refused login has.

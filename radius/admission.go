@@ -60,7 +60,7 @@ func (s *Server) admit(x *exchange) (do todo) {
 // judge asks everything that can refuse a datagram, the cheap questions first.
 // It fills x.packet, x.device and x.secret.
 func (s *Server) judge(x *exchange) Refusal {
-	x.device, x.packet, x.reply = nil, packet{}, x.reply[:0]
+	x.device, x.packet, x.decoded, x.reply = nil, packet{}, false, x.reply[:0]
 	p, r := parseHeader(x.datagram[:x.size])
 	if r != Admitted {
 		return r

@@ -2,6 +2,7 @@ package radius
 
 import (
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -22,6 +23,27 @@ func (s *Server) handle(x *exchange) {
 			s.metrics.silent[SilentPanic].Inc()
 		}
 	}()
+	switch s.answer(x) {
+	case toSend:
+		s.send(x)
+	case toDrop:
+		s.free(x)
+	}
+}
+
+// answer decides about a request, and makes its reply.
+func (s *Server) answer(x *exchange) todo {
+	switch {
+	case !x.decoded && !s.decode(x):
+		return toDrop
+	case x.packet.code() == wire.CodeAccountingRequest:
+		return s.account(x)
+	}
+	return s.access(x)
+}
+
+// decode fills x.request; false: the request is refused.
+func (s *Server) decode(x *exchange) bool {
 	x.request = aaa.Request{
 		Device:        x.device,
 		Source:        x.source,
@@ -35,15 +57,11 @@ func (s *Server) handle(x *exchange) {
 	if err != nil {
 		s.refuse(x, RefusedUndecodable)
 		x.ticket.forget()
-		s.free(x)
-		return
+		return false
 	}
+	x.decoded = true
 	s.packetLine("received", x, x.packet.code(), x.request.Pairs)
-	if x.packet.code() == wire.CodeAccountingRequest {
-		s.account(x)
-	} else {
-		s.access(x)
-	}
+	return true
 }
 
 func (x *exchange) keys() dictionaries.Keys {
@@ -65,9 +83,10 @@ func (s *Server) encode(x *exchange, code wire.Code, pairs dictionaries.Pairs) e
 	return nil
 }
 
-// finish signs the reply in x and hands it over: to the delays when it is not
-// due, else to the writer.
-func (s *Server) finish(x *exchange, code wire.Code) {
+// finish signs the reply in x and tells what becomes of it: when it is not due
+// the delays have it (toLose), else it is kept for retransmissions and can be
+// sent.
+func (s *Server) finish(x *exchange, code wire.Code) todo {
 	x.signer.sign(x.reply, x.secret)
 	s.metrics.replies[code].Inc()
 	now := s.now()
@@ -75,32 +94,36 @@ func (s *Server) finish(x *exchange, code wire.Code) {
 	if x.due.After(now) {
 		s.metrics.delayed.Inc()
 		if s.delays.hold(x) {
-			return // still in flight for retransmissions
+			return toLose // still in flight for retransmissions
 		}
 		s.metrics.delayed.Dec()
 	}
-	s.deliver(x)
+	return s.keep(x, now)
 }
 
-// deliver keeps a signed reply for retransmissions and sends it.
-func (s *Server) deliver(x *exchange) {
-	if !s.duplicates.finish(x.ticket, x.reply, s.now()) {
+// keep remembers a signed reply for retransmissions. It is toDrop when nobody
+// waits for it any more.
+func (s *Server) keep(x *exchange, now time.Time) todo {
+	if !s.duplicates.finish(x.ticket, x.reply, now) {
 		s.metrics.silent[SilentSuperseded].Inc()
-		s.free(x)
-		return
+		return toDrop
 	}
-	s.send(x)
+	return toSend
 }
 
 // sendDelayed delivers a reject whose time has come.
 func (s *Server) sendDelayed(x *exchange) {
 	s.metrics.delayed.Dec()
-	s.deliver(x)
+	if s.keep(x, s.now()) == toSend {
+		s.send(x)
+		return
+	}
+	s.free(x)
 }
 
 // silence ends a request without an answer: the device asks its next server,
 // or again.
-func (s *Server) silence(x *exchange, why Silence, err error) {
+func (s *Server) silence(x *exchange, why Silence, err error) todo {
 	why = silenceOf(why, err)
 	s.notices.tell("RADIUS request left without an answer: "+why.String(), x.source.Addr(), func() []zap.Field {
 		return []zap.Field{zap.Stringer("source", x.source), zap.String("device", x.device.Name), zap.Stringer("code", x.packet.code()), zap.Error(err)}
@@ -108,7 +131,7 @@ func (s *Server) silence(x *exchange, why Silence, err error) {
 	s.took(x, s.now())
 	x.ticket.forget()
 	s.metrics.silent[why].Inc()
-	s.free(x)
+	return toDrop
 }
 
 // packetLine logs a packet with its attributes' names, at debug only.

@@ -25,6 +25,10 @@ type mmsghdr struct {
 	len uint32
 }
 
+// The calls never wait (MSG_DONTWAIT) and go by without a word to Go's
+// scheduler: it would take a long batch for a call that hangs, and give the
+// processor away in the middle of it.
+
 // batch is the memory of recvmmsg or sendmmsg calls on one socket. It belongs
 // to one goroutine and is made once: a call allocates nothing. golang.org/x/net
 // has the same calls, but makes an address for every datagram.
@@ -33,12 +37,13 @@ type batch struct {
 	hdrs [batchSize]mmsghdr
 	iovs [batchSize]unix.Iovec
 
-	call func(fd uintptr) bool // made once: a closure for each call would be garbage
-	trap uintptr
-	from int // first header of the call
-	to   int
-	n    int
-	err  syscall.Errno
+	call    func(fd uintptr) bool // made once: a closure for each call would be garbage
+	tryCall func(fd uintptr)
+	trap    uintptr
+	from    int // first header of the call
+	to      int
+	n       int
+	err     syscall.Errno
 }
 
 func newBatch(conn *net.UDPConn, trap uintptr) (*batch, error) {
@@ -49,7 +54,7 @@ func newBatch(conn *net.UDPConn, trap uintptr) (*batch, error) {
 	b := &batch{raw: raw, trap: trap}
 	b.call = func(fd uintptr) bool {
 		for {
-			n, _, err := unix.Syscall6(b.trap, fd, uintptr(unsafe.Pointer(&b.hdrs[b.from])), uintptr(b.to-b.from), unix.MSG_DONTWAIT, 0, 0)
+			n, _, err := unix.RawSyscall6(b.trap, fd, uintptr(unsafe.Pointer(&b.hdrs[b.from])), uintptr(b.to-b.from), unix.MSG_DONTWAIT, 0, 0)
 			if err == unix.EINTR {
 				continue
 			}
@@ -57,6 +62,7 @@ func newBatch(conn *net.UDPConn, trap uintptr) (*batch, error) {
 			return err != unix.EAGAIN
 		}
 	}
+	b.tryCall = func(fd uintptr) { b.call(fd) }
 	return b, nil
 }
 
@@ -171,8 +177,53 @@ func newSender(conn *net.UDPConn) (*sender, error) {
 }
 
 // send sends the replies of the exchanges, of which there are at most
-// batchSize. failed is called for each that the kernel refuses.
+// batchSize, and waits for room. failed is called for each that the kernel
+// refuses.
 func (s *sender) send(xs []*exchange, failed func(x *exchange, err error)) {
+	s.fill(xs)
+	for s.from < s.to {
+		if err := s.raw.Write(s.call); err != nil { // closed
+			for _, x := range xs[s.from:] {
+				failed(x, err)
+			}
+			return
+		}
+		s.step(xs, failed)
+	}
+}
+
+// trySend is send for one who does not wait: it returns how many are done with,
+// and for the rest there is no room now. It may run beside another sender of
+// the same socket.
+func (s *sender) trySend(xs []*exchange, failed func(x *exchange, err error)) (done int) {
+	s.fill(xs)
+	for s.from < s.to {
+		if err := s.raw.Control(s.tryCall); err != nil { // closed
+			for _, x := range xs[s.from:] {
+				failed(x, err)
+			}
+			return len(xs)
+		}
+		if s.err == unix.EAGAIN {
+			break
+		}
+		s.step(xs, failed)
+	}
+	return s.from
+}
+
+// step goes past what the last call has done.
+func (s *sender) step(xs []*exchange, failed func(x *exchange, err error)) {
+	if s.err != 0 { // the first one's fault
+		failed(xs[s.from], os.NewSyscallError("sendmmsg", s.err))
+		s.from++
+		return
+	}
+	s.from += s.n
+}
+
+// fill points the headers at the replies.
+func (s *sender) fill(xs []*exchange) {
 	for i, x := range xs {
 		s.iovs[i].Base = &x.reply[0]
 		s.iovs[i].SetLen(len(x.reply))
@@ -186,20 +237,7 @@ func (s *sender) send(xs []*exchange, failed func(x *exchange, err error)) {
 		}
 		h.SetControllen(x.route.ctlLen)
 	}
-	for s.from, s.to = 0, len(xs); s.from < s.to; {
-		if err := s.raw.Write(s.call); err != nil { // closed
-			for _, x := range xs[s.from:] {
-				failed(x, err)
-			}
-			return
-		}
-		if s.err != 0 { // the first one's fault
-			failed(xs[s.from], os.NewSyscallError("sendmmsg", s.err))
-			s.from++
-			continue
-		}
-		s.from += s.n
-	}
+	s.from, s.to = 0, len(xs)
 }
 
 // addrPort reads a sockaddr; IPv4 in IPv6 comes out as IPv4.

@@ -26,6 +26,7 @@ type exchange struct {
 	signer  *signer
 	ticket  ticket
 	request aaa.Request
+	decoded bool   // request has been filled
 	reply   []byte // empty: none
 	due     time.Time
 }
@@ -40,7 +41,7 @@ func (s *Server) free(x *exchange) {
 	x.socket, x.device, x.ticket = nil, nil, ticket{}
 	clear(x.request.Pairs)
 	x.request = aaa.Request{Pairs: x.request.Pairs[:0]}
-	x.packet = packet{}
+	x.packet, x.decoded = packet{}, false
 	x.secret = x.secret[:0]
 	x.reply = x.reply[:0]
 	s.pool.Put(x)

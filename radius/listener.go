@@ -23,7 +23,8 @@ type socket struct {
 	listener *listener
 	conn     *net.UDPConn
 	receiver *receiver
-	sender   *sender
+	prompt   *sender // the reader's
+	sender   *sender // the writer's
 	outbox   *outbox
 	crew     *crew
 }
@@ -44,6 +45,9 @@ func (s *Server) listen(p port, address string) (*listener, error) {
 		l.sockets = append(l.sockets, k)
 		if k.receiver, err = newReceiver(conn); err == nil {
 			k.sender, err = newSender(conn)
+		}
+		if err == nil {
+			k.prompt, err = newSender(conn)
 		}
 		if err != nil {
 			err = fmt.Errorf("radius: listen on %s: %w", address, err)
@@ -67,15 +71,15 @@ const (
 	readErrorPause = 10 * time.Millisecond
 )
 
-// read takes datagrams from a socket until it is told to stop.
+// read takes datagrams from a socket until it is told to stop. What can be
+// answered from memory it answers itself; the rest is the crew's.
 func (s *Server) read(k *socket) error {
-	xs := make([]*exchange, batchSize)
-	for i := range xs {
-		xs[i] = s.exchange()
+	h := &hand{s: s, k: k, xs: make([]*exchange, batchSize)}
+	for i := range h.xs {
+		h.xs[i] = s.exchange()
 	}
-	admitted := make([]*exchange, 0, batchSize)
 	for errs := 0; ; {
-		n, dropped, err := k.receiver.receive(xs)
+		n, dropped, err := k.receiver.receive(h.xs)
 		if err != nil {
 			if stopped(err) {
 				return nil
@@ -91,26 +95,7 @@ func (s *Server) read(k *socket) error {
 		if dropped > 0 {
 			s.metrics.drops[k.listener.port].Add(float64(dropped))
 		}
-		now := s.now()
-		for i, x := range xs[:n] {
-			x.socket, x.received = k, now
-			switch s.admit(x) {
-			case toAnswer:
-				admitted = append(admitted, x)
-				xs[i] = s.exchange()
-			case toSend:
-				s.send(x)
-				xs[i] = s.exchange()
-			case toLose:
-				xs[i] = s.exchange()
-			case toDrop: // its memory serves the next datagram
-			}
-		}
-		if len(admitted) > 0 {
-			k.crew.add(admitted)
-			clear(admitted)
-			admitted = admitted[:0]
-		}
+		h.deal(n)
 	}
 }
 

@@ -18,6 +18,7 @@ func (s *Server) begin(x *exchange) {
 	}
 	s.leave(x.socket.listener.port)
 	s.silence(x, SilentWaited, errWaited)
+	s.free(x)
 }
 
 var errWaited = errors.New("not begun: it has waited for longer than radius.max_wait")

@@ -43,6 +43,7 @@ type Server struct {
 	names   names
 	devices Devices
 	auth    Authorizer
+	prompt  Prompt // auth, if it is one
 	acct    Accountant
 	metrics *Metrics
 	log     *zap.Logger
@@ -76,6 +77,7 @@ func NewServer(o Options, dict *dictionaries.Dictionary, devices Devices, auth A
 		status: newStatusLimit(o.StatusRate),
 		pool:   sync.Pool{New: newExchange},
 	}
+	s.prompt, _ = auth.(Prompt)
 	s.duplicates = newDuplicates(o.DuplicateEntries, o.DuplicateBytes, o.ReplayWindow, s.now(), func(n int) { m.evictions.Add(float64(n)) })
 	s.delays = newDelays(o.MaxDelayed, s.sendDelayed, s.now)
 	s.notices = newNotices(log, s.now)

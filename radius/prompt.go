@@ -1,0 +1,104 @@
+package radius
+
+import (
+	wire "layeh.com/radius"
+
+	"radial/aaa"
+)
+
+// Prompt is an Authorizer that decides at once where its memory tells. Then a
+// login is answered by the goroutine that has read it: at the rate at which
+// such logins come, waking another one for each batch, and a third one to send
+// the replies, costs as much as the decision.
+type Prompt interface {
+	// AuthorizeNow neither waits nor computes for long; ok is false where it
+	// would have to. Then nothing has happened, and Authorize decides.
+	AuthorizeNow(r *aaa.Request) (d aaa.Decision, ok bool)
+}
+
+// promptBatch is how many replies are sent at a time: those who asked first do
+// not wait for the decision about those who asked last.
+const promptBatch = 16
+
+// hand is what a reader has at hand.
+type hand struct {
+	s  *Server
+	k  *socket
+	xs []*exchange // datagrams, and the memory of the next ones
+
+	admitted []*exchange // for the crew
+	replies  []*exchange // to be sent
+	places   []int       // of the replies in xs
+}
+
+// deal judges the first n of xs, and answers what it can.
+func (h *hand) deal(n int) {
+	s, now := h.s, h.s.now()
+	for i, x := range h.xs[:n] {
+		x.socket, x.received = h.k, now
+		do := s.admit(x)
+		if do == toAnswer {
+			do = s.promptly(x)
+		}
+		switch do {
+		case toAnswer:
+			h.admitted = append(h.admitted, x)
+			h.xs[i] = s.exchange()
+		case toSend:
+			h.replies, h.places = append(h.replies, x), append(h.places, i)
+			if len(h.replies) == promptBatch {
+				h.send()
+			}
+		case toLose:
+			h.xs[i] = s.exchange()
+		case toDrop: // its memory serves the next datagram
+		}
+	}
+	if len(h.admitted) > 0 {
+		h.k.crew.add(h.admitted)
+		clear(h.admitted)
+		h.admitted = h.admitted[:0]
+	}
+	h.send()
+}
+
+// send sends the replies; those for which the kernel has no room now are the
+// writer's.
+func (h *hand) send() {
+	if len(h.replies) == 0 {
+		return
+	}
+	for i := h.k.prompt.trySend(h.replies, h.s.unsent); i < len(h.replies); i++ {
+		h.xs[h.places[i]] = h.s.exchange()
+		h.s.send(h.replies[i])
+	}
+	clear(h.replies)
+	h.replies, h.places = h.replies[:0], h.places[:0]
+}
+
+// promptly answers an admitted login where that can be done at once; toAnswer:
+// a worker must.
+func (s *Server) promptly(x *exchange) (do todo) {
+	if s.prompt == nil || x.packet.code() != wire.CodeAccessRequest {
+		return toAnswer
+	}
+	from := x.socket.listener.port // after a reject that is held back x may be another request
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked(x, p)
+			s.metrics.silent[SilentPanic].Inc()
+			do = toLose
+		}
+		if do != toAnswer {
+			s.leave(from)
+		}
+	}()
+	if !s.decode(x) {
+		return toDrop
+	}
+	d, ok := s.prompt.AuthorizeNow(&x.request)
+	if !ok {
+		return toAnswer
+	}
+	return s.decided(x, d)
+}
