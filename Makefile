@@ -21,6 +21,9 @@ run: tools-run build ## build and serve with demo data on an embedded PostgreSQL
 build: ## build bin/radial
 	@go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/radial ./cmd/radial
 
+fakerouter: ## build and run bin/radial-fakerouter, a MikroTik to try things with (ARGS='--help' tells its flags)
+	@go build -trimpath -o bin/radial-fakerouter ./cmd/radial-fakerouter && exec bin/radial-fakerouter $(ARGS)
+
 test: tools-test ## all tests with the race detector, on a real PostgreSQL that they start
 	@go test -race -timeout 15m ./...
 
@@ -71,4 +74,4 @@ $(TOOLS)/golangci-lint:
 clean: ## remove bin, caches and the demo's data
 	@rm -rf bin data .cache
 
-.PHONY: help run build test test-short test-faults lint bench bench-db bench-leases bench-peer fuzz generate vuln tools tools-run tools-test clean
+.PHONY: help run build fakerouter test test-short test-faults lint bench bench-db bench-leases bench-peer fuzz generate vuln tools tools-run tools-test clean

@@ -1,0 +1,130 @@
+package routeros
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// radiusServer is an entry of /radius.
+type radiusServer struct {
+	address    string
+	auth, acct int
+	secret     string
+	timeout    time.Duration
+	messageMA  bool
+}
+
+// radiusTries is how often a request is sent to a server before the next one
+// is asked. The manual says "a few times".
+const radiusTries = 3
+
+var errNoServer = errors.New("no RADIUS server has answered")
+
+// servers are the entries of /radius for a service, in their order.
+func (r *Router) servers(service string) []radiusServer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []radiusServer
+	for _, i := range r.items["/radius"] {
+		v := i.values
+		if v["disabled"] == "true" || !hasWord(v["service"], service) {
+			continue
+		}
+		auth, _ := strconv.Atoi(v["authentication-port"])
+		acct, _ := strconv.Atoi(v["accounting-port"])
+		timeout, _ := parseTime(v["timeout"])
+		out = append(out, radiusServer{
+			address: v["address"], auth: auth, acct: acct, secret: v["secret"], timeout: timeout, messageMA: !r.version.before(version{7, 15}),
+		})
+	}
+	return out
+}
+
+func hasWord(list, word string) bool {
+	for len(list) > 0 {
+		i := 0
+		for i < len(list) && list[i] != ',' {
+			i++
+		}
+		if list[:i] == word {
+			return true
+		}
+		list = list[min(i+1, len(list)):]
+	}
+	return false
+}
+
+// ask sends an access or accounting request to the servers of a service, one
+// after the other, each a few times, the same bytes each time. build makes the
+// request for a server.
+func (r *Router) ask(ctx context.Context, service string, acct bool, build func(s radiusServer) *packet) (*packet, error) {
+	for _, s := range r.servers(service) {
+		p := build(s)
+		p.id = byte(r.radiusID.Add(1))
+		port, b := s.auth, []byte(nil)
+		if acct {
+			port, b = s.acct, p.acctBytes(s.secret)
+		} else {
+			b = p.accessBytes(s.secret, s.messageMA)
+		}
+		reply, err := r.exchange(ctx, s, net.JoinHostPort(s.address, strconv.Itoa(port)), b, p.auth)
+		if reply != nil || ctx.Err() != nil {
+			return reply, err
+		}
+	}
+	return nil, errNoServer
+}
+
+func (r *Router) exchange(ctx context.Context, s radiusServer, to string, b []byte, auth [16]byte) (*packet, error) {
+	d := net.Dialer{}
+	if r.config.Address.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.config.Address, 0))
+	}
+	conn, err := d.DialContext(ctx, "udp", to)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	buffer := make([]byte, 4096)
+	for range radiusTries {
+		if _, err := conn.Write(b); err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+		for until := r.now().Add(s.timeout); ; {
+			conn.SetReadDeadline(until)
+			n, err := conn.Read(buffer)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil {
+				if wait := until.Sub(r.now()); wait > 0 { // refused: nobody listens there yet
+					select {
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					case <-time.After(wait):
+					}
+				}
+				break
+			}
+			reply, err := parsePacket(buffer[:n])
+			if err != nil || reply.id != b[1] || !genuineReply(buffer[:n], auth, s.secret) {
+				r.badReplies.Add(1)
+				continue // dropped, as /radius monitor counts it
+			}
+			return reply, nil
+		}
+	}
+	return nil, errNoServer
+}
+
+func randomAuth() (a [16]byte) {
+	rand.Read(a[:])
+	return a
+}
