@@ -92,6 +92,11 @@ func (l *authorization) leaseAddresses(ctx context.Context) (*denial, error) {
 	if err := ctx.Err(); err != nil && len(wants) > 0 {
 		return nil, err
 	}
+	if len(wants) > 0 {
+		if err := l.needsDatabase("a lease of a pool"); err != nil {
+			return nil, err
+		}
+	}
 	for len(wants) > 0 {
 		leases, err := l.lease(ctx, wants)
 		if err == nil {

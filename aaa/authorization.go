@@ -25,9 +25,12 @@ type authorization struct {
 
 	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 
+	kept bool // rows are from memory, from before the database went away
+
 	dry    bool // Explain: nothing is leased or logged
 	trace  *trace
 	groups []string // that applied, when traced
+	needs  []string // what it needs the database for, beyond rows, when dry
 }
 
 // denial is why a login is refused.

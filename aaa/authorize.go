@@ -91,6 +91,9 @@ var stages = []struct {
 func (e *Engine) Authorize(ctx context.Context, req *Request) (Decision, error) {
 	l := authorization{e: e, in: checkInput{req: req}}
 	d, err := l.decide(ctx)
+	if l.kept {
+		d, err = l.fromMemory(d, err)
+	}
 	if err != nil {
 		e.metrics.trouble()
 		return Decision{}, err

@@ -87,10 +87,10 @@ func TestAuthorizeNow(t *testing.T) {
 
 // readBoth fills a cache.
 func readBoth(ctx context.Context, c *Cache, name string) (*userPolicy, *groupPolicy, error) {
-	u, err := c.user(ctx, name)
+	u, _, err := c.user(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	g, err := c.group(ctx, name)
+	g, _, err := c.group(ctx, name)
 	return u, g, err
 }

@@ -195,7 +195,7 @@ func TestDecisionOwnsItsMemory(t *testing.T) {
 		}
 		b.clock = b.clock.Add(0)
 	}
-	u, err := b.cache.user(t.Context(), "alice")
+	u, _, err := b.cache.user(t.Context(), "alice")
 	if err != nil || uint32Value(u.reply.rules[1].value) != 500 {
 		t.Error("a login has changed the cached policy")
 	}

@@ -32,6 +32,11 @@ type CacheConfig struct {
 	Options  CacheOptions
 	Location *time.Location   // of dates in rows; nil: time.Local
 	Now      func() time.Time // nil: time.Now
+	// OutageAge is how long after the last echo rows in memory are served when the
+	// database does not answer either (policy.outage: cached); 0: not at all. Told
+	// hears when that begins and when it is over.
+	OutageAge time.Duration
+	Told      func(OutageNews)
 }
 
 // Cache holds the compiled rows of users and groups in memory. It follows the
@@ -44,6 +49,9 @@ type CacheConfig struct {
 //     come back within EchoLife: then the listening connection was alive, and
 //     every commit before that has been told.
 //  3. Entries and bytes stay within the options.
+//  4. Where the operator chose so (OutageAge), rows that it has from before the
+//     connection was lost are served while it is down and the database does not
+//     answer, and told apart. The next connection begins with nothing.
 //
 // The listener's part of the promise: it LISTENs before it calls InvalidateAll
 // on each new connection, hands up notifications in order, and calls Echo with
@@ -57,7 +65,8 @@ type Cache struct {
 	users  *cacheTable[*userPolicy]
 	groups *cacheTable[*groupPolicy]
 
-	echo atomic.Int64 // Unix nanoseconds of the last echo; 0 when down
+	echo   atomic.Int64 // Unix nanoseconds of the last echo; 0 when down
+	outage outage
 }
 
 // NewCache returns an empty cache that reads through until its first Echo.
@@ -72,10 +81,11 @@ func NewCache(c CacheConfig) *Cache {
 		c.Options = DefaultCacheOptions()
 	}
 	cache := &Cache{reader: c.Reader, comp: NewCompiler(c.Dict, c.Location), now: c.Now}
+	cache.outage.maxAge, cache.outage.told, cache.outage.now = c.OutageAge, c.Told, c.Now
 	// groups are few: an eighth for them is plenty
 	entries, bytes := c.Options.Entries, c.Options.Bytes
-	cache.users = newCacheTable(entries-entries/8, bytes-bytes/8, cache.live, cache.readUser)
-	cache.groups = newCacheTable(entries/8, bytes/8, cache.live, cache.readGroup)
+	cache.users = newCacheTable(entries-entries/8, bytes-bytes/8, cache.live, &cache.outage, cache.readUser)
+	cache.groups = newCacheTable(entries/8, bytes/8, cache.live, &cache.outage, cache.readGroup)
 	return cache
 }
 
@@ -113,13 +123,14 @@ func (c *Cache) readGroup(ctx context.Context, name string) (cached[*groupPolicy
 	return cached[*groupPolicy]{value: g, size: 128 + g.check.size() + g.reply.size()}, nil
 }
 
-// user returns the rows of a user. An error is the reader's, or ctx's.
-func (c *Cache) user(ctx context.Context, name string) (*userPolicy, error) {
+// user returns the rows of a user; kept tells that they are the last ones
+// known, from before an outage. An error is the reader's, or ctx's.
+func (c *Cache) user(ctx context.Context, name string) (u *userPolicy, kept bool, err error) {
 	return c.users.get(ctx, name)
 }
 
-// group returns the rows of a group.
-func (c *Cache) group(ctx context.Context, name string) (*groupPolicy, error) {
+// group returns the rows of a group, as user does.
+func (c *Cache) group(ctx context.Context, name string) (g *groupPolicy, kept bool, err error) {
 	return c.groups.get(ctx, name)
 }
 
@@ -149,16 +160,22 @@ func (c *Cache) Invalidate(users, groups []string) {
 func (c *Cache) InvalidateAll() {
 	c.users.dropAll()
 	c.groups.dropAll()
+	c.outage.over()
 }
 
 // Echo says that a notification of ours, sent at the given time, has come back.
-func (c *Cache) Echo(at time.Time) { c.echo.Store(at.UnixNano()) }
+func (c *Cache) Echo(at time.Time) {
+	c.outage.heard.Store(at.UnixNano())
+	c.echo.Store(at.UnixNano())
+}
 
-// Down says that the listening connection is gone: the cache is emptied and
-// reads through until the next Echo.
+// Down says that the listening connection is gone: the cache reads through until
+// the next Echo. It is emptied, unless it serves in outages.
 func (c *Cache) Down() {
 	c.echo.Store(0)
-	c.InvalidateAll()
+	if c.outage.maxAge <= 0 {
+		c.InvalidateAll()
+	}
 }
 
 // CacheStats are counters since the start, and the present size.

@@ -16,6 +16,7 @@ type cacheTable[V any] struct {
 	seed   maphash.Seed
 	read   func(ctx context.Context, name string) (cached[V], error)
 	live   func() bool
+	outage *outage
 	shards [cacheShards]cacheShard[V]
 }
 
@@ -59,8 +60,8 @@ type cacheFlight[V any] struct {
 	err   error
 }
 
-func newCacheTable[V any](entries int, bytes int64, live func() bool, read func(context.Context, string) (cached[V], error)) *cacheTable[V] {
-	t := &cacheTable[V]{seed: maphash.MakeSeed(), live: live, read: read}
+func newCacheTable[V any](entries int, bytes int64, live func() bool, o *outage, read func(context.Context, string) (cached[V], error)) *cacheTable[V] {
+	t := &cacheTable[V]{seed: maphash.MakeSeed(), live: live, outage: o, read: read}
 	perShard, bytesPerShard := max(entries/cacheShards, 1), max(bytes/cacheShards, 1)
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -78,17 +79,12 @@ func (t *cacheTable[V]) shard(name string) *cacheShard[V] {
 
 // get returns the value of a name: from memory, from a read under way, or by a
 // read of its own. While the cache is not live it reads by itself and stores
-// nothing. Once ctx has ended only memory is asked.
-func (t *cacheTable[V]) get(ctx context.Context, name string) (V, error) {
+// nothing; in an outage the value may be the last one known, which kept tells.
+// Once ctx has ended only memory is asked.
+func (t *cacheTable[V]) get(ctx context.Context, name string) (v V, kept bool, err error) {
 	s := t.shard(name)
 	if !t.live() {
-		if err := ctx.Err(); err != nil {
-			var none V
-			return none, err
-		}
-		s.misses.Add(1)
-		c, err := t.read(ctx, name)
-		return c.value, err
+		return t.through(ctx, s, name)
 	}
 	s.mu.RLock()
 	entry := s.entries[name]
@@ -98,14 +94,14 @@ func (t *cacheTable[V]) get(ctx context.Context, name string) (V, error) {
 			entry.used.Store(true)
 		}
 		s.hits.Add(1)
-		return entry.value, nil
+		return entry.value, false, nil
 	}
 	if err := ctx.Err(); err != nil {
-		var none V
-		return none, err
+		return v, false, err
 	}
 	s.misses.Add(1)
-	return t.load(ctx, s, name)
+	v, err = t.load(ctx, s, name)
+	return v, false, err
 }
 
 // load joins the read of a name that is under way, or makes it.

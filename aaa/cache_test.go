@@ -74,7 +74,7 @@ func TestCacheMissAndInvalidationCross(t *testing.T) {
 			s.set("alice", withPassword("old"))
 			early := make(chan string)
 			go func() {
-				u, err := c.user(t.Context(), "alice")
+				u, _, err := c.user(t.Context(), "alice")
 				if err != nil {
 					t.Error(err)
 				}
@@ -86,7 +86,7 @@ func TestCacheMissAndInvalidationCross(t *testing.T) {
 
 			late := make(chan string)
 			go func() {
-				u, err := c.user(t.Context(), "alice")
+				u, _, err := c.user(t.Context(), "alice")
 				if err != nil {
 					t.Error(err)
 				}
@@ -103,7 +103,7 @@ func TestCacheMissAndInvalidationCross(t *testing.T) {
 			}
 			// whatever landed last, memory holds no old row
 			s.release <- struct{}{}
-			if u, err := c.user(t.Context(), "alice"); err != nil || password(u) != "new" {
+			if u, _, err := c.user(t.Context(), "alice"); err != nil || password(u) != "new" {
 				t.Errorf("from memory: got %q, %v; want new", password(u), err)
 			}
 		})
@@ -117,7 +117,7 @@ func TestCacheNeedsEcho(t *testing.T) {
 	c := NewCache(CacheConfig{Reader: m, Dict: dictionary(t), Now: func() time.Time { return clock }})
 	look := func(want string, wantReads int) {
 		t.Helper()
-		u, err := c.user(t.Context(), "alice")
+		u, _, err := c.user(t.Context(), "alice")
 		if err != nil || password(u) != want || m.reads != wantReads {
 			t.Errorf("got %q, %v after %d reads; want %q after %d", password(u), err, m.reads, want, wantReads)
 		}
@@ -153,7 +153,7 @@ func TestCacheSharesReads(t *testing.T) {
 	var wg sync.WaitGroup
 	get := func() {
 		defer wg.Done()
-		if u, err := c.user(t.Context(), "alice"); err != nil || password(u) != "p" {
+		if u, _, err := c.user(t.Context(), "alice"); err != nil || password(u) != "p" {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -177,10 +177,10 @@ func TestCacheCallerGivesUp(t *testing.T) {
 	s.set("alice", withPassword("p"))
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error)
-	go func() { _, err := c.user(ctx, "alice"); first <- err }()
+	go func() { _, _, err := c.user(ctx, "alice"); first <- err }()
 	within(t, s.looked)
 	second := make(chan error)
-	go func() { _, err := c.user(t.Context(), "alice"); second <- err }()
+	go func() { _, _, err := c.user(t.Context(), "alice"); second <- err }()
 	cancel()
 	if err := within(t, first); !errors.Is(err, context.Canceled) {
 		t.Errorf("first: %v", err)
@@ -195,12 +195,12 @@ func TestCacheCallerGivesUp(t *testing.T) {
 func TestCacheTroubleIsNotKept(t *testing.T) {
 	b := newWorkbench(t)
 	b.tables.err = errors.New("no database")
-	if _, err := b.cache.user(t.Context(), "alice"); !errors.Is(err, b.tables.err) {
+	if _, _, err := b.cache.user(t.Context(), "alice"); !errors.Is(err, b.tables.err) {
 		t.Errorf("got %v", err)
 	}
 	b.tables.err = nil
 	b.tables.set("alice", withPassword("p"))
-	if u, err := b.cache.user(t.Context(), "alice"); err != nil || password(u) != "p" {
+	if u, _, err := b.cache.user(t.Context(), "alice"); err != nil || password(u) != "p" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -217,7 +217,7 @@ func TestCacheReaderPanics(t *testing.T) {
 					t.Error("the panic was swallowed")
 				}
 			}()
-			_, err := c.user(t.Context(), "alice")
+			_, _, err := c.user(t.Context(), "alice")
 			t.Errorf("returned: %v", err)
 		}()
 	}
@@ -241,7 +241,7 @@ func TestCacheIsBounded(t *testing.T) {
 		m.users[name] = withPassword("p")
 	}
 	for i := range limit * 2 {
-		if _, err := c.user(t.Context(), strconv.Itoa(i)); err != nil {
+		if _, _, err := c.user(t.Context(), strconv.Itoa(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,7 +251,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	// strangers push strangers out, and no subscriber
 	for i := range limit * 2 {
-		if _, err := c.user(t.Context(), "stranger"+strconv.Itoa(i)); err != nil {
+		if _, _, err := c.user(t.Context(), "stranger"+strconv.Itoa(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -273,7 +273,7 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 	}
 	for i := range 2000 {
 		m.users[strconv.Itoa(i)] = UserRows{Check: rows("Cleartext-Password", ":=", "p"), Reply: rows(items...)}
-		if _, err := c.user(t.Context(), strconv.Itoa(i)); err != nil {
+		if _, _, err := c.user(t.Context(), strconv.Itoa(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -336,7 +336,7 @@ func raceForCache(t *testing.T) CacheStats {
 			for !stop.Load() {
 				u := rand.IntN(users)
 				least := told[u].Load()
-				got, err := c.user(t.Context(), strconv.Itoa(u))
+				got, _, err := c.user(t.Context(), strconv.Itoa(u))
 				if err != nil {
 					t.Error(err)
 					return
@@ -360,7 +360,7 @@ func TestCacheHitDoesNotAllocate(t *testing.T) {
 	b.tables.set("alice", withPassword("p"))
 	ctx := t.Context()
 	n := testing.AllocsPerRun(100, func() {
-		if _, err := b.cache.user(ctx, "alice"); err != nil {
+		if _, _, err := b.cache.user(ctx, "alice"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -376,7 +376,7 @@ func TestCacheStoresOnlyWhileLive(t *testing.T) {
 	c.now = func() time.Time { return clock.Add(time.Duration(late.Load())) }
 	s.set("alice", withPassword("p"))
 	done := make(chan error)
-	go func() { _, err := c.user(t.Context(), "alice"); done <- err }()
+	go func() { _, _, err := c.user(t.Context(), "alice"); done <- err }()
 	within(t, s.looked)
 	late.Store(int64(EchoLife))
 	s.release <- struct{}{}

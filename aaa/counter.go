@@ -142,6 +142,9 @@ func (l *authorization) readMeter(ctx context.Context, spans spanSet, sinceFirst
 	if err := ctx.Err(); err != nil {
 		return nil, time.Time{}, err
 	}
+	if err := l.needsDatabase("what the user has used"); err != nil {
+		return nil, first, err
+	}
 	if len(spans) > 0 {
 		if used, err = l.e.meter.Used(ctx, l.user, spans); err != nil {
 			return nil, first, fmt.Errorf("usage of %q: %w", l.user, err)

@@ -47,6 +47,7 @@ func (e *Engine) Explain(ctx context.Context, req *Request) (Explanation, error)
 	if err != nil {
 		return Explanation{}, fmt.Errorf("explain %q: %w", l.user, err)
 	}
+	l.noteOutage(&d)
 	return Explanation{Decision: d, Groups: l.groups, Steps: l.trace.steps}, nil
 }
 

@@ -9,6 +9,7 @@ type Metrics struct {
 	accepts  prometheus.Counter
 	rejects  map[Reason]prometheus.Counter
 	troubles prometheus.Counter
+	memory   map[bool]prometheus.Counter // logins by rows from memory, by whether they were accepted
 	reg      prometheus.Registerer
 }
 
@@ -18,11 +19,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "radial_logins_total",
 		Help: "Access-Requests by verdict (accept, reject, trouble: no answer) and reason of refusal.",
 	}, []string{"verdict", "reason"})
-	reg.MustRegister(logins)
+	memory := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "radial_logins_from_memory_total",
+		Help: "Logins by rows from memory while the database was away (policy.outage: cached): accept, or none (no answer: a refusal, or it needs the database).",
+	}, []string{"answer"})
+	reg.MustRegister(logins, memory)
 	m := &Metrics{
 		accepts:  logins.WithLabelValues("accept", ""),
 		rejects:  make(map[Reason]prometheus.Counter, len(Reasons)),
 		troubles: logins.WithLabelValues("trouble", ""),
+		memory:   map[bool]prometheus.Counter{true: memory.WithLabelValues("accept"), false: memory.WithLabelValues("none")},
 		reg:      reg,
 	}
 	for _, r := range Reasons {
@@ -34,6 +40,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) trouble() {
 	if m != nil {
 		m.troubles.Inc()
+	}
+}
+
+func (m *Metrics) fromMemory(accepted bool) {
+	if m != nil {
+		m.memory[accepted].Inc()
 	}
 }
 

@@ -61,6 +61,10 @@ type Options struct {
 	// is of type mikrotik (whose clients give up early).
 	RejectDelay time.Duration
 	PostAuth    PostAuthOptions
+	// Outage is OutageSilence or OutageCached; OutageMaxAge is how long after the
+	// database was last heard of rows from memory are believed.
+	Outage       string
+	OutageMaxAge time.Duration
 	// Shape makes the reply fit a device: the vendor's encoding of what is
 	// granted. Nil: nas.ShapeReply.
 	Shape func(dev *nas.Device, reply dictionaries.Pairs) dictionaries.Pairs
@@ -86,7 +90,18 @@ func DefaultOptions() Options {
 		MinimumTimeout:         time.Minute,
 		RejectDelay:            time.Second,
 		PostAuth:               PostAuthOptions{Log: PostAuthAll},
+		Outage:                 OutageSilence,
+		OutageMaxAge:           time.Hour,
 	}
+}
+
+// OutageAge is how old rows from memory may be while the database is away; 0
+// where they are not served then (CacheConfig.OutageAge).
+func (o *Options) OutageAge() time.Duration {
+	if o.Outage != OutageCached {
+		return 0
+	}
+	return o.OutageMaxAge
 }
 
 // Validate tells the first setting that cannot be used.
@@ -116,6 +131,14 @@ func (o *Options) Validate() error {
 	case PostAuthAll, PostAuthRejects, PostAuthNone:
 	default:
 		return fmt.Errorf("postauth.log is %q: use all, rejects or none", o.PostAuth.Log)
+	}
+	switch o.Outage {
+	case OutageSilence, OutageCached:
+	default:
+		return fmt.Errorf("policy.outage is %q: use silence or cached", o.Outage)
+	}
+	if o.OutageMaxAge < time.Second || o.OutageMaxAge > 30*24*time.Hour {
+		return fmt.Errorf("policy.outage_max_age is %s: use 1 second to 30 days", o.OutageMaxAge)
 	}
 	if o.RejectDelay < 0 || o.RejectDelay > 5*time.Second {
 		return fmt.Errorf("reject_delay is %s: use 0 to 5 seconds", o.RejectDelay)

@@ -25,10 +25,11 @@ func (f fallThrough) goesOn(byDefault bool) bool {
 // the algorithm of FreeRADIUS's rlm_sql (radius-semantics: algorithm): radcheck
 // and radreply, then groups by priority, then the profile's groups.
 func (l *authorization) findItems(ctx context.Context) (*denial, error) {
-	u, err := l.e.policies.user(ctx, l.user)
+	u, kept, err := l.e.policies.user(ctx, l.user)
 	if err != nil {
 		return nil, fmt.Errorf("read policy of user %q: %w", l.user, err)
 	}
+	l.kept = kept
 	l.in.groups = u.groups
 	l.known = len(u.check.rules) > 0 || u.check.bad != nil || len(u.groups) > 0
 	through := fallThroughUnset
@@ -101,10 +102,11 @@ func (l *authorization) lists() expandInput {
 func (l *authorization) walkGroups(ctx context.Context, groups []Membership, through *fallThrough) (*denial, error) {
 	for i := range groups {
 		name := groups[i].Group
-		g, err := l.e.policies.group(ctx, name)
+		g, kept, err := l.e.policies.group(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("read policy of group %q: %w", name, err)
 		}
+		l.kept = l.kept || kept
 		if l.trace != nil {
 			l.note(StepInfo, fmt.Sprintf("group %s, priority %d", name, groups[i].Priority))
 		}
@@ -142,10 +144,11 @@ func (l *authorization) walkProfile(ctx context.Context, through *fallThrough) (
 	if profile == "" {
 		return nil, nil
 	}
-	p, err := l.e.policies.user(ctx, profile)
+	p, kept, err := l.e.policies.user(ctx, profile)
 	if err != nil {
 		return nil, fmt.Errorf("read profile %q: %w", profile, err)
 	}
+	l.kept = l.kept || kept
 	if l.trace != nil {
 		l.note(StepInfo, fmt.Sprintf("profile %s: %d groups", profile, len(p.groups)))
 	}

@@ -29,6 +29,9 @@ func (l *authorization) checkSimultaneousUse(ctx context.Context) (*denial, erro
 	case l.e.admissions == nil:
 		return &denial{ReasonUnsupportedCheck, "Simultaneous-Use: nothing counts sessions here"}, nil
 	}
+	if err := l.needsDatabase("a count of sessions (Simultaneous-Use)"); err != nil {
+		return nil, err
+	}
 	l.admission = l.newAdmission(limit)
 	if l.dry {
 		return l.wouldAdmit(ctx)

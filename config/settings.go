@@ -83,6 +83,10 @@ func policySettings(c *Config) []setting {
 		boolean("ppp_defaults", &p.PPPDefaults, "Adds Framed-Protocol = PPP and Framed-Compression = Van-Jacobson-TCP-IP to replies for PPP, as FreeRADIUS's stock users file does."),
 		integer("policy.cache_entries", &c.Cache.Entries, 1000, 1<<26, "users and groups", "Users and groups held in memory."),
 		integer("policy.cache_bytes", &c.Cache.Bytes, 1<<20, 1<<40, "bytes", "Memory for them, about."),
+		choice("policy.outage", &p.Outage, []string{aaa.OutageSilence, aaa.OutageCached},
+			"Logins while the database is away. silence: no answer. cached: a user whose rows are in memory from before is accepted by them, where that needs no lease and no count of sessions; whatever they would refuse gets no answer."),
+		duration("policy.outage_max_age", &p.OutageMaxAge, time.Second, 30*24*time.Hour,
+			"With policy.outage: cached, how long after the database was last heard of rows in memory are believed. What was changed meanwhile by others who reach the database is not known for as long."),
 		choice("postauth.log", &p.PostAuth.Log, []string{aaa.PostAuthAll, aaa.PostAuthRejects, aaa.PostAuthNone}, "Which logins go into radpostauth."),
 		boolean("postauth.passwords", &p.PostAuth.Passwords, "Stores what the user sent in radpostauth.pass, in clear for PAP, as FreeRADIUS does."),
 	}

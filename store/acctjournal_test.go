@@ -139,7 +139,7 @@ func TestLedgerJournals(t *testing.T) {
 		}
 	}
 	record(acctRecord("a", aaa.StatusStart, 0, -1, -1))
-	away(t, db, func() {
+	db.Away(func() {
 		record(acctRecord("a", aaa.StatusInterim, 60, 60, 6))
 		if !l.Journaling() {
 			t.Error("it does not journal")
@@ -208,7 +208,7 @@ func TestLedgerBeginsWithTheJournal(t *testing.T) {
 	db := storetest.New(t)
 	dir := t.TempDir()
 	first := newJournalled(t, db.DB, dir, store.LedgerOptions{}, journal.Options{})
-	away(t, db, func() {
+	db.Away(func() {
 		for i := range 30 {
 			if err := first.Record(t.Context(), acctRecord(fmt.Sprint("s", i), aaa.StatusStart, int64(i), -1, -1)); err != nil {
 				t.Fatal(err)
@@ -255,7 +255,7 @@ func TestLedgerJournalFull(t *testing.T) {
 	db := storetest.New(t)
 	l := newJournalled(t, db.DB, t.TempDir(), store.LedgerOptions{}, journal.Options{MaxBytes: journal.MinMaxBytes})
 	stored := map[string]bool{}
-	away(t, db, func() {
+	db.Away(func() {
 		var err error
 		for i := 0; err == nil; i++ {
 			r := acctRecord(fmt.Sprint("s", i), aaa.StatusStart, 0, -1, -1)
@@ -321,7 +321,7 @@ func TestLedgerOrderThroughOutages(t *testing.T) {
 	for i := range outages {
 		before := counterOf(t, l.reg, "radial_accounting_records_total")
 		if i%2 == 0 {
-			away(t, db, func() {
+			db.Away(func() {
 				eventually(t, "records of the outage", func() bool { return counterOf(t, l.reg, "radial_accounting_records_total") > before+400 })
 			})
 		} else {

@@ -105,7 +105,7 @@ func TestPresence(t *testing.T) {
 func TestPresenceAfterOutage(t *testing.T) {
 	db := storetest.New(t)
 	p := &store.Presence{DB: db.DB, ID: serverID, Name: "rad1", Version: "1.0", Log: zap.NewNop()}
-	away(t, db, func() {
+	db.Away(func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if err := p.Run(ctx); err != nil {

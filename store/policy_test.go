@@ -187,7 +187,7 @@ func TestPolicyOutage(t *testing.T) {
 	if _, err := p.UserRows(t.Context(), "bob"); err != nil {
 		t.Fatal(err)
 	}
-	away(t, db, func() {
+	db.Away(func() {
 		for what, ask := range map[string]func() error{
 			"users":    func() error { _, err := p.UserRows(t.Context(), "bob"); return err },
 			"groups":   func() error { _, err := p.GroupRows(t.Context(), "gold"); return err },

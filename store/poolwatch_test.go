@@ -156,7 +156,7 @@ radial_ipam_addresses{pool="main",state="reserved",vrf="default"} 0
 radial_ipam_pools_counted_timestamp_seconds 1.79e+09
 `
 	db.Exec(`DELETE FROM radial.pools WHERE name = 'off'`)
-	away(t, db, func() { w.Look(t.Context()); w.Look(t.Context()) })
+	db.Away(func() { w.Look(t.Context()); w.Look(t.Context()) })
 	if n := logs.FilterMessage("pools could not be counted").Len(); n != 1 {
 		t.Errorf("told %d times that the database is away", n)
 	}

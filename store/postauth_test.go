@@ -108,7 +108,7 @@ func TestPostAuthOutage(t *testing.T) {
 	stop := run(t, p.Run)
 	p.Log(aaa.PostAuth{User: "before", Reply: "Access-Accept", At: time.Now()})
 	eventually(t, "the first row", func() bool { return db.Rows(`SELECT count(*) FROM radpostauth`)[0][0] == "1" })
-	away(t, db, func() {
+	db.Away(func() {
 		for i := range 100 {
 			p.Log(aaa.PostAuth{User: fmt.Sprint("user", i), Reply: "Access-Accept", At: time.Now()})
 		}

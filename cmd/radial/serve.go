@@ -151,7 +151,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 
 	// policy: rows -> compiled items in memory, dropped by notifications
 	rows := store.NewPolicy(db, storeMetrics)
-	cache := aaa.NewCache(aaa.CacheConfig{Reader: rows, Dict: dict, Options: c.Cache, Location: location})
+	cache := aaa.NewCache(aaa.CacheConfig{
+		Reader: rows, Dict: dict, Options: c.Cache, Location: location, OutageAge: c.Policy.OutageAge(), Told: tellOutage(log.Named("policy")),
+	})
 	m.listener = store.NewListener(db, cache, m.changed, storeMetrics, log.Named("listener"))
 
 	// devices: rows of nas -> table by longest prefix
@@ -251,6 +253,19 @@ func hostname() string {
 		return "unknown"
 	}
 	return name
+}
+
+// tellOutage logs when logins begin to be answered from memory, and the end of
+// it.
+func tellOutage(log *zap.Logger) func(aaa.OutageNews) {
+	return func(n aaa.OutageNews) {
+		heard := zap.Time("rows_of", n.Heard)
+		if n.Over {
+			log.Warn("logins go by the database again", heard, zap.Uint64("accepted_from_memory", n.Accepted), zap.Uint64("not_answered", n.Silent))
+			return
+		}
+		log.Warn("the database is away: logins are accepted by rows in memory where that needs no more (policy.outage)", heard)
+	}
 }
 
 // cacheLive is the readiness of the notifications: without them nothing is

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -115,6 +117,33 @@ func openIn(t testing.TB, c *pgdev.Cluster, options []Option) *DB {
 
 // URL returns the database's DSN.
 func (db *DB) URL() string { return db.url }
+
+// Away takes the database away from the server and the store while f runs: they
+// are cut off, and no connection can be made.
+func (db *DB) Away(f func()) {
+	db.t.Helper()
+	u, err := url.Parse(db.url)
+	if err != nil {
+		db.t.Fatal("storetest: ", err)
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	admin, err := pgx.Connect(context.Background(), u.String())
+	if err != nil {
+		db.t.Fatal("storetest: ", err)
+	}
+	defer admin.Close(context.Background())
+	do := func(sql string) {
+		db.t.Helper()
+		if _, err := admin.Exec(context.Background(), sql); err != nil {
+			db.t.Fatal("storetest: ", explain(err))
+		}
+	}
+	do("ALTER DATABASE " + name + " ALLOW_CONNECTIONS false")
+	do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + name + "' AND application_name = 'radial'")
+	defer do("ALTER DATABASE " + name + " ALLOW_CONNECTIONS true")
+	f()
+}
 
 // Exec runs a statement (several at once when there are no arguments), past
 // the store, and fails the test if it fails. It returns the rows affected.
