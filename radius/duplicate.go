@@ -130,13 +130,13 @@ func (s *duplicateShard) begin(key requestKey, authenticator [16]byte, now int64
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
-	seen := firstSeen
 	if i, ok := s.index[key]; ok {
 		slot := &s.slots[i]
 		switch {
 		case slot.authenticator != authenticator:
-			s.drop(i) // the device has moved on
-			seen = seenReplaced
+			s.void(i) // the device has moved on: the entry stands for its new request
+			slot.authenticator, slot.heard = authenticator, now
+			return seenReplaced, ticket{shard: s, slot: i, gen: slot.gen}, buf
 		case slot.answered:
 			return seenAnswered, ticket{}, append(buf[:0], slot.reply...)
 		default:
@@ -148,19 +148,17 @@ func (s *duplicateShard) begin(key requestKey, authenticator [16]byte, now int64
 	slot := &s.slots[i]
 	slot.key, slot.authenticator, slot.answered, slot.heard = key, authenticator, false, now
 	s.index[key] = i
-	return seen, ticket{shard: s, slot: i, gen: slot.gen}, buf
+	return firstSeen, ticket{shard: s, slot: i, gen: slot.gen}, buf
 }
 
 func (s *duplicateShard) finish(t ticket, reply []byte, now int64) bool {
-	kept := make([]byte, len(reply)) // outside of the lock
-	copy(kept, reply)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot := &s.slots[t.slot]
 	if slot.gen != t.gen {
 		return false
 	}
-	slot.answered, slot.reply, slot.until = true, kept, now+s.window
+	slot.answered, slot.reply, slot.until = true, append(slot.reply[:0], reply...), now+s.window
 	slot.older, slot.newer = s.newest, -1
 	if s.newest >= 0 {
 		s.slots[s.newest].newer = t.slot
@@ -169,7 +167,7 @@ func (s *duplicateShard) finish(t ticket, reply []byte, now int64) bool {
 	}
 	s.newest = t.slot
 	s.kept++
-	s.bytes += len(kept)
+	s.bytes += len(reply)
 	over := 0
 	for s.kept > s.max || s.bytes > s.maxSize {
 		s.drop(s.oldest)
@@ -208,10 +206,24 @@ func (s *duplicateShard) take() int32 {
 	return int32(len(s.slots) - 1)
 }
 
-// drop empties a slot; tickets for it are void from here on.
+// spareReplies is how many empty slots of a shard keep the memory of their
+// reply for the next one.
+const spareReplies = 64
+
+// drop empties a slot.
 func (s *duplicateShard) drop(i int32) {
 	slot := &s.slots[i]
 	delete(s.index, slot.key)
+	s.void(i)
+	if len(s.free) >= spareReplies {
+		slot.reply = nil
+	}
+	s.free = append(s.free, i)
+}
+
+// void takes a slot's answer away; tickets for it are void from here on.
+func (s *duplicateShard) void(i int32) {
+	slot := &s.slots[i]
 	if slot.answered {
 		if slot.older >= 0 {
 			s.slots[slot.older].newer = slot.newer
@@ -227,6 +239,8 @@ func (s *duplicateShard) drop(i int32) {
 		s.bytes -= len(slot.reply)
 	}
 	slot.gen++
-	slot.answered, slot.reply = false, nil
-	s.free = append(s.free, i)
+	slot.answered = false
+	if slot.reply = slot.reply[:0]; cap(slot.reply) > 512 {
+		slot.reply = nil
+	}
 }
