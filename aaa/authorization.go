@@ -17,6 +17,7 @@ type authorization struct {
 	user string // the name that is looked up
 
 	control, reply dictionaries.Pairs
+	merging        merging
 	proof          dictionaries.Pairs // what the credential's method answers
 	known          bool               // the tables know the name
 	failed         *rule              // the first check row that did not match
@@ -60,15 +61,15 @@ func (l *authorization) start() {
 	l.user = string(name)
 	l.stripRealm()
 	if p, ok := req.Pairs.Value(w.framedProtocol); ok && l.e.opts.PPPDefaults && bytes.Equal(p, w.ppp) {
-		l.reply = dictionaries.Pairs{{Attr: w.framedProtocol, Value: w.ppp}, {Attr: w.framedCompression, Value: w.vanJacobson}}
+		l.reply = append(l.reply, dictionaries.Pair{Attr: w.framedProtocol, Value: w.ppp}, dictionaries.Pair{Attr: w.framedCompression, Value: w.vanJacobson})
 	}
 	// FreeRADIUS's chap and mschap modules set Auth-Type before the tables are
 	// read, so that a row with = does not change it
 	switch l.e.verifier.MethodOf(req.Pairs) {
 	case "CHAP":
-		l.control = dictionaries.Pairs{{Attr: w.authType, Value: w.authTypeCHAP}}
+		l.control = append(l.control, dictionaries.Pair{Attr: w.authType, Value: w.authTypeCHAP})
 	case "MS-CHAP":
-		l.control = dictionaries.Pairs{{Attr: w.authType, Value: w.authTypeMSCHAP}}
+		l.control = append(l.control, dictionaries.Pair{Attr: w.authType, Value: w.authTypeMSCHAP})
 	}
 }
 

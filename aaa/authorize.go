@@ -87,9 +87,10 @@ var stages = []struct {
 
 // Authorize decides about an Access-Request. An error is trouble (a port
 // failed, ctx ended): the NAS gets no answer then, since a Reject would log a
-// paying customer out. The Decision keeps nothing of the request's memory.
+// paying customer out. The Decision keeps nothing of the request's memory but
+// its Room.
 func (e *Engine) Authorize(ctx context.Context, req *Request) (Decision, error) {
-	l := authorization{e: e, in: checkInput{req: req}}
+	l := e.begin(req)
 	d, err := l.decide(ctx)
 	if l.kept {
 		d, err = l.fromMemory(d, err)
@@ -99,7 +100,7 @@ func (e *Engine) Authorize(ctx context.Context, req *Request) (Decision, error) 
 		return Decision{}, err
 	}
 	e.metrics.decided(&d)
-	e.logPostAuth(&l, &d)
+	e.logPostAuth(l, &d)
 	return d, nil
 }
 
@@ -109,13 +110,13 @@ func (e *Engine) Authorize(ctx context.Context, req *Request) (Decision, error) 
 // Authorize has to be asked. Every stage that would ask a port looks first
 // whether its context has ended; this one always has.
 func (e *Engine) AuthorizeNow(req *Request) (d Decision, ok bool) {
-	l := authorization{e: e, in: checkInput{req: req}}
+	l := e.begin(req)
 	d, err := l.decide(e.ended)
-	if err != nil {
+	if err != nil || l.kept {
 		return Decision{}, false
 	}
 	e.metrics.decided(&d)
-	e.logPostAuth(&l, &d)
+	e.logPostAuth(l, &d)
 	return d, true
 }
 

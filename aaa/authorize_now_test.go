@@ -68,7 +68,7 @@ func TestAuthorizeNow(t *testing.T) {
 			if d, ok := ask(); ok || b.tables.reads != 0 {
 				t.Fatalf("decided %v before any row was read, %d reads", d, b.tables.reads)
 			}
-			if _, _, err := readBoth(t.Context(), b.cache, "alice"); err != nil {
+			if _, _, err := b.cache.user(t.Context(), "alice"); err != nil {
 				t.Fatal(err)
 			}
 			d, ok := ask()
@@ -83,14 +83,4 @@ func TestAuthorizeNow(t *testing.T) {
 			}
 		})
 	}
-}
-
-// readBoth fills a cache.
-func readBoth(ctx context.Context, c *Cache, name string) (*userPolicy, *groupPolicy, error) {
-	u, _, err := c.user(ctx, name)
-	if err != nil {
-		return nil, nil, err
-	}
-	g, _, err := c.group(ctx, name)
-	return u, g, err
 }

@@ -2,6 +2,7 @@ package aaa
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"pgregory.net/rapid"
 
 	"radial/dictionaries"
 	"radial/nas"
@@ -253,21 +255,68 @@ func TestMultilink(t *testing.T) {
 }
 
 // BenchmarkAuthorize is a cached PAP login with a package's reply items.
-func BenchmarkAuthorize(b *testing.B) {
-	w := newWorkbench(b)
-	w.tables.users["alice"] = UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Groups: []Membership{{Group: "gold", Priority: 100}}}
-	w.tables.groups["gold"] = GroupRows{Reply: rows("Mikrotik-Rate-Limit", ":=", "20M/100M", "Session-Timeout", "=", "86400",
-		"Idle-Timeout", "=", "600", "Acct-Interim-Interval", "=", "300", "Fall-Through", "=", "Yes")}
+// cachedLogin is a subscriber of a package, whose rows are in memory, and a
+// request of his.
+func cachedLogin(t testing.TB) (*Engine, *Request) {
+	w := newWorkbench(t)
+	w.tables.users["alice"] = UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Reply: rows("Mikrotik-Rate-Limit", "=", "20M/100M"), Groups: []Membership{{Group: "gold", Priority: 100}}}
+	w.tables.groups["gold"] = GroupRows{Reply: rows("Session-Timeout", "=", "86400", "Idle-Timeout", "=", "600", "Acct-Interim-Interval", "=", "300", "Fall-Through", "=", "Yes")}
 	w.config.Metrics = NewMetrics(prometheus.NewRegistry())
-	req := w.request(b, "User-Name", "alice", "User-Password", "p1", "NAS-IP-Address", "10.0.0.1", "NAS-Port", "7", "NAS-Port-Id", "ether1",
+	req := w.request(t, "User-Name", "alice", "User-Password", "p1", "NAS-IP-Address", "10.0.0.1", "NAS-Port", "7", "NAS-Port-Id", "ether1",
 		"Calling-Station-Id", "AA:BB:CC:DD:EE:FF", "Service-Type", "Framed-User", "Framed-Protocol", "PPP", "NAS-Identifier", "mt1")
-	e, ctx := NewEngine(w.config), b.Context()
+	req.Room = &Room{}
+	e := NewEngine(w.config)
+	if d, err := e.Authorize(t.Context(), req); err != nil || d.Verdict != Accept {
+		t.Fatal(d, err)
+	}
+	return e, req
+}
+
+func BenchmarkAuthorize(b *testing.B) {
+	e, req := cachedLogin(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if d, err := e.Authorize(ctx, req); err != nil || d.Verdict != Accept {
-			b.Fatal(d, err)
+		if d, ok := e.AuthorizeNow(req); !ok || d.Verdict != Accept {
+			b.Fatal(d, ok)
 		}
 	}
+}
+
+// A cached login makes one piece of garbage, its user's name.
+func TestAuthorizeAllocations(t *testing.T) {
+	e, req := cachedLogin(t)
+	if n := testing.AllocsPerRun(1000, func() { e.AuthorizeNow(req) }); n > 1 {
+		t.Errorf("%v allocations for a login, at most 1 is allowed", n)
+	}
+}
+
+// One Room serves logins one after the other, and each gets what it gets by
+// itself.
+func TestRoom(t *testing.T) {
+	b := newWorkbench(t)
+	b.tables.users["alice"] = UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Reply: rows("Session-Timeout", "=", "1", "Class", "+=", "a", "Class", "+=", "b"), Groups: []Membership{{Group: "gold"}}}
+	b.tables.users["bob"] = UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Reply: rows("Reply-Message", "^=", "x"), Groups: []Membership{{Group: "gold"}, {Group: "more"}}}
+	b.tables.groups["gold"] = GroupRows{Reply: rows("Session-Timeout", ":=", "2", "Idle-Timeout", "=", "600", "Fall-Through", "=", "Yes")}
+	b.tables.groups["more"] = GroupRows{Check: rows("Service-Type", "==", "Framed-User"), Reply: rows("Idle-Timeout", "-=", "600", "Class", "^=", "c")}
+	e := NewEngine(b.config)
+	room := &Room{}
+	rapid.Check(t, func(rt *rapid.T) {
+		user := rapid.SampledFrom([]string{"alice", "bob", "nobody"}).Draw(rt, "user")
+		items := []string{"User-Name", user, "User-Password", rapid.SampledFrom([]string{"p1", "p2"}).Draw(rt, "password")}
+		if rapid.Bool().Draw(rt, "framed") {
+			items = append(items, "Framed-Protocol", "PPP")
+		}
+		want, err := e.Authorize(t.Context(), b.request(t, items...))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		req := b.request(t, items...)
+		req.Room = room
+		got, err := e.Authorize(t.Context(), req)
+		if err != nil || got.Verdict != want.Verdict || got.Reason != want.Reason || fmt.Sprint(got.Reply) != fmt.Sprint(want.Reply) {
+			rt.Errorf("in a room %+v, %v; alone %+v", got, err, want)
+		}
+	})
 }
 
 func TestMinimumTimeout(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"radial/dictionaries"
 )
@@ -106,6 +107,10 @@ func (c *Cache) readUser(ctx context.Context, name string) (cached[*userPolicy],
 		return cached[*userPolicy]{}, err
 	}
 	u := &userPolicy{check: c.comp.list(radcheck, rows.Check), reply: c.comp.list(radreply, rows.Reply), groups: rows.Groups}
+	compact(&u.check, &u.reply)
+	for i := range u.groups { // the same few names for all users
+		u.groups[i].Group = unique.Make(u.groups[i].Group).Value()
+	}
 	size := 128 + u.check.size() + u.reply.size()
 	for i := range u.groups {
 		size += 48 + len(u.groups[i].Group)
@@ -121,6 +126,37 @@ func (c *Cache) readGroup(ctx context.Context, name string) (cached[*groupPolicy
 	}
 	g := &groupPolicy{check: c.comp.list(radgroupcheck, rows.Check), reply: c.comp.list(radgroupreply, rows.Reply)}
 	return cached[*groupPolicy]{value: g, size: 128 + g.check.size() + g.reply.size()}, nil
+}
+
+// compact puts the rules of two lists into one piece of memory, and their values
+// into another: a login that finds its user reads few places, and the collector
+// has few to look at.
+func compact(check, reply *ruleList) {
+	size := 0
+	for _, l := range []*ruleList{check, reply} {
+		for i := range l.rules {
+			size += len(l.rules[i].value)
+		}
+	}
+	rules, values := make([]rule, 0, len(check.rules)+len(reply.rules)), make([]byte, 0, size)
+	for _, l := range []*ruleList{check, reply} {
+		from := len(rules)
+		for i := range l.rules {
+			r := l.rules[i]
+			if r.value != nil {
+				at := len(values)
+				values = append(values, r.value...)
+				r.value = values[at:len(values):len(values)]
+			}
+			rules = append(rules, r)
+			if l.limit == &l.rules[i] {
+				l.limit = &rules[len(rules)-1]
+			}
+		}
+		if l.rules != nil {
+			l.rules = rules[from:len(rules):len(rules)]
+		}
+	}
 }
 
 // user returns the rows of a user; kept tells that they are the last ones

@@ -1,6 +1,8 @@
 package aaa
 
 import (
+	"slices"
+
 	"radial/dictionaries"
 )
 
@@ -11,11 +13,11 @@ import (
 //
 // One oddity of FreeRADIUS (seen with 3.2.1) is kept: <= and >= append their
 // value also where an old value within the limit stands, which is kept too.
-func (e *Engine) mergeRules(list dictionaries.Pairs, rules []rule, in expandInput) dictionaries.Pairs {
-	if len(list) == 0 {
-		return e.mergeIntoEmpty(rules, in)
+func (e *Engine) mergeRules(m *merging, list dictionaries.Pairs, rules []rule, in expandInput) dictionaries.Pairs {
+	if len(rules) == 0 {
+		return list
 	}
-	m := merging{old: list, edited: make([]bool, len(list)), gone: make([]bool, len(list))}
+	m.begin(list)
 	for i := range rules {
 		r := &rules[i]
 		value, ok := r.value, true
@@ -29,36 +31,6 @@ func (e *Engine) mergeRules(list dictionaries.Pairs, rules []rule, in expandInpu
 	return m.result()
 }
 
-// mergeIntoEmpty is mergeRules for the first list of a login, the usual case:
-// nothing can be found, so rules add or do nothing.
-func (e *Engine) mergeIntoEmpty(rules []rule, in expandInput) dictionaries.Pairs {
-	if len(rules) == 0 {
-		return nil
-	}
-	// room for what a group and the checks add
-	list := make(dictionaries.Pairs, 0, len(rules)+4)
-	for i := range rules {
-		r := &rules[i]
-		if !r.op.adds() {
-			continue
-		}
-		value, ok := r.value, true
-		if r.late != nil && r.late.expand != nil {
-			value, ok = e.expandValue(r, in)
-		}
-		if !ok {
-			continue
-		}
-		p := dictionaries.Pair{Attr: r.attr, Tag: r.tag, Value: value}
-		list = append(list, p)
-		if r.op == opPrepend {
-			copy(list[1:], list[:len(list)-1])
-			list[0] = p
-		}
-	}
-	return list
-}
-
 // adds tells whether the operator adds its value where there is no old one.
 func (o op) adds() bool {
 	switch o {
@@ -68,12 +40,24 @@ func (o op) adds() bool {
 	return false
 }
 
-// merging is one batch at work: the list as it was, and what became of it.
+// merging is one batch at work: the list as it was, and what became of it. Its
+// memory serves one batch after the other.
 type merging struct {
 	old           dictionaries.Pairs
 	edited        []bool // replaced by this batch: no later rule sees it
 	gone          []bool // removed
 	before, after dictionaries.Pairs
+	spare         dictionaries.Pairs // the result is written here
+}
+
+// begin begins a batch.
+func (m *merging) begin(list dictionaries.Pairs) {
+	m.old = list
+	m.edited = slices.Grow(m.edited[:0], len(list))[:len(list)]
+	m.gone = slices.Grow(m.gone[:0], len(list))[:len(list)]
+	clear(m.edited)
+	clear(m.gone)
+	m.before, m.after = m.before[:0], m.after[:0]
 }
 
 // apply applies one rule with its value p.
@@ -124,8 +108,9 @@ func (m *merging) replace(i int, p dictionaries.Pair) {
 	m.old[i], m.edited[i] = p, true
 }
 
+// result returns the new list; the old one's memory is the next result's.
 func (m *merging) result() dictionaries.Pairs {
-	out := make(dictionaries.Pairs, 0, len(m.before)+len(m.old)+len(m.after)+4)
+	out := m.spare[:0]
 	for i := len(m.before) - 1; i >= 0; i-- {
 		out = append(out, m.before[i])
 	}
@@ -134,6 +119,7 @@ func (m *merging) result() dictionaries.Pairs {
 			out = append(out, m.old[i])
 		}
 	}
+	m.spare = m.old
 	return append(out, m.after...)
 }
 

@@ -44,7 +44,7 @@ type method struct {
 	name string // of the Auth-Type
 	// carried tells whether a request has the method's credential.
 	carried func(*Verifier, dictionaries.Pairs) bool
-	verify  func(*Verifier, *attempt) Verification
+	verify  func(*Verifier, attempt) Verification
 }
 
 // methods lists the credential methods in the order in which FreeRADIUS tries
@@ -142,7 +142,7 @@ func (v *Verifier) Verify(req *Request, control dictionaries.Pairs, user string,
 	if carried == nil {
 		return refusal(ReasonNoCredential, "the request carries no User-Password, CHAP-Password or MS-CHAP response")
 	}
-	return carried.verify(v, &attempt{req: req, control: control, user: user})
+	return carried.verify(v, attempt{req: req, control: control, user: user})
 }
 
 // MethodOf names the Auth-Type that a request's own credential calls for (PAP,

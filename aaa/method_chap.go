@@ -14,7 +14,7 @@ func (v *Verifier) carriesCHAP(request dictionaries.Pairs) bool {
 // verifyCHAP checks CHAP-Password (RFC 2865 §5.3, RFC 1994 §4.1): an ident byte
 // and MD5 over ident, password and challenge. The challenge is CHAP-Challenge,
 // or the Request Authenticator where there is none.
-func (v *Verifier) verifyCHAP(a *attempt) Verification {
+func (v *Verifier) verifyCHAP(a attempt) Verification {
 	response, _ := value(a.req.Pairs, v.at.chapPassword)
 	if len(response) != 1+md5.Size {
 		return refusal(ReasonBadCredential, fmt.Sprintf("CHAP-Password has %d bytes, want 17", len(response)))

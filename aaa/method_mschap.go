@@ -15,7 +15,7 @@ func (v *Verifier) carriesMSCHAP(request dictionaries.Pairs) bool {
 // MS-CHAP2-Response (RFC 2759, RFC 2548 §2.3.2). NT-Password serves both, and
 // goes before Cleartext-Password as in FreeRADIUS. Every refusal carries
 // MS-CHAP-Error.
-func (v *Verifier) verifyMSCHAP(a *attempt) Verification {
+func (v *Verifier) verifyMSCHAP(a attempt) Verification {
 	const length = 50 // of both responses
 	challenge, _ := value(a.req.Pairs, v.at.msChallenge)
 	if response, ok := value(a.req.Pairs, v.at.ms2Response); ok {
@@ -35,7 +35,7 @@ func (v *Verifier) verifyMSCHAP(a *attempt) Verification {
 
 // verifyMSCHAPv1 reads ident, flags, LM-Response (24) and NT-Response (24); bit
 // 1 of flags says that the NT-Response is the one to look at.
-func (v *Verifier) verifyMSCHAPv1(a *attempt, challenge, response []byte) Verification {
+func (v *Verifier) verifyMSCHAPv1(a attempt, challenge, response []byte) Verification {
 	if response[1]&1 == 0 {
 		return v.verifyLMResponse(a, challenge, response[2:26])
 	}
@@ -51,7 +51,7 @@ func (v *Verifier) verifyMSCHAPv1(a *attempt, challenge, response []byte) Verifi
 }
 
 // verifyLMResponse is for clients that send the LM response alone.
-func (v *Verifier) verifyLMResponse(a *attempt, challenge, response []byte) Verification {
+func (v *Verifier) verifyLMResponse(a attempt, challenge, response []byte) Verification {
 	stored, ok := v.passwordOf(a.control, "LM-Password")
 	if !ok {
 		return v.withoutUsable(a.control, "MS-CHAP with an LM response alone", "LM-Password")
@@ -73,7 +73,7 @@ func (v *Verifier) verifyLMResponse(a *attempt, challenge, response []byte) Veri
 
 // acceptMSCHAPv1 adds MS-CHAP-MPPE-Keys (RFC 2548 §2.4.1): the first 8 bytes of
 // the LM hash where it is known, else zero, and the hash of the NT hash.
-func (v *Verifier) acceptMSCHAPv1(a *attempt, hash [16]byte) Verification {
+func (v *Verifier) acceptMSCHAPv1(a attempt, hash [16]byte) Verification {
 	var keys [24]byte
 	if stored, ok := v.passwordOf(a.control, "LM-Password"); ok {
 		if lm, err := storedNTHash(stored); err == nil {
@@ -87,7 +87,7 @@ func (v *Verifier) acceptMSCHAPv1(a *attempt, hash [16]byte) Verification {
 
 // verifyMSCHAPv2 reads ident, flags, Peer-Challenge (16), 8 zero bytes and
 // NT-Response (24).
-func (v *Verifier) verifyMSCHAPv2(a *attempt, challenge, response []byte) Verification {
+func (v *Verifier) verifyMSCHAPv2(a attempt, challenge, response []byte) Verification {
 	hash, refused := v.ntHash(a)
 	if refused != nil {
 		return *refused
@@ -113,7 +113,7 @@ func (v *Verifier) verifyMSCHAPv2(a *attempt, challenge, response []byte) Verifi
 
 // ntHash returns the user's NT hash, stored or computed from the clear
 // password, or the refusal when neither is there.
-func (v *Verifier) ntHash(a *attempt) (hash [16]byte, refused *Verification) {
+func (v *Verifier) ntHash(a attempt) (hash [16]byte, refused *Verification) {
 	var no Verification
 	if stored, ok := v.passwordOf(a.control, "NT-Password"); ok {
 		hash, err := storedNTHash(stored)

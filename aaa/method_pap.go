@@ -8,7 +8,7 @@ func (v *Verifier) carriesPAP(request dictionaries.Pairs) bool {
 
 // verifyPAP compares the password that was typed (RFC 2865 §5.2) with the first
 // password item. An empty password is never accepted.
-func (v *Verifier) verifyPAP(a *attempt) Verification {
+func (v *Verifier) verifyPAP(a attempt) Verification {
 	kind, stored := v.password(a.control)
 	if kind == nil {
 		return noPassword()

@@ -81,13 +81,13 @@ func (l *authorization) apply(check, reply ruleList) (ok bool, d *denial) {
 		return false, &denial{ReasonUnparsableItem, "its value makes no " + r.attr.Type.String() + " in this request: " + r.String()}
 	}
 	l.limit, l.counted = cmp.Or(l.limit, check.limit), l.counted || check.counted
-	l.control = l.e.mergeRules(l.control, check.rules, l.lists())
+	l.control = l.e.mergeRules(&l.merging, l.control, check.rules, l.lists())
 	if reply.bad != nil {
 		return false, unparsable(reply.bad)
 	}
 	l.noteRules("reply", reply.rules)
 	l.limit = cmp.Or(l.limit, reply.limit)
-	l.reply = l.e.mergeRules(l.reply, reply.rules, l.lists())
+	l.reply = l.e.mergeRules(&l.merging, l.reply, reply.rules, l.lists())
 	return true, nil
 }
 

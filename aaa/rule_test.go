@@ -164,12 +164,12 @@ func TestExpansions(t *testing.T) {
 		t.Errorf("a number: got %v, %v", v, ok)
 	}
 	in.request = nil
-	if got := e.mergeRules(nil, []rule{r}, expandInput{request: request[:1], now: b.clock}); len(got) != 1 || uint32Value(got[0].Value) != 0 {
+	if got := e.mergeRules(&merging{}, nil, []rule{r}, expandInput{request: request[:1], now: b.clock}); len(got) != 1 || uint32Value(got[0].Value) != 0 {
 		t.Errorf("0 is a number: got %v", got)
 	}
 }
 
-// Merging into an empty list is merging: the short way and the long one agree.
+// Merging into an empty list is merging into one that holds nothing of the kind.
 func TestMergeWays(t *testing.T) {
 	b := newWorkbench(t)
 	e := NewEngine(b.config)
@@ -186,10 +186,10 @@ func TestMergeWays(t *testing.T) {
 			}
 			batch = append(batch, r)
 		}
-		short := e.mergeRules(nil, batch, expandInput{})
+		short := e.mergeRules(&merging{}, nil, batch, expandInput{})
 		// a list of another attribute takes the long way
 		other := dictionaries.Pairs{{Attr: b.dict.Must("Filter-Id"), Value: []byte("x")}}
-		long := e.mergeRules(other, batch, expandInput{})
+		long := e.mergeRules(&merging{}, other, batch, expandInput{})
 		long = slices.DeleteFunc(long, func(p dictionaries.Pair) bool { return p.Attr == b.dict.Must("Filter-Id") })
 		same := slices.EqualFunc(short, long, func(a, b dictionaries.Pair) bool { return a.Attr == b.Attr && string(a.Value) == string(b.Value) })
 		if !same {

@@ -51,6 +51,7 @@ func (s *Server) decode(x *exchange) bool {
 		Authenticator: [16]byte(x.packet.authenticator()),
 		Pairs:         x.request.Pairs[:0],
 		Received:      x.received,
+		Room:          &x.room,
 	}
 	var err error
 	x.request.Pairs, err = s.dict.Decode(x.request.Pairs, x.packet.attributes(), x.keys())

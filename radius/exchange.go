@@ -26,7 +26,8 @@ type exchange struct {
 	signer  *signer
 	ticket  ticket
 	request aaa.Request
-	decoded bool   // request has been filled
+	decoded bool // request has been filled
+	room    aaa.Room
 	reply   []byte // empty: none
 	due     time.Time
 }

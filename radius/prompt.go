@@ -29,6 +29,7 @@ type hand struct {
 	admitted []*exchange // for the crew
 	replies  []*exchange // to be sent
 	places   []int       // of the replies in xs
+	room     aaa.Room    // for all that it decides: it stays in the processor's memory
 }
 
 // deal judges the first n of xs, and answers what it can.
@@ -38,7 +39,7 @@ func (h *hand) deal(n int) {
 		x.socket, x.received = h.k, now
 		do := s.admit(x)
 		if do == toAnswer {
-			do = s.promptly(x)
+			do = s.promptly(x, &h.room)
 		}
 		switch do {
 		case toAnswer:
@@ -78,7 +79,7 @@ func (h *hand) send() {
 
 // promptly answers an admitted login where that can be done at once; toAnswer:
 // a worker must.
-func (s *Server) promptly(x *exchange) (do todo) {
+func (s *Server) promptly(x *exchange, room *aaa.Room) (do todo) {
 	if s.prompt == nil || x.packet.code() != wire.CodeAccessRequest {
 		return toAnswer
 	}
@@ -96,8 +97,10 @@ func (s *Server) promptly(x *exchange) (do todo) {
 	if !s.decode(x) {
 		return toDrop
 	}
+	x.request.Room = room
 	d, ok := s.prompt.AuthorizeNow(&x.request)
 	if !ok {
+		x.request.Room = &x.room
 		return toAnswer
 	}
 	return s.decided(x, d)
