@@ -78,14 +78,14 @@ func (d *duplicates) finish(t ticket, reply []byte, now time.Time) bool {
 	return t.shard.finish(t, reply, int64(now.Sub(d.epoch)))
 }
 
-// heard is when a request in flight was last received; false: its device has
-// used the identifier for another one.
-func (d *duplicates) heard(t ticket) (time.Time, bool) {
+// heard is when a request in flight was last received, and how long after the
+// time before, 0 for the first; false: its device has used the identifier for another one.
+func (d *duplicates) heard(t ticket) (at time.Time, gap time.Duration, ok bool) {
 	s := t.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot := &s.slots[t.slot]
-	return d.epoch.Add(time.Duration(slot.heard)), slot.gen == t.gen
+	return d.epoch.Add(time.Duration(slot.heard)), time.Duration(slot.gap), slot.gen == t.gen
 }
 
 // forget ends an entry without an answer, so that a retransmission is a new
@@ -116,6 +116,7 @@ type duplicateSlot struct {
 	authenticator [16]byte
 	until         int64 // nanoseconds since the epoch
 	heard         int64 // the last time, while it is in flight
+	gap           int64 // between the last two times; 0: only once
 	reply         []byte
 	older, newer  int32
 }
@@ -140,13 +141,14 @@ func (s *duplicateShard) begin(key requestKey, authenticator [16]byte, now int64
 		case slot.answered:
 			return seenAnswered, ticket{}, append(buf[:0], slot.reply...)
 		default:
-			slot.heard = now
+			slot.gap, slot.heard = now-slot.heard, now
 			return seenInFlight, ticket{}, buf
 		}
 	}
 	i := s.take()
 	slot := &s.slots[i]
-	slot.key, slot.authenticator, slot.answered, slot.heard = key, authenticator, false, now
+	slot.key, slot.authenticator, slot.answered = key, authenticator, false
+	slot.heard, slot.gap = now, 0
 	s.index[key] = i
 	return firstSeen, ticket{shard: s, slot: i, gen: slot.gen}, buf
 }

@@ -24,14 +24,20 @@ func (s *Server) begin(x *exchange) {
 var errWaited = errors.New("not begun: it has waited for longer than radius.max_wait")
 
 // outwaited tells that a request has not been heard of for longer than devices
-// wait, or that its device has used the identifier for another one.
+// wait, or that its device has used the identifier for another one. One that has
+// asked twice would have asked again after as long: where it has not, it has
+// given up.
 func (s *Server) outwaited(x *exchange) bool {
 	now := s.now()
 	if now.Sub(x.received) <= inTurn {
 		return false
 	}
-	heard, ok := s.duplicates.heard(x.ticket)
-	return !ok || now.Sub(heard) > s.opts.MaxWait
+	heard, gap, ok := s.duplicates.heard(x.ticket)
+	patience := s.opts.MaxWait
+	if gap > 0 {
+		patience = min(patience, max(gap*3/2, inTurn))
+	}
+	return !ok || now.Sub(heard) > patience
 }
 
 // enter counts a request among those in flight; false: there are too many of

@@ -175,12 +175,13 @@ func TestGoodput(t *testing.T) {
 }
 
 // TestMaxWait: what has waited for longer than max_wait is dropped and counted,
-// unless its device has asked again; so is what the device has replaced.
+// unless its device has asked again; so is what the device has replaced, and what
+// it has asked twice and not a third time.
 func TestMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var began []byte
 		release := make(chan struct{})
-		h := newHall(t, Options{MaxWait: 400 * time.Millisecond}, func(_ context.Context, q *aaa.Request) (aaa.Decision, error) {
+		h := newHall(t, Options{MaxWait: 350 * time.Millisecond}, func(_ context.Context, q *aaa.Request) (aaa.Decision, error) {
 			began = append(began, q.ID)
 			<-release
 			return aaa.Decision{Verdict: aaa.Accept}, nil
@@ -190,7 +191,11 @@ func TestMaxWait(t *testing.T) {
 			h.ask(authPort, id)
 		}
 		synctest.Wait()
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
+		h.ask(authPort, 4)
+		time.Sleep(10 * time.Millisecond)
+		h.ask(authPort, 4) // and not after another 10 ms
+		time.Sleep(240 * time.Millisecond)
 		h.ask(authPort, 2) // still waits
 		x := h.server.exchange()
 		x.socket, x.source, x.received = h.socket[authPort], source(3), time.Now()
@@ -199,15 +204,15 @@ func TestMaxWait(t *testing.T) {
 			t.Fatal("another request of the same identifier is not taken")
 		}
 		h.server.leave(authPort) // of the new one nothing is wanted here
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		close(release)
 		h.close()
 		if len(began) != 2 || began[0] != 0 || began[1] != 2 {
 			t.Errorf("begun %v, want the first and the one that has asked again", began)
 		}
 		r := &rig{t: t, registry: h.reg}
-		if n := r.count("silent_total", "waited"); n != 2 {
-			t.Errorf("%v are counted, want 2", n)
+		if n := r.count("silent_total", "waited"); n != 3 {
+			t.Errorf("%v are counted, want 3", n)
 		}
 		if n := r.count("in_flight_requests", "auth"); n != 0 {
 			t.Errorf("%v in flight at the end", n)

@@ -34,13 +34,14 @@ type Group[Q, R any] struct {
 	// Timeout ends a batch; NewGroup sets 5 s.
 	Timeout time.Duration
 
-	max int
+	max int // queries of a batch, at most
 	now func() time.Time
 	do  func(ctx context.Context, qs []Q) ([]R, error)
 
 	mu      sync.Mutex
 	queue   []*call[Q, R]
 	running int
+	size    int // queries of a batch now: max, or less where so many take long
 }
 
 const (
@@ -49,6 +50,11 @@ const (
 	// maxWait is how long anybody waits for a login: RouterOS asks three times,
 	// and waits for 300 ms each time.
 	maxWait = time.Second
+	// longBatch makes the next batches half as large, down to leastBatch: in a
+	// crowd everybody waits for as long as two batches take. After one of a
+	// quarter of it they grow again.
+	longBatch  = 200 * time.Millisecond
+	leastBatch = 32
 )
 
 type call[Q, R any] struct {
@@ -82,7 +88,7 @@ func (e ItemErrors) Unwrap() []error { return e }
 // batch: one result for each query in the same order, or an error that all of
 // them get, or ItemErrors. Its context is the batch's own, not a caller's.
 func NewGroup[Q, R any](max int, do func(ctx context.Context, qs []Q) ([]R, error)) *Group[Q, R] {
-	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, now: time.Now, do: do}
+	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, size: max, now: time.Now, do: do}
 }
 
 // Do queues q and waits for its answer. When ctx ends first, Do returns its
@@ -124,7 +130,22 @@ func (g *Group[Q, R]) run() {
 		if batch == nil {
 			return
 		}
+		began := g.now()
 		g.answer(batch)
+		g.resize(len(batch), g.now().Sub(began))
+	}
+}
+
+// resize notes how long a batch of n has taken. A small one that took long
+// tells nothing about the size.
+func (g *Group[Q, R]) resize(n int, took time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case took > longBatch && 2*n > g.size:
+		g.size = min(max(g.size/2, leastBatch), g.max)
+	case took < longBatch/4:
+		g.size = min(2*g.size, g.max)
 	}
 }
 
@@ -137,13 +158,13 @@ func (g *Group[Q, R]) take() []*call[Q, R] {
 		return nil
 	}
 	var batch []*call[Q, R]
-	if len(g.queue) > g.max && g.now().Sub(g.queue[0].at) > inTurn {
+	if len(g.queue) > g.size && g.now().Sub(g.queue[0].at) > inTurn {
 		if batch = g.takeNewest(); batch != nil {
 			return batch
 		}
 	}
 	n := 0
-	for n < len(g.queue) && len(batch) < g.max {
+	for n < len(g.queue) && len(batch) < g.size {
 		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
 			batch = append(batch, c)
 		}
@@ -173,7 +194,7 @@ func (g *Group[Q, R]) takeNewest() (batch []*call[Q, R]) {
 		old++
 	}
 	n := len(g.queue)
-	for n > old && len(batch) < g.max {
+	for n > old && len(batch) < g.size {
 		n--
 		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
 			batch = append(batch, c)
