@@ -166,9 +166,20 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 	if len(rest) > 0 {
 		found = rest
 	}
-	h.rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-	h.free = append(h.free, found...)
+	h.free = append(h.free, inRuns(found, h.rand)...)
 	return nil
+}
+
+// run is how many addresses are proposed one after the other as they lie: rows
+// beside each other are cheaper to lease than rows far apart.
+const run = 64
+
+// inRuns puts addresses in an order that another server, which may have found
+// the same ones, will hardly have: runs in any order.
+func inRuns(found []netip.Addr, r *rand.Rand) []netip.Addr {
+	runs := slices.Collect(slices.Chunk(found, run))
+	r.Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] })
+	return slices.Concat(runs...)
 }
 
 // distinct removes what is there twice.

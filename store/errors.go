@@ -90,3 +90,10 @@ func retryable(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
 }
+
+// waitedInVain tells whether a lock was not had in the time that the transaction
+// has set (lock_timeout).
+func waitedInVain(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == codeLockNotAvailable
+}

@@ -107,21 +107,33 @@ CROSS JOIN LATERAL (
     FOR UPDATE SKIP LOCKED) a`
 
 	// The same, and they are offered at once. $1 VRFs, $2 pools, $3 addresses, $4
-	// user names, $5 MACs, $6 NAS, $7 ports, $8 session ids.
-	sqlClaimGive = `
+	// user names, $5 MACs, $6 NAS, $7 ports, $8 session ids. A row that another
+	// transaction is writing is waited for, and not given if that one commits:
+	// PostgreSQL goes on with what that one wrote, wherever it stands, and xmin
+	// tells that it is not what we saw.
+	sqlClaimGive = claimGive + `OFFSET 0` + claimGiven
+
+	// The same without waiting: a row that somebody holds is not given.
+	sqlClaimGiveFree = claimGive + `FOR UPDATE SKIP LOCKED` + claimGiven
+
+	claimGive = `
 UPDATE radial.addresses a
 SET state = 'offered', until = now() + e.offer_time, since = now(), username = e.username, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id
-FROM (SELECT e.*, l.row, p.offer_time
+FROM (SELECT e.*, l.row, l.made, p.offer_time
       FROM unnest($1::int[], $2::bigint[], $3::inet[], $4::text[], $5::text[], $6::inet[], $7::text[], $8::text[])
           WITH ORDINALITY AS e (vrf_id, pool_id, address, username, mac, nas, port, session_id, n)
       CROSS JOIN LATERAL (
-          SELECT l.ctid AS row FROM radial.addresses l
+          SELECT l.ctid AS row, l.xmin AS made FROM radial.addresses l
           WHERE l.vrf_id = e.vrf_id AND l.address = e.address AND l.pool_id = e.pool_id
             AND ` + forAnybody + `
-          FOR UPDATE SKIP LOCKED) l
+          `
+	claimGiven = `) l
       JOIN radial.pools p ON p.id = e.pool_id) e
-WHERE a.ctid = e.row
+WHERE a.ctid = e.row AND a.xmin = e.made
 RETURNING e.n, a.until`
+
+	// How long sqlClaimGive waits for a row. An operator's transaction may last.
+	sqlClaimPatience = `SELECT set_config('lock_timeout', '50ms', true)`
 
 	// Offers. A bound row that its caller takes over stays bound until the new
 	// session's Start, and so does one that he keeps; that a login has been answered

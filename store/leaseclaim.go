@@ -20,9 +20,10 @@ func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.C
 	}
 	for range 3 {
 		err = l.db.inTrips(ctx, func(conn *pgx.Conn) error { return c.run(ctx, conn) })
-		if !retryable(err) && !ownerGone(err) {
+		if !retryable(err) && !waitedInVain(err) && !ownerGone(err) {
 			break
 		}
+		c.careful = true
 	}
 	if err != nil {
 		return nil, err
@@ -46,6 +47,8 @@ type claim struct {
 	free    map[leaseKey]*leaseRow // candidates that are free
 	missing map[leaseKey]int64     // candidates that are free and have no row yet: their pools
 	made    []madeRow              // of missing, by this transaction
+
+	careful bool // a row that somebody holds is not waited for
 
 	given  map[callerKey]offer // to a login of this batch
 	taken  map[leaseKey]bool   // by one of offers

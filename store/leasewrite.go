@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,10 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 	for _, o := range c.offers {
 		o.row.session = cmp.Or(c.logins[o.login][o.try].Want.SessionID, o.row.session)
 	}
+	// All claims write in the same order, so that none waits for one that waits for it.
+	slices.SortStableFunc(c.offers, func(a, b offer) int {
+		return cmp.Or(cmp.Compare(a.row.vrf, b.row.vrf), a.row.address.Addr().Compare(b.row.address.Addr()))
+	})
 	var seen, unseen writing
 	unseen.reserve(len(c.offers)) // nearly all
 	for _, o := range c.offers {
@@ -36,7 +41,13 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 		b.Queue(sqlClaimOffer, e.vrfs, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions, e.anew).Query(e.collect)
 	}
 	if e := &unseen; len(e.rows) > 0 {
-		b.Queue(sqlClaimGive, e.vrfs, e.pools, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions).Query(e.collect)
+		statement := sqlClaimGive
+		if c.careful {
+			statement = sqlClaimGiveFree
+		} else {
+			b.Queue(sqlClaimPatience)
+		}
+		b.Queue(statement, e.vrfs, e.pools, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions).Query(e.collect)
 	}
 	c.queueUnmake(b)
 	if c.admission != nil {

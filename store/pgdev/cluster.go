@@ -148,7 +148,7 @@ func (c *Cluster) run(ctx context.Context) error {
 	if err := c.clearStale(ctx); err != nil {
 		return err
 	}
-	if err := c.configure(); err != nil {
+	if err := c.configure(ctx); err != nil {
 		return err
 	}
 	if err := c.launch(ctx); err != nil {

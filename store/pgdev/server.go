@@ -19,9 +19,9 @@ import (
 const configFile = "radial.conf"
 
 // configure writes our settings and includes them.
-func (c *Cluster) configure() error {
+func (c *Cluster) configure(ctx context.Context) error {
 	var b strings.Builder
-	for _, s := range c.settings() {
+	for _, s := range c.settings(ctx) {
 		fmt.Fprintf(&b, "%s = %s\n", s[0], s[1])
 	}
 	path := c.path(filepath.Join(dataDir, configFile))
@@ -52,7 +52,7 @@ func (c *Cluster) write(path string, flag int, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-func (c *Cluster) settings() [][2]string {
+func (c *Cluster) settings(ctx context.Context) [][2]string {
 	all := [][2]string{
 		{"listen_addresses", "''"},
 		{"port", fmt.Sprint(port)},
@@ -77,11 +77,22 @@ func (c *Cluster) settings() [][2]string {
 	return append(all, [][2]string{
 		{"shared_buffers", fmt.Sprintf("'%dMB'", sharedBuffers()>>20)},
 		{"fsync", "on"}, {"synchronous_commit", "on"}, {"full_page_writes", "on"},
-		{"wal_compression", "on"},
+		{"wal_compression", c.compression(ctx)},
 		{"max_wal_size", "'2GB'"},
 		{"checkpoint_timeout", "'15min'"},
 		{"random_page_cost", "1.1"},
 	}...)
+}
+
+// compression is how whole pages in the write-ahead log are compressed: a
+// database that writes here and there spends much on it after each checkpoint.
+// lz4 takes a tenth of the time of PostgreSQL's own way, which every build has.
+func (c *Cluster) compression(ctx context.Context) string {
+	err := c.owner.command(ctx, c.bin, "postgres", "-D", c.path(dataDir), "-c", "wal_compression=lz4", "-C", "wal_compression").Run()
+	if err != nil {
+		return "on" // before PostgreSQL 15, or built without
+	}
+	return "lz4"
 }
 
 // quote writes a string of postgresql.conf.
