@@ -16,12 +16,13 @@ import (
 // of each month, so records that cannot be of an archived session are spared
 // it: all that began after the newest end in the archive.
 const (
-	// $1 acctuniqueids. Where several have one, the newest is the last.
+	// $1 acctuniqueids. Where several have one (the NAS began its ids anew, and none
+	// of the records that told was late), the row that was made last is the last.
 	sqlAcctArchived = `
 SELECT radacctid, acctuniqueid, acctstarttime, acctupdatetime, acctstoptime, acctinterval, acctsessiontime,
        acctinputoctets, acctoutputoctets, connectinfo_start, connectinfo_stop, acctterminatecause,
        framedipaddress, framedipv6address, framedipv6prefix, framedinterfaceid, delegatedipv6prefix
-FROM radial.radacct_archive WHERE acctuniqueid = ANY ($1::text[]) ORDER BY acctuniqueid, acctstarttime, radacctid FOR UPDATE`
+FROM radial.radacct_archive WHERE acctuniqueid = ANY ($1::text[]) ORDER BY acctuniqueid, radacctid FOR UPDATE`
 
 	// sqlAcctUpdate for rows of the archive. $2 is what acctstarttime was: an
 	// earlier session may have had the radacctid, when radacct was made anew.

@@ -39,7 +39,11 @@ LEFT JOIN radial.pools p ON p.id = h.pool_id
 ORDER BY h.at DESC, h.id DESC`
 
 	// The row of a session by its acctuniqueid.
-	sqlHistorySession = `SELECT radacctid, coalesce(username, '') FROM radacct WHERE acctuniqueid = $1::text`
+	sqlHistorySession = `
+SELECT radacctid, coalesce(username, '') FROM radacct WHERE acctuniqueid = $1::text
+UNION ALL
+SELECT radacctid, coalesce(username, '') FROM radial.radacct_archive WHERE acctuniqueid = $1
+LIMIT 1`
 )
 
 // HistoryQuery selects rows of the history; what is zero selects nothing.

@@ -22,6 +22,17 @@ const sessionFields = `r.radacctid, r.acctuniqueid, r.acctsessionid, coalesce(r.
        coalesce((SELECT g.groupname::text FROM radusergroup g JOIN radial.packages k ON k.name = g.groupname WHERE g.username = r.username ORDER BY g.priority, g.id LIMIT 1), ''),
        ARRAY(SELECT DISTINCT p.name FROM radial.addresses a JOIN radial.pools p ON p.id = a.pool_id WHERE a.radacctid = r.radacctid AND r.acctstoptime IS NULL ORDER BY p.name)`
 
+// What sessionFields and trafficColumns read, so that a row of radacct and one
+// of the archive can stand in one list. Of closed sessions each branch walks
+// its own indexes; of the archive the months are opened one after another.
+const (
+	sessionRow = `r.radacctid, r.acctuniqueid, r.acctsessionid, r.username, r.realm, r.nasipaddress, r.nasportid, r.callingstationid, r.calledstationid,
+       r.acctstarttime, r.acctupdatetime, r.acctstoptime, r.acctinterval, r.acctsessiontime, r.acctinputoctets, r.acctoutputoctets, r.acctterminatecause,
+       r.framedipaddress, r.framedipv6address, r.framedipv6prefix, r.delegatedipv6prefix`
+	ofRadacct = `SELECT ` + sessionRow + ` FROM radacct r WHERE `
+	ofArchive = `SELECT ` + sessionRow + ` FROM radial.radacct_archive r WHERE `
+)
+
 // Open sessions are found by the partial indexes of radacct alone, so that closed
 // ones, however many there are, cost nothing.
 const (
@@ -75,7 +86,11 @@ SELECT EXISTS (SELECT FROM radial.pools WHERE name = $1::text),
        EXISTS (SELECT FROM radial.packages WHERE name = $2::text) OR EXISTS (SELECT FROM radusergroup WHERE groupname = $2)`
 
 	// Where a page ended: $1 radacctid.
-	sqlSessionKey = `SELECT acctstarttime FROM radacct WHERE radacctid = $1::bigint AND acctstarttime IS NOT NULL`
+	sqlSessionKey = `
+SELECT acctstarttime FROM radacct WHERE radacctid = $1::bigint AND acctstarttime IS NOT NULL
+UNION ALL
+SELECT acctstarttime FROM radial.radacct_archive WHERE radacctid = $1
+LIMIT 1`
 )
 
 // Session is a row of radacct as people look at it. Texts are as the device

@@ -10,34 +10,41 @@ import (
 )
 
 const (
+	newestSession = ` ORDER BY r.acctstarttime DESC, r.radacctid DESC `
+
 	// A session by what names it: $1 acctuniqueid, $2 radacctid (0: none), $3
 	// Acct-Session-Id, for which there is no index: those that are open are looked through.
 	sqlSessionsNamed = `
-SELECT ` + sessionFields + ` FROM radacct r WHERE r.acctuniqueid = $1::text OR r.radacctid = $2::bigint
-UNION ALL
-SELECT ` + sessionFields + ` FROM radacct r
-WHERE r.acctstoptime IS NULL AND r.acctsessionid = $3::text AND r.acctuniqueid <> $1 AND r.radacctid <> $2
-ORDER BY 10 DESC, 1 DESC LIMIT 50`
+SELECT ` + sessionFields + `
+FROM (` + ofRadacct + `r.acctuniqueid = $1::text OR r.radacctid = $2::bigint
+      UNION ALL ` + ofArchive + `r.acctuniqueid = $1::text OR r.radacctid = $2::bigint
+      UNION ALL ` + ofRadacct + `r.acctstoptime IS NULL AND r.acctsessionid = $3::text AND r.acctuniqueid <> $1 AND r.radacctid <> $2) r
+` + newestSession + `LIMIT 50`
 
 	// The sessions of a user that have an Acct-Session-Id: $1 user name, $2 id.
 	sqlSessionsOfUserNamed = `
-SELECT ` + sessionFields + ` FROM radacct r WHERE r.username = $1::text AND r.acctsessionid = $2::text
-ORDER BY r.acctstarttime DESC, r.radacctid DESC LIMIT 50`
+SELECT ` + sessionFields + `
+FROM (` + ofRadacct + `r.username = $1::text AND r.acctsessionid = $2::text
+      UNION ALL ` + ofArchive + `r.username = $1::text AND r.acctsessionid = $2::text) r
+` + newestSession + `LIMIT 50`
 
 	// Sessions that began since $1 with Acct-Session-Id $2: the index has the start.
 	sqlSessionsSinceNamed = `
-SELECT ` + sessionFields + ` FROM radacct r WHERE r.acctstarttime >= $1::timestamptz AND r.acctsessionid = $2::text
-ORDER BY r.acctstarttime DESC, r.radacctid DESC LIMIT 50`
+SELECT ` + sessionFields + `
+FROM (` + ofRadacct + `r.acctstarttime >= $1::timestamptz AND r.acctsessionid = $2::text
+      UNION ALL ` + ofArchive + `r.acctstarttime >= $1::timestamptz AND r.acctsessionid = $2::text) r
+` + newestSession + `LIMIT 50`
 
 	// $1 and $2 start and radacctid of the last one of the page before (NULL: none),
 	// $3 user name, $4 since, $5 until (NULL: no bound), $6 how many.
 	sqlSessionsOfUser = `
 SELECT ` + sessionFields + `
-FROM (SELECT r.* FROM radacct r
-      WHERE r.username = $3::text AND r.acctstarttime <= coalesce($1::timestamptz, 'infinity') AND ($1 IS NULL OR r.acctstarttime < $1 OR r.radacctid < $2::bigint)
-        AND r.acctstarttime >= coalesce($4::timestamptz, '-infinity') AND r.acctstarttime < coalesce($5::timestamptz, 'infinity')
-      ORDER BY r.acctstarttime DESC, r.radacctid DESC LIMIT $6::int) r
-ORDER BY r.acctstarttime DESC, r.radacctid DESC`
+FROM ((` + ofRadacct + userSession + newestSession + `LIMIT $6::int)
+      UNION ALL
+      (` + ofArchive + userSession + newestSession + `LIMIT $6::int)) r
+` + newestSession + `LIMIT $6::int`
+	userSession = `r.username = $3::text AND r.acctstarttime <= coalesce($1::timestamptz, 'infinity') AND ($1 IS NULL OR r.acctstarttime < $1 OR r.radacctid < $2::bigint)
+        AND r.acctstarttime >= coalesce($4::timestamptz, '-infinity') AND r.acctstarttime < coalesce($5::timestamptz, 'infinity')`
 )
 
 // FindSessions returns the sessions of a name: an acctuniqueid, a radacctid or

@@ -13,9 +13,11 @@ import (
 
 const (
 	totalsOf = `count(*), count(*) FILTER (WHERE r.acctstoptime IS NULL), least(coalesce(sum(r.acctinputoctets), 0), 9223372036854775807)::bigint, least(coalesce(sum(r.acctoutputoctets), 0), 9223372036854775807)::bigint
-FROM radacct r WHERE `
-	totalsOpen  = `r.acctstoptime IS NULL`
-	totalsSince = `r.acctstarttime >= $1::timestamptz`
+FROM `
+	totalsOpen  = `radacct r WHERE r.acctstoptime IS NULL`
+	totalsSince = `(SELECT r.nasipaddress, r.username, r.acctstoptime, r.acctinputoctets, r.acctoutputoctets FROM radacct r WHERE r.acctstarttime >= $1::timestamptz
+      UNION ALL
+      SELECT r.nasipaddress, r.username, r.acctstoptime, r.acctinputoctets, r.acctoutputoctets FROM radial.radacct_archive r WHERE r.acctstarttime >= $1::timestamptz) r`
 
 	totalsByNAS      = `SELECT r.nasipaddress, count(DISTINCT r.username), ` + totalsOf
 	sqlTotalsNAS     = totalsByNAS + totalsOpen + ` GROUP BY 1 ORDER BY 3 DESC, 1`

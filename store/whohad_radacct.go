@@ -20,25 +20,26 @@ const (
 	// The session has the address $1, or a prefix that it lies in.
 	trafficHas = `(r.framedipaddress = $1::inet OR r.framedipv6address = $1 OR r.framedipv6prefix >>= $1 OR r.delegatedipv6prefix >>= $1)`
 
-	sqlSessionsByID = `SELECT ` + trafficColumns + ` FROM radacct r WHERE r.radacctid = ANY ($1::bigint[])`
+	sqlSessionsByID = `
+SELECT ` + trafficColumns + ` FROM (` + ofRadacct + `r.radacctid = ANY ($1::bigint[]) UNION ALL ` + ofArchive + `r.radacctid = ANY ($1::bigint[])) r`
 
 	// The session that a subscriber had at a time with his own address: pools
 	// keep no history of it. $1 address, $2 user name, $3 when.
 	sqlSessionOfUser = `
-SELECT ` + trafficColumns + ` FROM radacct r
-WHERE r.username = $2::text AND r.acctstarttime <= $3::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime > $3) AND ` + trafficHas + `
+SELECT ` + trafficColumns + `
+FROM ((` + ofRadacct + userHadAt + ` ORDER BY r.acctstarttime DESC LIMIT 1) UNION ALL (` + ofArchive + userHadAt + ` ORDER BY r.acctstarttime DESC LIMIT 1)) r
 ORDER BY r.acctstarttime DESC LIMIT 1`
+	userHadAt = `r.username = $2::text AND r.acctstarttime <= $3::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime > $3) AND ` + trafficHas
 
 	// Sessions that had an address at a time, whoever gave it: those that began
 	// shortly before it (an index has the time of the start), and all that are
 	// open (an index has these). $1 address, $2 when, $3 since when.
 	sqlSessionsOfAddress = `
-SELECT ` + trafficColumns + ` FROM radacct r
-WHERE r.acctstarttime BETWEEN $3::timestamptz AND $2::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime > $2) AND ` + trafficHas + `
-UNION
-SELECT ` + trafficColumns + ` FROM radacct r
-WHERE r.acctstoptime IS NULL AND r.acctstarttime < $3 AND ` + trafficHas + `
-ORDER BY 8 DESC LIMIT 16`
+SELECT ` + trafficColumns + `
+FROM (` + ofRadacct + hadSince + ` UNION ALL ` + ofArchive + hadSince + `
+      UNION ALL ` + ofRadacct + `r.acctstoptime IS NULL AND r.acctstarttime < $3 AND ` + trafficHas + `) r
+ORDER BY r.acctstarttime DESC LIMIT 16`
+	hadSince = `r.acctstarttime BETWEEN $3::timestamptz AND $2::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime > $2) AND ` + trafficHas
 
 	sqlNASVRFs = `
 SELECT n.nasname::text, coalesce(s.vrf_id, 1) FROM nas n LEFT JOIN radial.nas_settings s ON s.nas_id = n.id WHERE n.nasname IS NOT NULL ORDER BY n.id`
