@@ -8,3 +8,12 @@ type CloseStale struct {
 
 // Kind is the job's name in the queue.
 func (CloseStale) Kind() string { return "close_stale" }
+
+// ArchiveSessions moves closed sessions out of radacct, and drops old ones, as
+// far as the server that does it is told to.
+type ArchiveSessions struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (ArchiveSessions) Kind() string { return "archive_sessions" }

@@ -27,8 +27,8 @@ func other(k Key) string {
 			return words[4]
 		}
 		return words[6]
-	case strings.HasPrefix(k.Want, "a time from"):
-		words := strings.Fields(k.Want)
+	case strings.HasPrefix(k.Want, "a time from"), strings.HasPrefix(k.Want, "0, or a time from"):
+		words := strings.Fields(strings.TrimPrefix(k.Want, "0, or "))
 		if words[3] != k.Value {
 			return words[3]
 		}

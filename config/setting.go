@@ -91,6 +91,25 @@ func duration(key string, p *time.Duration, lo, hi time.Duration, doc string) se
 		}), get: func() string { return p.String() }}
 }
 
+// durationOrOff is 0 for off, else a duration.
+func durationOrOff(key string, p *time.Duration, lo, hi time.Duration, doc string) setting {
+	s := duration(key, p, 0, hi, doc)
+	s.want = fmt.Sprintf("0, or a time from %v to %v", lo, hi)
+	parse := s.set
+	s.set = func(words []string) error {
+		was := *p
+		if err := parse(words); err != nil {
+			return err
+		}
+		if v := *p; v != 0 && v < lo {
+			*p = was
+			return fmt.Errorf("not %q", strings.Join(words, ", "))
+		}
+		return nil
+	}
+	return s
+}
+
 // zone is the name of a time zone, or empty.
 func zone(key string, p *string, doc string) setting {
 	return setting{key: key, doc: doc, want: "an IANA name such as Europe/Prague, or nothing",

@@ -128,7 +128,7 @@ func isPercent(s string) error {
 
 func historySettings(c *Config) []setting {
 	return []setting{
-		duration("ipam.history_retention", &c.Jobs.HistoryRetention, 0, 1_000_000*time.Hour,
+		durationOrOff("ipam.history_retention", &c.Jobs.HistoryRetention, leastKept, 1_000_000*time.Hour,
 			"How long the history of who had which address is kept, by whole months: 4380h is half a year. 0: for ever. The same for all servers."),
 		duration("ipam.conflict_retention", &c.Jobs.ConflictRetention, 0, 1_000_000*time.Hour,
 			"How long a conflict of addresses (radial ip conflicts) is kept after it was last seen. 0: for ever. The same for all servers."),
@@ -142,5 +142,13 @@ func sessionSettings(c *Config) []setting {
 			"Closes a session that has missed so many interims in a row, with cause Lost-Carrier and the time when it was last heard of. Its interval is the longest of: between its last updates, what most of its NAS's sessions keep to, its user's Acct-Interim-Interval; 60 s at least. Time without a database counts for nobody. 0: never. The same for all servers."),
 		duration("sessions.silent_after", &s.Silent, 0, 100_000*time.Hour,
 			"Closes a session that has never sent an interim, and of which nobody knows how often it should, when nothing has been heard of it for so long. 0: never. The same for all servers."),
+		durationOrOff("sessions.archive_after", &c.Jobs.Archive.After, leastKept, 1_000_000*time.Hour,
+			"Moves sessions out of radacct into radial.radacct_archive so long after they ended: 9504h is 13 months. Radial's own commands look into both; what reads radacct alone (FreeRADIUS's counters, panels) does not see them any more. 0: never. The same for all servers."),
+		durationOrOff("sessions.archive_retention", &c.Jobs.Archive.Retention, leastKept, 1_000_000*time.Hour,
+			"How long after their end sessions stay in the archive; they go by whole months of their start, when the last of a month is that old. radacct itself is not touched. 0: for ever. The same for all servers."),
 	}
 }
+
+// leastKept is the least that anything of what happened is kept: a shorter
+// time is a slip of the unit, and what it would drop comes not back.
+const leastKept = 31 * 24 * time.Hour

@@ -27,5 +27,8 @@ func validate(c *Config) []error {
 	if err := c.PoolWatch.Validate(); err != nil {
 		problems = append(problems, Problem{Key: "ipam.thresholds", Value: strings.Join(c.PoolWatch.Thresholds, ", "), Want: "want rising percentages such as 80, 95 (" + err.Error() + ")"})
 	}
+	if a := c.Jobs.Archive; a.After > 0 && a.Retention > 0 && a.Retention < a.After {
+		problems = append(problems, Problem{Key: "sessions.archive_retention", Value: a.Retention.String(), Want: "want 0 or no less than sessions.archive_after (" + a.After.String() + ")"})
+	}
 	return problems
 }

@@ -24,5 +24,6 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Hour, aaa.DropIdlePrefixes{Batch: 5000, Days: 90}, dropIdlePrefixes(db)),
 		every(24*time.Hour, aaa.DropConflicts{Batch: 5000}, dropConflicts(db, opts.ConflictRetention, time.Now)),
 		every(time.Hour, aaa.TendHistory{Batch: 5000}, tendHistory(db, opts.HistoryRetention, time.Now)),
+		every(time.Hour, aaa.ArchiveSessions{Batch: 1000}, archiveSessions(db, opts.Archive, time.Now)),
 	}
 }

@@ -15,12 +15,15 @@ import (
 
 // The columns of Session, of a row r of radacct; see scanSessionOf. A package is
 // the user's first group that is one; pools are told of open sessions alone.
-const sessionFields = `r.radacctid, r.acctuniqueid, r.acctsessionid, coalesce(r.username, ''), coalesce(r.realm, ''), r.nasipaddress, coalesce(r.nasportid, ''),
-       coalesce(r.callingstationid, ''), coalesce(r.calledstationid, ''), r.acctstarttime, r.acctupdatetime, r.acctstoptime, r.acctinterval,
-       r.acctsessiontime, coalesce(r.acctinputoctets, 0), coalesce(r.acctoutputoctets, 0), coalesce(r.acctterminatecause, ''),
-       r.framedipaddress, r.framedipv6address, r.framedipv6prefix, r.delegatedipv6prefix,
+const (
+	sessionFields = sessionOwn + `,
        coalesce((SELECT g.groupname::text FROM radusergroup g JOIN radial.packages k ON k.name = g.groupname WHERE g.username = r.username ORDER BY g.priority, g.id LIMIT 1), ''),
        ARRAY(SELECT DISTINCT p.name FROM radial.addresses a JOIN radial.pools p ON p.id = a.pool_id WHERE a.radacctid = r.radacctid AND r.acctstoptime IS NULL ORDER BY p.name)`
+	sessionOwn = `r.radacctid, r.acctuniqueid, r.acctsessionid, coalesce(r.username, ''), coalesce(r.realm, ''), r.nasipaddress, coalesce(r.nasportid, ''),
+       coalesce(r.callingstationid, ''), coalesce(r.calledstationid, ''), r.acctstarttime, r.acctupdatetime, r.acctstoptime, r.acctinterval,
+       r.acctsessiontime, coalesce(r.acctinputoctets, 0), coalesce(r.acctoutputoctets, 0), coalesce(r.acctterminatecause, ''),
+       r.framedipaddress, r.framedipv6address, r.framedipv6prefix, r.delegatedipv6prefix`
+)
 
 // What sessionFields and trafficColumns read, so that a row of radacct and one
 // of the archive can stand in one list. Of closed sessions each branch walks

@@ -96,9 +96,14 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('radial:archive', 0));
     SELECT m.name, m.first INTO part FROM radial.archive_months m LEFT JOIN radial.archive_ends e ON e.month = m.first
     WHERE m.next <= ended AND (e.newest IS NULL OR e.newest < ended) ORDER BY m.first LIMIT 1;
-    IF part.name IS NOT NULL THEN
-        EXECUTE format('DROP TABLE radial.%I', part.name);
+    IF part.name IS NULL THEN
+        RETURN NULL;
     END IF;
+    EXECUTE format('LOCK TABLE radial.%I IN ACCESS EXCLUSIVE MODE', part.name);
+    IF EXISTS (SELECT FROM radial.archive_ends e WHERE e.month = part.first AND e.newest >= ended) THEN
+        RETURN NULL; -- a younger one has come just now
+    END IF;
+    EXECUTE format('DROP TABLE radial.%I', part.name);
     RETURN part.name;
 END $$;
 -- +goose StatementEnd
