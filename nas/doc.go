@@ -13,5 +13,5 @@
 // lists the vendors). RateLimit is MikroTik's rate grammar.
 //
 // Nothing here logs, does SQL or opens a socket, but for the look-up of host
-// names. Imports: dictionaries and ipam only.
+// names; the API of routers is spoken by nas/routeros. Imports: dictionaries and ipam only.
 package nas
