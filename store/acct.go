@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -108,6 +109,8 @@ type Ledger struct {
 
 	conflicts conflictLog
 	outage    outage
+	known     known
+	pools     atomic.Pointer[poolFacts] // as the last batch found them
 
 	mu          sync.Mutex
 	conventions *conventions // how this database keeps text; read once
@@ -135,6 +138,7 @@ func NewLedger(db *DB, opts LedgerOptions, m *LedgerMetrics, log *zap.Logger, no
 		gates: gates{of: map[netip.Addr]*gate{}}, downs: make(chan struct{}, 2), stopped: make(chan struct{}),
 		outage: outage{wake: make(chan struct{}, 1)},
 	}
+	l.pools.Store(&poolFacts{})
 	for i := range l.shards {
 		l.shards[i] = make(chan *entry, max(opts.Queue/opts.Shards, 1))
 	}

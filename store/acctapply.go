@@ -72,8 +72,9 @@ func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	var done *settlement
+	var rows *storedRows
 	err = l.db.inTrips(ctx, func(conn *pgx.Conn) error {
-		done, err = l.applyOn(ctx, conn, ids, batch)
+		done, rows, err = l.applyOn(ctx, conn, ids, batch)
 		return err
 	})
 	if ownerGone(err) { // a pool went while a row of it was made; radacct has no foreign keys
@@ -81,29 +82,36 @@ func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
 	}
 	if err == nil {
 		l.settled(done)
+		l.learn(rows.rows, rows.xid, done)
 	}
 	return err
 }
 
+// storedRows is the rows that a transaction has written.
+type storedRows struct {
+	rows []*acctRow
+	xid  uint32
+}
+
 // applyOn makes three trips: begin and lock the sessions; write them and lock
 // their addresses; write those and commit.
-func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry) (*settlement, error) {
+func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry) (*settlement, *storedRows, error) {
 	var look, write, settle pgx.Batch
 	var rows []*acctRow
-	var sparse, admissions bool
-	var archived *time.Time
+	var pools poolFacts
 	look.Queue(tripBegin)
 	look.Queue(sqlAcctLock, ids).Query(func(found pgx.Rows) (err error) {
 		rows, err = pgx.CollectRows(found, scanSession)
 		return err
 	})
-	look.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error { return row.Scan(nil, &sparse, &admissions, &archived) })
+	pools.queue(&look)
 	if err := conn.SendBatch(ctx, &look).Close(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	rows, err := withArchived(ctx, conn, rows, batch, archived)
+	l.pools.Store(&pools)
+	rows, err := withArchived(ctx, conn, rows, batch, pools.archived)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f := foldBatch(rows, batch)
 	s := newSettlement()
@@ -111,24 +119,28 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	lost := queueSessions(&write, f)
 	queueArchived(&write, f)
 	if events := f.leases(); len(events) > 0 {
-		s.queueLock(&write, events, sparse)
-		if admissions {
+		s.queueLock(&write, events, pools.sparse)
+		if pools.admissions {
 			started.queue(&write, events, l.now())
 		}
 	}
 	if write.Len() > 0 {
 		if err := conn.SendBatch(ctx, &write).Close(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if lost() {
-		return nil, errInsertLost
+		return nil, nil, errInsertLost
 	}
 	s.replaced = started.replaced
 	s.settle(f.leases(), l.now()) // anew: now new sessions have their radacctid
 	s.queueWrite(&settle)
+	w := &storedRows{rows: f.touched()}
+	if len(w.rows) > 0 {
+		settle.Queue(sqlAcctXact).QueryRow(func(row pgx.Row) error { return row.Scan(&w.xid) })
+	}
 	settle.Queue(tripCommit)
-	return s, conn.SendBatch(ctx, &settle).Close()
+	return s, w, conn.SendBatch(ctx, &settle).Close()
 }
 
 // queueSessions adds the write of each changed row, once. Retired rows give up
@@ -149,28 +161,32 @@ func queueSessions(b *pgx.Batch, f *fold) (lost func() bool) {
 			column(counters, func(r *acctRow) *int64 { return r.Input }),
 			column(counters, func(r *acctRow) *int64 { return r.Output }))
 	}
-	var inserted int
 	if len(inserts) > 0 {
-		byID := make(map[string]*acctRow, len(inserts))
-		for _, r := range inserts {
-			byID[r.UniqueID] = r
-		}
-		b.Queue(sqlAcctInsert, append(sessionColumns(inserts), recordColumns(inserts)...)...).Query(func(rows pgx.Rows) error {
-			var id int64
-			var unique string
-			_, err := pgx.ForEachRow(rows, []any{&id, &unique}, func() error {
-				r := byID[unique]
-				if r == nil {
-					return fmt.Errorf("%w: %q", errRenamed, unique)
-				}
-				r.ID = id
-				inserted++
-				return nil
-			})
-			return err
-		})
+		queueInserts(b, inserts)
 	}
-	return func() bool { return inserted < len(inserts) }
+	return func() bool { return slices.ContainsFunc(inserts, func(r *acctRow) bool { return r.ID == 0 }) }
+}
+
+// queueInserts adds the insert of new rows. Those that were there already keep
+// no radacctid.
+func queueInserts(b *pgx.Batch, inserts []*acctRow) {
+	byID := make(map[string]*acctRow, len(inserts))
+	for _, r := range inserts {
+		byID[r.UniqueID] = r
+	}
+	b.Queue(sqlAcctInsert, append(sessionColumns(inserts), recordColumns(inserts)...)...).Query(func(rows pgx.Rows) error {
+		var id int64
+		var unique string
+		_, err := pgx.ForEachRow(rows, []any{&id, &unique}, func() error {
+			r := byID[unique]
+			if r == nil {
+				return fmt.Errorf("%w: %q", errRenamed, unique)
+			}
+			r.ID = id
+			return nil
+		})
+		return err
+	})
 }
 
 // sessionColumns are the columns that events change, from acctuniqueid on.

@@ -19,9 +19,15 @@ FROM pg_attribute
 WHERE attrelid = 'radacct'::regclass AND attnum > 0 AND NOT attisdropped
   AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND atttypmod > 4`
 
+// sqlAcctPlain tells whether rows of radacct are as they are written: no
+// trigger of anybody's changes them before.
+const sqlAcctPlain = `
+SELECT NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'radacct'::regclass AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D')`
+
 // conventions are how a database keeps the texts of a record.
 type conventions struct {
 	escape Escaper
+	plain  bool           // see sqlAcctPlain
 	limits map[string]int // in characters, by column; what is not there has none
 }
 
@@ -48,6 +54,9 @@ func (l *Ledger) texts(ctx context.Context) (*conventions, error) {
 		c.limits[column] = limit
 		return nil
 	}); err != nil {
+		return nil, err
+	}
+	if err := l.db.pool.QueryRow(ctx, sqlAcctPlain).Scan(&c.plain); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()

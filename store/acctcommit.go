@@ -37,12 +37,16 @@ func (l *Ledger) commit(ctx context.Context, batch []*entry) {
 		return
 	}
 	patient, cancel := l.patient(ctx, l.opts.Timeout)
+	defer cancel()
+	if batch = l.applyKnown(patient, batch); len(batch) == 0 {
+		return
+	}
 	n, err := l.write(patient, batch, l.opts.Timeout)
-	cancel()
 	for _, e := range batch[:n] {
 		l.finish(e, nil)
 	}
 	if err != nil {
+		l.known.clear()
 		l.divert(batch[n:], err)
 	}
 }

@@ -17,6 +17,14 @@ type acctRow struct {
 	binds  bool        // an event of this batch gave it an address, or was its Start
 
 	archived bool // it stands in radial.radacct_archive (acctarchive.go)
+
+	// Of a row that is remembered and was not looked at: see known.
+	xid     uint32
+	quiet   int64
+	looked  bool // for its addresses
+	numbers [4]int64
+	info    string
+	entries []*entry
 }
 
 func (r *acctRow) isNew() bool { return r.before.UniqueID == "" }
@@ -99,6 +107,19 @@ func (f *fold) changed() (inserts, counters, updates []*acctRow) {
 	return inserts, counters, updates
 }
 
+// touched are the sessions' rows that the batch writes, without those that gave
+// up their id.
+func (f *fold) touched() []*acctRow {
+	var rows []*acctRow
+	for _, r := range f.current {
+		if r.isNew() || r.Session != r.before && !r.archived {
+			r.looked = true
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
 // leases are what the batch means for the addresses of its sessions: sessions
 // that ended first, since the next may have their address. Call it when new rows have
 // their radacctid.
@@ -122,7 +143,11 @@ func (r *acctRow) leases() []leaseEvent {
 	if r.Session == r.before {
 		return nil
 	}
-	event := func(kind leaseKind) leaseEvent { return leaseOf(kind, r.by.raw, r.ID, addressesOf(&r.Session)) }
+	event := func(kind leaseKind) leaseEvent {
+		ev := leaseOf(kind, r.by.raw, r.ID, addressesOf(&r.Session))
+		ev.row = r
+		return ev
+	}
 	switch ended := !r.Open(); {
 	case !r.isNew() && !r.before.Open(): // over before
 		return nil

@@ -16,6 +16,7 @@ type LedgerMetrics struct {
 	retries     *prometheus.CounterVec
 	overload    prometheus.Counter
 	leases      *prometheus.CounterVec
+	known       prometheus.Counter
 }
 
 // NewLedgerMetrics makes the metrics of a Ledger and registers them.
@@ -50,8 +51,11 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 			Name: "radial_accounting_lease_events_total",
 			Help: "What accounting did to addresses of pools (IPv6: prefixes), each counted by itself; conflict: the address is another's, and stays so.",
 		}, []string{"outcome"}),
+		known: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "radial_accounting_known_total", Help: "Records stored without a look at their session's row first: it was as remembered, or new.",
+		}),
 	}
-	reg.MustRegister(m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
+	reg.MustRegister(m.known, m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
 	return m
 }
 

@@ -37,6 +37,7 @@ type leaseEvent struct {
 	at        time.Time
 	reason    string // of a release, for history
 
+	row     *acctRow     // of the ledger's own
 	outcome ipam.Outcome // set by settleLeases
 }
 
