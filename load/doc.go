@@ -14,5 +14,7 @@
 // UDP socket; its window has the requests outstanding by their identifiers. A
 // session stays in its lane, so that its NAS is the same from the first packet
 // to the last. A worker is one goroutine that works many lanes: it sleeps in
-// the kernel until one has an answer, or something to send by the clock.
+// the kernel until one has an answer, or something to send by the clock; where a
+// closed loop's answers come late and one by one it lets some gather, since
+// waking for each would cost the server processor time.
 package load

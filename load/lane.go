@@ -22,6 +22,7 @@ type lane struct {
 	wake       time.Duration // when its next turn is
 	over       bool          // nothing is left to do
 	budget     int           // what this turn may still send
+	last       time.Duration // that the last answer took
 	random     *rand.Rand
 
 	share   int // sessions to give out; all: no end
@@ -242,7 +243,8 @@ func (l *lane) receive(reply []byte, now time.Duration) error {
 		l.counts.Stray++
 		return nil
 	}
-	l.latency[s.step].add(int64(now - q.intended))
+	l.last = now - q.intended
+	l.latency[s.step].add(int64(l.last))
 	l.counts.Answered++
 	alive := l.judge(q, reply, now)
 	l.window.free(id)

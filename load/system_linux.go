@@ -209,6 +209,24 @@ func newPoller(lanes []*lane) (*poller, error) {
 	return p, nil
 }
 
+// sleep lets a time pass.
+func (p *poller) sleep(d time.Duration) error {
+	timeout := unix.NsecToTimespec(int64(d))
+	_, _, err := waiting()(unix.SYS_PPOLL, 0, 0, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+	if err != 0 && err != unix.EINTR {
+		return os.NewSyscallError("ppoll", err)
+	}
+	return nil
+}
+
+// waiting is how a call is made that waits.
+func waiting() func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err syscall.Errno) {
+	if runtime.GOMAXPROCS(0) == 1 {
+		return unix.Syscall6 // the other goroutines have no processor else
+	}
+	return unix.RawSyscall6
+}
+
 // wait returns how many sockets have datagrams, at once or up to a time later;
 // lane tells which. It waits by ppoll, whose time is in nanoseconds, and without
 // a word to Go's scheduler: that would take the wait for a call that hangs,
@@ -217,11 +235,7 @@ func (p *poller) wait(most time.Duration) (int, error) {
 	if most > 0 {
 		timeout := unix.NsecToTimespec(int64(most))
 		p.fds[0] = unix.PollFd{Fd: int32(p.fd), Events: unix.POLLIN}
-		call := unix.RawSyscall6
-		if runtime.GOMAXPROCS(0) == 1 {
-			call = unix.Syscall6 // the other goroutines have no processor else
-		}
-		n, _, err := call(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.fds[0])), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+		n, _, err := waiting()(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.fds[0])), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
 		if err != 0 && err != unix.EINTR {
 			return 0, os.NewSyscallError("ppoll", err)
 		}

@@ -31,6 +31,7 @@ func (*socket) flush() error                                       { return nil 
 
 func newPoller([]*lane) (*poller, error)        { return nil, errNotLinux }
 func (*poller) wait(time.Duration) (int, error) { return 0, errNotLinux }
+func (*poller) sleep(time.Duration) error       { return nil }
 func (*poller) lane(int) int                    { return 0 }
 func (*poller) close() error                    { return nil }
 

@@ -13,6 +13,7 @@ type worker struct {
 	run    *run
 	lanes  []*lane
 	poller *poller
+	lull   lull
 }
 
 // workers deals the lanes out, to at most as many workers as processors: each
@@ -41,16 +42,66 @@ func (w *worker) work(ctx context.Context) (err error) {
 		if err != nil || !more || ctx.Err() != nil {
 			return err
 		}
+		if rest := min(w.rest(), wake-w.run.now()); rest > 0 {
+			if err := w.poller.sleep(rest); err != nil {
+				return err
+			}
+		}
 		n, err := w.poller.wait(wake - w.run.now())
 		if err != nil {
 			return err
 		}
+		taken := 0
 		for i := range n {
-			if _, err := w.lanes[w.poller.lane(i)].take(); err != nil {
+			l := w.lanes[w.poller.lane(i)]
+			got, err := l.take()
+			if err != nil {
 				return err
 			}
+			taken += got
+			w.lull.lag(l.last)
 		}
+		w.lull.woke(taken)
 	}
+}
+
+// rest is how long a closed loop leaves the answers that may be there alone.
+func (w *worker) rest() time.Duration {
+	if w.run.opts.Rate > 0 || w.run.opts.Mode == Storm {
+		return 0
+	}
+	return w.lull.rest()
+}
+
+// lull judges whether a server's answers come one by one and late. To wake for
+// each costs several times the handling of it, and takes that from the server
+// where it runs on the same machine. Then the worker rests for a little of the
+// time that an answer takes, and takes several at once.
+type lull struct {
+	took float64 // nanoseconds until an answer, a moving average
+	each float64 // answers that a waking found, the same
+}
+
+const (
+	lateAnswer = 4 * time.Millisecond // from here on
+	fewAnswers = 8                    // to a waking
+	lullShare  = 16                   // what of the time of an answer is rested: one part in so many
+	longLull   = 10 * time.Millisecond
+)
+
+func (u *lull) lag(took time.Duration) { u.took += (float64(took) - u.took) / 32 }
+
+func (u *lull) woke(answers int) {
+	if answers > 0 {
+		u.each += (float64(answers) - u.each) / 32
+	}
+}
+
+func (u *lull) rest() time.Duration {
+	if u.took < float64(lateAnswer) || u.each >= fewAnswers {
+		return 0
+	}
+	return min(time.Duration(u.took)/lullShare, longLull)
 }
 
 // restless is how long a worker sleeps at most, so that it sees the end of a
