@@ -64,6 +64,7 @@ func newRunner(db *store.DB, all []work, reg prometheus.Registerer, logger *zap.
 // most, and returns nil. While the database is away at the beginning it tries
 // again; later River does by itself.
 func (r *Runner) Run(ctx context.Context) error {
+	tell := r.log.Warn
 	for {
 		err := r.client.Start(ctx)
 		if err == nil {
@@ -72,7 +73,8 @@ func (r *Runner) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		r.log.Warn("jobs do not run yet", zap.Error(err), zap.Duration("next_attempt", startAgain))
+		tell("jobs do not run yet", zap.Error(err), zap.Duration("next_attempt", startAgain))
+		tell = r.log.Debug // once is enough
 		select {
 		case <-ctx.Done():
 			return nil

@@ -49,7 +49,7 @@ func TestOffersOutliveAGap(t *testing.T) {
 	expire(t, db, 0) // no server: nobody has looked yet
 	id := "8b7c3f9e-0000-4000-8000-000000000001"
 	p := &store.Presence{DB: db.DB, ID: id, Name: "c", Version: "1", Log: zap.NewNop()}
-	if err := p.Restore(t.Context(), nil); err != nil {
+	if err := db.RestoreLearnt(t.Context(), id, nil); err != nil {
 		t.Fatal(err)
 	}
 	const want = "192.0.2.1 -300, 192.0.2.2 60, 192.0.2.3 60, 192.0.2.4 110"

@@ -97,6 +97,25 @@ type DB struct {
 	log    *zap.Logger
 	now    func() time.Time
 	escape atomic.Pointer[Escaper] // once it is known
+	held   atomic.Bool
+}
+
+// errHeld is what a connection of a DB that is held fails with.
+var errHeld = fmt.Errorf("%w: the database has not been looked at yet", aaa.ErrUnavailable)
+
+// Hold keeps everybody from the database as if it were away, until Release: for
+// a server that starts while it is, since nobody knows its schema.
+func (db *DB) Hold() { db.held.Store(true) }
+
+// Release ends Hold.
+func (db *DB) Release() { db.held.Store(false) }
+
+// heldUp is the error of a new connection while the DB is held.
+func (db *DB) heldUp() error {
+	if db.held.Load() {
+		return errHeld
+	}
+	return nil
 }
 
 // Open makes a DB. It does not connect: connections are made when they are
@@ -131,11 +150,12 @@ func Open(ctx context.Context, opts Options, log *zap.Logger) (*DB, error) {
 		}
 		prepareConn(direct, opts)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
+	db := &DB{opts: opts, direct: direct, log: log, now: time.Now}
+	cfg.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return db.heldUp() }
+	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, wrapErr("database", err)
 	}
-	return &DB{opts: opts, pool: pool, direct: direct, log: log, now: time.Now}, nil
+	return db, nil
 }
 
 // prepareConn sets what every connection of ours has.
@@ -176,12 +196,18 @@ func (db *DB) Ping(ctx context.Context) error { return wrapErr("database", db.po
 
 // connect makes a connection of its own, past any pooler.
 func (db *DB) connect(ctx context.Context) (*pgx.Conn, error) {
+	if err := db.heldUp(); err != nil {
+		return nil, err
+	}
 	return pgx.ConnectConfig(ctx, db.direct.Copy())
 }
 
 // connectPatient is connect for work that takes its time on a big database: no
 // limit that the role or the database has for statements and locks ends it.
 func (db *DB) connectPatient(ctx context.Context) (*pgx.Conn, error) {
+	if err := db.heldUp(); err != nil {
+		return nil, err
+	}
 	cfg := db.direct.Copy()
 	cfg.RuntimeParams["statement_timeout"], cfg.RuntimeParams["lock_timeout"] = "0", "0"
 	return pgx.ConnectConfig(ctx, cfg)

@@ -84,7 +84,7 @@ func TestPresence(t *testing.T) {
 
 	// after a restart
 	fresh := &nas.Device{Row: nas.Row{ID: 5}, Learnt: &nas.Learnt{}}
-	if err := presence().Restore(t.Context(), []*nas.Device{fresh, silent}); err != nil {
+	if err := db.RestoreLearnt(t.Context(), serverID, []*nas.Device{fresh, silent}); err != nil {
 		t.Fatal(err)
 	}
 	if nas.Policy(fresh.Learnt.RequireMessageAuthenticator.Load()) != nas.Yes || fresh.Learnt.LastSeen.Load() != 1_700_000_000 || fresh.Learnt.LimitProxyState.Load() != 0 {

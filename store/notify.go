@@ -49,6 +49,7 @@ type Listener struct {
 	now     func() time.Time
 
 	every time.Duration // between echoes
+	told  time.Time     // when the log last heard of a loss
 }
 
 // NewListener makes a Listener. devices gets a signal (never waited for: give it
@@ -73,7 +74,10 @@ func (l *Listener) Run(ctx context.Context) error {
 		if l.now().Sub(began) > 10*time.Second {
 			pause = 50 * time.Millisecond
 		}
-		l.log.Warn("listening connection lost", zap.Error(err), zap.Duration("again_in", pause))
+		if now := l.now(); now.Sub(l.told) >= tellEvery || now.Before(l.told) {
+			l.told = now
+			l.log.Warn("listening connection lost: it is tried again all the time", zap.Error(err))
+		}
 		if sleep(ctx, pause) != nil {
 			return nil
 		}

@@ -255,14 +255,14 @@ func learntOf(d *nas.Device) Learnt {
 	return l
 }
 
-// Restore gives the devices what this server had learnt before its restart, and
+// RestoreLearnt gives the devices what a server had learnt before its restart, and
 // ends the gap in which there was no server (SpareOffers) for the logins to
 // come.
-func (p *Presence) Restore(ctx context.Context, devices []*nas.Device) error {
-	if err := p.DB.SpareOffers(ctx); err != nil {
+func (db *DB) RestoreLearnt(ctx context.Context, server string, devices []*nas.Device) error {
+	if err := db.SpareOffers(ctx); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	all, err := p.DB.ReadLearnt(ctx, p.ID)
+	all, err := db.ReadLearnt(ctx, server)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}

@@ -15,7 +15,11 @@ func (m *machine) demo(ctx context.Context, db *store.DB, w io.Writer) error {
 	if err := makeDemo(ctx, db, m.dict, m.location); err != nil {
 		return err
 	}
-	if err := m.loadDevices(ctx, db); err != nil {
+	rows, err := db.NASRows(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.loadDevices(ctx, rows); err != nil {
 		return err
 	}
 	auth, acct := "127.0.0.1:1812", "127.0.0.1:1813"
@@ -25,7 +29,7 @@ func (m *machine) demo(ctx context.Context, db *store.DB, w io.Writer) error {
 	for _, a := range m.radius.AcctAddrs() {
 		acct = fmt.Sprintf("127.0.0.1:%d", a.Port())
 	}
-	_, err := fmt.Fprintf(w, `
+	_, err = fmt.Fprintf(w, `
 Radial serves with demo data in %[3]s. Paste into another terminal:
 
   a login (Access-Accept with an address and a rate limit):

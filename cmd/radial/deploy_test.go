@@ -31,7 +31,12 @@ func exported(t *testing.T) (all map[string]metric, values map[string][]string) 
 	t.Helper()
 	c := config.Default()
 	c.DataDir = t.TempDir()
-	m, err := build(t.Context(), c, storetest.New(t).DB, zap.NewNop())
+	db := &database{DB: storetest.New(t).DB}
+	base, err := layFoundation(t.Context(), c, db, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := build(t.Context(), c, db.DB, base, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

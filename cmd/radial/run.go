@@ -16,7 +16,6 @@ import (
 	"radial/aaa"
 	"radial/config"
 	"radial/nas"
-	"radial/store"
 )
 
 // listen binds every socket, so that what is in use is told before anything
@@ -38,6 +37,9 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 	defer stopFront()
 	context.AfterFunc(back, stopFront) // a part that fails ends the rest
 
+	if m.away {
+		parts.Go(func() error { return m.join(back) })
+	}
 	parts.Go(func() error { return m.listener.Run(back) })
 	parts.Go(func() error { return m.devices.Run(back) })
 	present, stopPresence := context.WithCancel(context.WithoutCancel(back)) // until the ledger has ended: it signs off with what is left in the journal
@@ -121,12 +123,20 @@ func signalChange(c chan<- struct{}) {
 	}
 }
 
-// loadDevices makes the first table; no device is no error, but worth a word.
-func (m *machine) loadDevices(ctx context.Context, db *store.DB) error {
-	rows, err := db.NASRows(ctx)
-	if err != nil {
-		return err
+// readDevices reads the rows of nas, and keeps them for a start without the
+// database.
+func (m *machine) readDevices(base *foundation) func(context.Context) ([]nas.Row, error) {
+	return func(ctx context.Context) ([]nas.Row, error) {
+		rows, err := m.db.NASRows(ctx)
+		if err == nil {
+			base.remember(rows, m.log.Named("nas"))
+		}
+		return rows, err
 	}
+}
+
+// loadDevices makes the first table; no device is no error, but worth a word.
+func (m *machine) loadDevices(ctx context.Context, rows []nas.Row) error {
 	report, err := m.devices.Load(ctx, rows)
 	if err != nil {
 		return fmt.Errorf("devices: %w", err)

@@ -71,10 +71,11 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.close(ctx)) }()
-	if err := prepareSchema(ctx, c, db, log); err != nil {
+	base, err := layFoundation(ctx, c, db, log)
+	if err != nil {
 		return err
 	}
-	m, err := build(ctx, c, db.DB, log)
+	m, err := build(ctx, c, db.DB, base, log)
 	if err != nil {
 		return err
 	}
@@ -83,6 +84,9 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 		return err
 	}
 	if demo {
+		if base.away != nil {
+			return fmt.Errorf("demo data: %w", base.away)
+		}
 		if err := m.demo(ctx, db.DB, a.stdout); err != nil {
 			return err
 		}
@@ -91,7 +95,7 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 }
 
 // prepareSchema migrates, or refuses a schema that is not this version's.
-func prepareSchema(ctx context.Context, c *config.Config, db *database, log *zap.Logger) error {
+func prepareSchema(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger) error {
 	if !c.Migrate {
 		if err := db.CheckSchema(ctx); err != nil {
 			return codedError{err, exitFailure}
@@ -110,7 +114,10 @@ func prepareSchema(ctx context.Context, c *config.Config, db *database, log *zap
 
 // machine is everything that runs, as build has put it together.
 type machine struct {
-	config *config.Config
+	config *config.Config // as it is now
+	start  *config.Config // as it was at the start
+	db     *store.DB
+	away   bool // it has started without the database: join
 	log    *zap.Logger
 	level  zap.AtomicLevel
 
@@ -132,19 +139,16 @@ type machine struct {
 }
 
 // build is the wiring diagram, from the database up to the sockets.
-func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger) (*machine, error) {
+func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation, log *zap.Logger) (*machine, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m := &machine{config: c, log: log, changed: make(chan struct{}, 1), metrics: reg}
+	m := &machine{config: c, start: c, db: db, away: base.away != nil, log: log, changed: make(chan struct{}, 1), metrics: reg}
 
 	dict, err := dictionaries.Load(c.Dictionaries...)
 	if err != nil {
 		return nil, err
 	}
-	location, err := zoneOf(ctx, db)
-	if err != nil {
-		return nil, err
-	}
+	location := base.zone
 	dict.Location = location
 	m.dict, m.location = dict, location
 	storeMetrics := store.NewMetrics(reg)
@@ -158,9 +162,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 
 	// devices: rows of nas -> table by longest prefix
 	m.devices = nas.NewDirectory(nas.DirectoryOptions{
-		Resolver: net.DefaultResolver, Rows: db.NASRows, Changed: m.changed, Told: tellDevices(log.Named("nas")),
+		Resolver: net.DefaultResolver, Rows: m.readDevices(base), Changed: m.changed, Told: tellDevices(log.Named("nas")),
 	})
-	if err := m.loadDevices(ctx, db); err != nil {
+	if err := m.loadDevices(ctx, base.rows); err != nil {
 		return nil, err
 	}
 
@@ -193,8 +197,13 @@ func build(ctx context.Context, c *config.Config, db *store.DB, log *zap.Logger)
 	if m.jobs, err = jobs.NewRunner(db, c.Jobs, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
-	if err := m.introduce(ctx, db); err != nil {
+	if err := m.bePresent(); err != nil {
 		return nil, err
+	}
+	if !m.away {
+		if err := m.introduce(ctx, db); err != nil {
+			return nil, err
+		}
 	}
 	m.api = api.NewServer(c.API, reg, []api.Check{
 		{Name: "database", Test: db.Ping},
@@ -216,22 +225,27 @@ func (m *machine) keepBooks(db *store.DB) (err error) {
 	return nil
 }
 
-// introduce makes this server known to the others, and takes over what it, and
-// FreeRADIUS in its place, have left.
-func (m *machine) introduce(ctx context.Context, db *store.DB) error {
+// bePresent makes what tells the others of this server.
+func (m *machine) bePresent() error {
 	id, err := serverID(m.config.DataDir)
 	if err != nil {
 		return err
 	}
-	devices := func() []*nas.Device { return m.devices.Table().Devices() }
 	m.presence = &store.Presence{
-		DB: db, ID: id, Name: hostname(), Version: buildVersion(), Log: m.log.Named("presence"), Devices: devices,
+		DB: m.db, ID: id, Name: hostname(), Version: buildVersion(), Log: m.log.Named("presence"),
+		Devices: func() []*nas.Device { return m.devices.Table().Devices() },
 		Journal: func() int64 { return m.journal.Stats().Bytes },
 	}
-	if err := m.presence.Restore(ctx, devices()); err != nil {
+	return nil
+}
+
+// introduce takes over what this server, and FreeRADIUS in its place, have left,
+// before its first login.
+func (m *machine) introduce(ctx context.Context, db *store.DB) error {
+	if err := db.RestoreLearnt(ctx, m.presence.ID, m.presence.Devices()); err != nil {
 		return err
 	}
-	return takeBackLeases(ctx, db, id, m.log.Named("radippool"))
+	return takeBackLeases(ctx, db, m.presence.ID, m.log.Named("radippool"))
 }
 
 // zoneOf is the zone in which all servers of the database reckon days.
