@@ -55,6 +55,7 @@ func radiusSettings(c *Config) []setting {
 		integer("radius.duplicate_entries", &r.DuplicateEntries, 1024, 1<<26, "replies", "Replies kept for retransmissions."),
 		integer("radius.duplicate_bytes", &r.DuplicateBytes, 1<<20, 1<<34, "bytes", "Memory for the replies kept."),
 		integer("radius.status_rate", &r.StatusRate, 1, 100_000, "a second", "Status-Server requests that one source gets answered."),
+		integer("radius.source_rate", &r.SourceRate, 0, 1_000_000, "a second", "Requests that one source address gets worked on, retransmissions not counted, with bursts of as many; what comes above is dropped and counted. 0: no limit."),
 		list("dictionaries", &c.Dictionaries, "folders, several with commas between",
 			"Folders with dictionaries of yours in FreeRADIUS's format, added to the built-in ones.", isFolder),
 	}

@@ -49,6 +49,11 @@ func (s *Server) admit(x *exchange) (do todo) {
 	case seenInFlight:
 		return toDrop
 	}
+	if !s.rate.allow(x.source.Addr(), x.received) {
+		x.ticket.forget()
+		s.refuse(x, RefusedRate)
+		return toDrop
+	}
 	if !s.enter(x) {
 		x.ticket.forget()
 		s.refuse(x, RefusedOverload)
@@ -141,6 +146,7 @@ var hints = [refusalCount]string{
 	RefusedMAWrong:       "the shared secret of the device is probably another",
 	RefusedMAMissing:     "the device must send Message-Authenticator, or its require_message_authenticator must be no (CVE-2024-3596)",
 	RefusedProxyState:    "the proxy must send Message-Authenticator, or limit_proxy_state must be no for it (CVE-2024-3596)",
+	RefusedRate:          "more than radius.source_rate from this source: a device that asks in a loop, or a limit that is too small for it",
 	RefusedOverload:      "the database is too slow for the load, or radius.max_in_flight too small",
 }
 

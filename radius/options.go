@@ -57,6 +57,10 @@ type Options struct {
 	// StatusRate is how many Status-Server a second one source gets answered:
 	// 20, with bursts of the same size.
 	StatusRate int
+	// SourceRate is how many requests a second one source gets worked on, with
+	// bursts of the same size; what comes above is dropped (RefusedRate).
+	// Retransmissions are not counted. 0: no limit.
+	SourceRate int
 }
 
 // DefaultOptions are the options that hold where nothing is set: ports 1812
@@ -100,6 +104,7 @@ func (o Options) withDefaults() (Options, error) {
 	number("DuplicateEntries", &o.DuplicateEntries, d.DuplicateEntries)
 	number("DuplicateBytes", &o.DuplicateBytes, d.DuplicateBytes)
 	number("StatusRate", &o.StatusRate, d.StatusRate)
+	number("SourceRate", &o.SourceRate, d.SourceRate)
 	span := func(field string, v *time.Duration, def time.Duration) {
 		if *v < 0 {
 			errs = append(errs, fmt.Errorf("radius: %s is %s, must be positive", field, *v))

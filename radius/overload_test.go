@@ -241,3 +241,32 @@ func TestLoginsWaitForAccounting(t *testing.T) {
 		t.Errorf("the lag of a hundred answers after a second each is %s", got)
 	}
 }
+
+// TestSourceRate: a source gets so many requests a second worked on; what it
+// asks again is not counted, and what is dropped may be asked again.
+func TestSourceRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, Options{SourceRate: 10}, accept, stored)
+		r := &rig{t: t, registry: h.reg}
+		for id := range 15 {
+			h.ask(authPort, id)
+			h.ask(authPort, id)
+		}
+		synctest.Wait()
+		if n := r.count("replies_total", "Access-Accept"); n != 10 {
+			t.Errorf("%v of 15 requests were answered, want 10", n)
+		}
+		if n := r.count("refused_total", "source_rate"); n != 10 { // five, twice each
+			t.Errorf("%v dropped, want 10", n)
+		}
+		time.Sleep(500 * time.Millisecond)
+		for id := range 15 {
+			h.ask(authPort, id)
+		}
+		synctest.Wait()
+		if n := r.count("replies_total", "Access-Accept"); n != 15 {
+			t.Errorf("%v requests were answered half a second later, want 15", n)
+		}
+		h.close()
+	})
+}

@@ -34,6 +34,7 @@ const (
 	RefusedProxyState    // Proxy-State without Message-Authenticator where that is limited
 	RefusedAuthenticator // Accounting-Request whose authenticator does not hold (RFC 2866 §3)
 	RefusedStatusRate    // Status-Server too often
+	RefusedRate          // more requests from the source than source_rate
 	RefusedOverload      // too many requests in flight
 	RefusedUndecodable   // attributes that the dictionary's codec refuses
 	refusalCount         = iota
@@ -69,6 +70,7 @@ var refusalNames = [refusalCount]string{
 	RefusedProxyState:    "proxy_state_limited",
 	RefusedAuthenticator: "authenticator_wrong",
 	RefusedStatusRate:    "status_rate",
+	RefusedRate:          "source_rate",
 	RefusedOverload:      "overload",
 	RefusedUndecodable:   "undecodable",
 }

@@ -53,7 +53,8 @@ type Server struct {
 	duplicates *duplicates
 	delays     *delays
 	notices    *notices
-	status     *statusLimit
+	status     *sourceLimit
+	rate       *sourceLimit
 	deadlines  *deadlines
 	inFlight   [portCount]atomic.Int64
 	lags       [portCount]lag
@@ -74,8 +75,8 @@ func NewServer(o Options, dict *dictionaries.Dictionary, devices Devices, auth A
 	s := &Server{
 		opts: o, dict: dict, names: known, devices: devices, auth: auth, acct: acct,
 		metrics: m, log: log, now: time.Now,
-		status: newStatusLimit(o.StatusRate),
-		pool:   sync.Pool{New: newExchange},
+		status: newSourceLimit(o.StatusRate), rate: newSourceLimit(o.SourceRate),
+		pool: sync.Pool{New: newExchange},
 	}
 	s.prompt, _ = auth.(Prompt)
 	s.duplicates = newDuplicates(o.DuplicateEntries, o.DuplicateBytes, o.ReplayWindow, s.now(), func(n int) { m.evictions.Add(float64(n)) })

@@ -31,28 +31,32 @@ func (s *Server) answerStatus(x *exchange) todo {
 	return toSend
 }
 
-// statusSources bounds the sources that are counted apart. Only signed
-// packets get here, so that they are devices of ours.
-const statusSources = 4096
+// limitSources bounds the sources that are counted apart. Only packets that have
+// passed the gate get here, so that they are devices of ours.
+const limitSources = 4096
 
-// statusLimit bounds Status-Server per source.
-type statusLimit struct {
+// sourceLimit bounds what one source may ask in a second, with bursts of as
+// many: Status-Server, and, where the operator wants that, requests.
+type sourceLimit struct {
 	perSecond int
 
 	mu      sync.Mutex
 	sources map[netip.Addr]*rate.Limiter
 }
 
-func newStatusLimit(perSecond int) *statusLimit {
-	return &statusLimit{perSecond: perSecond, sources: make(map[netip.Addr]*rate.Limiter)}
+func newSourceLimit(perSecond int) *sourceLimit {
+	return &sourceLimit{perSecond: perSecond, sources: make(map[netip.Addr]*rate.Limiter)}
 }
 
-func (l *statusLimit) allow(source netip.Addr, now time.Time) bool {
+func (l *sourceLimit) allow(source netip.Addr, now time.Time) bool {
+	if l.perSecond == 0 {
+		return true
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.sources[source]
 	if r == nil {
-		if len(l.sources) >= statusSources {
+		if len(l.sources) >= limitSources {
 			clear(l.sources)
 		}
 		r = rate.NewLimiter(rate.Limit(l.perSecond), l.perSecond)

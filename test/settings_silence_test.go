@@ -28,8 +28,19 @@ func silenceEffects() effectGroup {
 	}
 	return effectGroup{
 		name: "silence",
-		set:  map[string]string{"sessions.stale_after": "20", "sessions.silent_after": "100h"},
+		set:  map[string]string{"sessions.stale_after": "20", "sessions.silent_after": "100h", "radius.source_rate": "3"},
 		effects: map[string]func(*testing.T, *world){
+			"radius.source_rate": func(t *testing.T, w *world) {
+				c := dial(t, "127.0.0.77", w.Auth, wireSecret)
+				for id := range byte(10) {
+					c.send(good(id))
+				}
+				harness.Eventually(t, patience, "some of ten are dropped", func() bool {
+					n := w.Metric(t, "radial_radius_refused_total", `reason="source_rate"`)
+					return n > 0 && n <= 7
+				})
+				dial(t, "127.0.0.78", w.Auth, wireSecret).ask(good(1)) // another device has its own
+			},
 			"sessions.stale_after": func(t *testing.T, w *world) {
 				silentSessions(w, "known", "1 hour", 19.5, 20.5)
 				closes(t, w, "known", "[[known20.5 Lost-Carrier]]")
