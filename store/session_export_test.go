@@ -1,5 +1,8 @@
 package store
 
+// SQLAcctLock finds the sessions of a batch.
+const SQLAcctLock = sqlAcctLock
+
 // SessionStatements are the statements about sessions, by name, for EXPLAIN.
 func SessionStatements() map[string]string {
 	return map[string]string{
