@@ -173,6 +173,8 @@ func TestUserSessions(t *testing.T) {
 func TestSessionPlans(t *testing.T) {
 	db := storetest.New(t)
 	manySessions(db, 20_000)
+	archive(t, db, time.Date(2026, 11, 8, 0, 0, 0, 0, time.UTC), 5000)
+	db.Exec(`ANALYZE radial.radacct_archive`)
 	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -205,6 +207,9 @@ func TestSessionPlans(t *testing.T) {
 			}
 			scans, plan := 0, strings.Join(lines, "\n")
 			for _, line := range lines {
+				if strings.Contains(line, "Seq Scan") && strings.Contains(line, "radacct_archive_2") {
+					t.Errorf("%s, %s: a month of the archive is read whole: %s\n%s", name, mode, line, plan)
+				}
 				if !scan.MatchString(line) {
 					continue
 				}
@@ -217,6 +222,9 @@ func TestSessionPlans(t *testing.T) {
 				case strings.HasPrefix(name, "open") && !strings.Contains(line, "Bitmap Heap") && !open.MatchString(line):
 					t.Errorf("%s, %s: an index with closed sessions is read: %s\n%s", name, mode, line, plan)
 				}
+			}
+			if name == "of a user" && (!strings.Contains(plan, "radacct_archive_2026_11") || strings.Contains(plan, " Sort Key: radacct_archive_2026_11")) {
+				t.Errorf("%s: the archive is sorted, or not asked:\n%s", mode, plan)
 			}
 			if scans == 0 {
 				t.Errorf("%s reads nothing:\n%s", name, plan)
