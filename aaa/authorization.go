@@ -23,6 +23,9 @@ type authorization struct {
 	failed         *rule              // the first check row that did not match
 	limit          *rule              // the first item that no engine here can enforce
 	counted        bool               // control has an item of counters
+	limits         *UserLimits        // of the user, beside FreeRADIUS's rows
+	quotas         []Quota            // that hold for the login: his own, and those of groups that apply
+	balances       []Balance          // how he stands with them
 
 	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 

@@ -28,6 +28,7 @@ type EngineConfig struct {
 // Engine decides about Access-Requests. It holds no state of its own beyond
 // the cache and is safe for concurrent use.
 type Engine struct {
+	dict       *dictionaries.Dictionary
 	words      *vocabulary
 	policies   *Cache
 	verifier   *Verifier
@@ -47,7 +48,7 @@ type Engine struct {
 // every build has.
 func NewEngine(c EngineConfig) *Engine {
 	e := &Engine{
-		words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, pools: c.Pools,
+		dict: c.Dict, words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, pools: c.Pools,
 		admissions: c.Admissions, meter: c.Meter, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
 	}
 	var end context.CancelFunc

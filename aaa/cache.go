@@ -90,15 +90,23 @@ func NewCache(c CacheConfig) *Cache {
 	return cache
 }
 
+// What a quota and a top-up take, about, in bytes.
+const (
+	quotaSize = 72
+	topUpSize = 24
+)
+
 // userPolicy is what the tables say of one user, compiled. Immutable.
 type userPolicy struct {
 	check, reply ruleList
 	groups       []Membership // by priority, then id
+	limits       UserLimits
 }
 
 // groupPolicy is what the tables say of one group, compiled. Immutable.
 type groupPolicy struct {
 	check, reply ruleList
+	quotas       []Quota
 }
 
 func (c *Cache) readUser(ctx context.Context, name string) (cached[*userPolicy], error) {
@@ -106,12 +114,12 @@ func (c *Cache) readUser(ctx context.Context, name string) (cached[*userPolicy],
 	if err != nil {
 		return cached[*userPolicy]{}, err
 	}
-	u := &userPolicy{check: c.comp.list(radcheck, rows.Check), reply: c.comp.list(radreply, rows.Reply), groups: rows.Groups}
+	u := &userPolicy{check: c.comp.list(radcheck, rows.Check), reply: c.comp.list(radreply, rows.Reply), groups: rows.Groups, limits: rows.Limits}
 	compact(&u.check, &u.reply)
 	for i := range u.groups { // the same few names for all users
 		u.groups[i].Group = unique.Make(u.groups[i].Group).Value()
 	}
-	size := 128 + u.check.size() + u.reply.size()
+	size := 176 + u.check.size() + u.reply.size() + quotaSize*len(u.limits.Quotas) + topUpSize*len(u.limits.TopUps)
 	for i := range u.groups {
 		size += 48 + len(u.groups[i].Group)
 	}
@@ -124,8 +132,8 @@ func (c *Cache) readGroup(ctx context.Context, name string) (cached[*groupPolicy
 	if err != nil {
 		return cached[*groupPolicy]{}, err
 	}
-	g := &groupPolicy{check: c.comp.list(radgroupcheck, rows.Check), reply: c.comp.list(radgroupreply, rows.Reply)}
-	return cached[*groupPolicy]{value: g, size: 128 + g.check.size() + g.reply.size()}, nil
+	g := &groupPolicy{check: c.comp.list(radgroupcheck, rows.Check), reply: c.comp.list(radgroupreply, rows.Reply), quotas: rows.Quotas}
+	return cached[*groupPolicy]{value: g, size: 152 + g.check.size() + g.reply.size() + quotaSize*len(g.quotas)}, nil
 }
 
 // compact puts the rules of two lists into one piece of memory, and their values

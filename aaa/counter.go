@@ -118,25 +118,6 @@ func (e *Engine) months() calendar {
 	return calendar{week: e.opts.Counters.weekday(), day: max(e.opts.Counters.MonthDay, 1)}
 }
 
-// checkUsage holds the login to what may be used in a time: counters of session
-// time and quotas of data. All that it needs to know of usage is one question;
-// logins without such limits ask nothing.
-func (l *authorization) checkUsage(ctx context.Context) (*denial, error) {
-	var spans spanSet
-	times, sinceFirst := l.findTimeLimits(&spans)
-	if len(times) == 0 {
-		return nil, nil
-	}
-	if l.e.meter == nil {
-		return &denial{ReasonUnsupportedCheck, counters[times[0].which].item + " cannot be enforced: " + errNoMeter.Error()}, nil
-	}
-	used, first, err := l.readMeter(ctx, spans, sinceFirst)
-	if err != nil {
-		return nil, err
-	}
-	return l.checkTimeLimits(times, used, first), nil
-}
-
 // readMeter asks what the user has used.
 func (l *authorization) readMeter(ctx context.Context, spans spanSet, sinceFirst bool) (used []Usage, first time.Time, err error) {
 	if err := ctx.Err(); err != nil {

@@ -35,6 +35,7 @@ const (
 	ReasonExpired          Reason = "expired"           // Expiration
 	ReasonOutsideHours     Reason = "outside_hours"     // Login-Time
 	ReasonTimeUsed         Reason = "time_used_up"      // Max-Daily-Session and the like
+	ReasonDataUsed         Reason = "data_used_up"      // a quota
 	ReasonSimultaneousUse  Reason = "simultaneous_use"  // Simultaneous-Use
 	ReasonBadUsername      Reason = "bad_username"      // filter_username
 	ReasonPoolUnknown      Reason = "pool_unknown"
@@ -49,7 +50,7 @@ const (
 var Reasons = []Reason{
 	ReasonUnknownUser, ReasonBadPassword, ReasonNoPassword, ReasonNoCredential, ReasonMethodImpossible,
 	ReasonAuthType, ReasonAuthTypeReject, ReasonCheckFailed, ReasonUnparsableItem, ReasonUnsupportedCheck,
-	ReasonExpired, ReasonOutsideHours, ReasonTimeUsed, ReasonSimultaneousUse, ReasonBadUsername, ReasonPoolUnknown,
+	ReasonExpired, ReasonOutsideHours, ReasonTimeUsed, ReasonDataUsed, ReasonSimultaneousUse, ReasonBadUsername, ReasonPoolUnknown,
 	ReasonPoolFull, ReasonPoolInactive, ReasonReplyTooLong, ReasonBadCredential, ReasonEAPUnsupported,
 }
 

@@ -35,14 +35,17 @@ type Membership struct {
 
 // UserRows is all that the tables hold of a user: radcheck and radreply
 // ordered by id, radusergroup ordered by priority, then id.
+// Limits is what schema radial adds.
 type UserRows struct {
 	Check, Reply []Row
 	Groups       []Membership
+	Limits       UserLimits
 }
 
 // GroupRows is all that the tables hold of a group, ordered by id.
 type GroupRows struct {
 	Check, Reply []Row
+	Quotas       []Quota
 }
 
 // Addresses leases addresses (ipam.Allocator).

@@ -16,6 +16,7 @@ var lookAt = map[Reason]string{
 	ReasonExpired:          "`radial user set NAME --expires …` or `--no-expires`",
 	ReasonOutsideHours:     "the Login-Time row; the time zone that `radial doctor` tells; `login_time.minimum`",
 	ReasonTimeUsed:         "`radial user explain NAME`: what is used of the item that the detail names; `radial user set NAME --check …`",
+	ReasonDataUsed:         "`radial user explain NAME`: what is used; `radial user topup NAME 10G`, or another quota (`radial user set NAME --quota …`)",
 	ReasonSimultaneousUse:  "`radial user explain NAME` lists them; sessions whose Stop was lost: `simultaneous_use.replace`, Accounting-On of the NAS, or close the row in radacct",
 	ReasonBadUsername:      "the name: `filter_username` refuses it",
 	ReasonPoolUnknown:      "`radial pool list` (name, kind), the row that names it, the package's pool or the device's, the VRF of the NAS",

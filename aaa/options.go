@@ -55,6 +55,8 @@ type Options struct {
 	// without a Start.
 	StartWithin time.Duration
 	Counters    CounterOptions
+	// QuotaMessage is the Reply-Message of a login whose data quota is used up.
+	QuotaMessage string
 	// MinimumTimeout refuses logins with less left of their Login-Time.
 	MinimumTimeout time.Duration
 	// RejectDelay holds rejects back, unless the device has its own setting or
@@ -86,6 +88,7 @@ func DefaultOptions() Options {
 		SimultaneousUseMessage: "You are already logged in - access denied",
 		SimultaneousUseReplace: ReplaceOwn,
 		StartWithin:            2 * time.Minute,
+		QuotaMessage:           "Your data volume is used up",
 		Counters:               CounterOptions{WeekBegins: WeekBeginsSunday, MonthDay: 1},
 		MinimumTimeout:         time.Minute,
 		RejectDelay:            time.Second,

@@ -45,6 +45,7 @@ type Package struct {
 	Status          PackageStatus `json:"status"`
 	Checks          []Item        `json:"checks"`
 	Replies         []Item        `json:"replies"`
+	Quotas          []Quota       `json:"quotas"` // of its group, beside FreeRADIUS's rows
 	Created         time.Time     `json:"created_at"`
 	Updated         time.Time     `json:"updated_at"`
 }
@@ -120,6 +121,9 @@ func validPackage(p *Package) error {
 		if n < 0 || n > maxSeconds {
 			return fmt.Errorf("%s %d: want 1 to %d seconds: %w", what, n, maxSeconds, ErrInvalid)
 		}
+	}
+	if err := validQuotas(p.Quotas); err != nil {
+		return err
 	}
 	return p.PackagePools.valid()
 }

@@ -31,6 +31,8 @@ func (l *authorization) findItems(ctx context.Context) (*denial, error) {
 	}
 	l.kept = kept
 	l.in.groups = u.groups
+	l.limits = &u.limits
+	l.addQuotas(u.limits.Quotas)
 	l.known = len(u.check.rules) > 0 || u.check.bad != nil || len(u.groups) > 0
 	through := fallThroughUnset
 	if u.check.bad != nil {
@@ -120,6 +122,7 @@ func (l *authorization) walkGroups(ctx context.Context, groups []Membership, thr
 		if !ok {
 			continue
 		}
+		l.addQuotas(g.quotas)
 		if l.trace != nil {
 			l.note(StepYes, "group "+name+" applies")
 			l.groups = append(l.groups, name)

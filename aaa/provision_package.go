@@ -41,6 +41,7 @@ type PackageChange struct {
 	BillingCycle    *BillingCycle
 	ValidityDays    *int64
 	Status          *PackageStatus
+	Quotas          QuotaChange
 	AddChecks       []Item
 	DelChecks       []string
 	AddReplies      []Item
@@ -162,6 +163,7 @@ func (c *PackageChange) apply(p Package) (Package, error) {
 	assign(&p.BillingCycle, c.BillingCycle)
 	assign(&p.ValidityDays, c.ValidityDays)
 	assign(&p.Status, c.Status)
+	p.Quotas = c.Quotas.apply(p.Quotas)
 	if c.SimultaneousUse != nil {
 		p.SimultaneousUse = nil
 		if *c.SimultaneousUse >= 0 {

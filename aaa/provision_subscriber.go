@@ -47,6 +47,8 @@ type SubscriberChange struct {
 	Expires      *time.Time  // the zero Time takes it away
 	Email        *string
 	Comment      *string
+	Quotas       QuotaChange
+	BillingDay   *int // 0 takes it away
 	AddGroups    []GroupItem
 	DelGroups    []string
 	AddChecks    []Item
@@ -235,6 +237,8 @@ func (c *SubscriberChange) apply(s Subscriber) (Subscriber, error) {
 	assign(&s.StaticIP, c.StaticIP)
 	assign(&s.Email, c.Email)
 	assign(&s.Comment, c.Comment)
+	assign(&s.BillingDay, c.BillingDay)
+	s.Quotas = c.Quotas.apply(s.Quotas)
 	if c.Password != nil {
 		s.PasswordType = c.PasswordType
 	}

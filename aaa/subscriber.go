@@ -56,6 +56,8 @@ type Subscriber struct {
 	Groups       []GroupItem `json:"groups"`
 	Checks       []Item      `json:"checks"`
 	Replies      []Item      `json:"replies"`
+	Quotas       []Quota     `json:"quotas"`      // in place of those of his groups that are of the same kind
+	BillingDay   int         `json:"billing_day"` // 1 to 31, on which his months begin; 0: as the setting says
 	Created      time.Time   `json:"created_at"`
 	Updated      time.Time   `json:"updated_at"`
 }
@@ -149,6 +151,12 @@ func validSubscriber(s *Subscriber) error {
 	}
 	if ip := s.StaticIP; ip.IsValid() && (ip.IsUnspecified() || ip.IsMulticast() || ip.IsLoopback() || ip.Zone() != "") {
 		return fmt.Errorf("address %s: cannot be a subscriber's: %w", ip, ErrInvalid)
+	}
+	if s.BillingDay < 0 || s.BillingDay > 31 {
+		return fmt.Errorf("billing day %d: want 1 to 31: %w", s.BillingDay, ErrInvalid)
+	}
+	if err := validQuotas(s.Quotas); err != nil {
+		return err
 	}
 	for _, g := range s.Groups {
 		if g.Group == s.Package {

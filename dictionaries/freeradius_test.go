@@ -62,8 +62,12 @@ func TestAgainstFreeRADIUS(t *testing.T) {
 }
 
 // onlyOurs names what we define beyond FreeRADIUS's files: what its modules
-// define when they are loaded (modules.dict).
+// define when they are loaded (modules.dict), and what CoovaChilli has added to
+// ChilliSpot's.
 func onlyOurs(a *Attribute) bool {
+	if strings.HasPrefix(a.Name, "ChilliSpot-") && strings.HasSuffix(a.Name, "-Gigawords") {
+		return true
+	}
 	return a.Internal && (a.Number >= 3900 && a.Number < 4000 || a.Name == "Connect-Rate")
 }
 

@@ -14,25 +14,36 @@ type vendor struct {
 	// rates is how it is told a rate. Nil: its own way is not certain from
 	// public documents, and replies go out as they stand.
 	rates rates
+	// volume is how it is told how much a session may transfer. Nil: it has no way
+	// of its own, or none that is certain; then accounting alone ends the session.
+	volume volumes
 }
 
 // Private enterprise numbers (IANA).
 const (
-	idCisco     = 9
-	idMotorola  = 161
-	idMicrosoft = 311
-	idHuawei    = 2011
-	idADSLForum = 3561
-	idNokia     = 6527
-	idWISPr     = 14122
-	idCambium   = 17713
-	idRuckus    = 25053
-	idH3C       = 25506
+	idCisco      = 9
+	idMotorola   = 161
+	idMicrosoft  = 311
+	idHuawei     = 2011
+	idADSLForum  = 3561
+	idNokia      = 6527
+	idWISPr      = 14122
+	idChilliSpot = 14559
+	idCambium    = 17713
+	idRuckus     = 25053
+	idH3C        = 25506
 )
 
 // wispr is how access points of several vendors are told rates: bits per second
 // (Wi-Fi Alliance, "Best Current Practices for WISP Roaming" 1.0, appendix A).
 var wispr = numbers{up: "WISPr-Bandwidth-Max-Up", down: "WISPr-Bandwidth-Max-Down", unit: 1}
+
+// chilliSpot has an octet attribute and one of gigawords for each direction.
+var chilliSpot = octetPairs{
+	total: [2]string{"ChilliSpot-Max-Total-Octets", "ChilliSpot-Max-Total-Gigawords"},
+	up:    [2]string{"ChilliSpot-Max-Input-Octets", "ChilliSpot-Max-Input-Gigawords"},
+	down:  [2]string{"ChilliSpot-Max-Output-Octets", "ChilliSpot-Max-Output-Gigawords"},
+}
 
 // vendors is the list of device types. To add one: a line here, its dictionary,
 // and goldens in testdata/NAME. Where rates is nil, say so in the comment.
@@ -42,7 +53,9 @@ var vendors = []vendor{
 	// Cisco, "ISG: Configuring Policies for Regulating Network Access": VSA 26,9,250 in a user profile.
 	{name: "cisco", ids: []uint32{idCisco}, rates: policing{attr: "Cisco-Account-Info"}},
 	// Huawei NetEngine 8000 RADIUS attributes: 26-2 and 26-5, committed information rate up and down, bit/s.
-	{name: "huawei", ids: []uint32{idHuawei}, rates: numbers{up: "Huawei-Input-Average-Rate", down: "Huawei-Output-Average-Rate", unit: 1}},
+	// The same list: 26-15, remaining traffic in KB; 0 ends the session, 0xFFFFFFFF is no limit.
+	{name: "huawei", ids: []uint32{idHuawei}, rates: numbers{up: "Huawei-Input-Average-Rate", down: "Huawei-Output-Average-Rate", unit: 1},
+		volume: kibioctets{attr: "Huawei-Remanent-Volume"}},
 	// H3C RADIUS sub-attributes 2 and 5: average rate from and to the user, bps.
 	{name: "h3c", ids: []uint32{idH3C}, rates: numbers{up: "H3C-Input-Average-Rate", down: "H3C-Output-Average-Rate", unit: 1}},
 	// Nokia 7750 SR RADIUS Attributes Reference Guide: 26.6527.126.
@@ -53,6 +66,8 @@ var vendors = []vendor{
 	{name: "cambium", ids: []uint32{idCambium, idMotorola, idWISPr}, rates: wispr},
 	// Ruckus ZoneDirector user guide, "RADIUS attributes": WISPr's rates in an Access-Accept.
 	{name: "ruckus", ids: []uint32{idRuckus, idWISPr}, rates: wispr},
+	// CoovaChilli, chilli-radius(5): WISPr's rates, and octets of the session of its own.
+	{name: "chillispot", ids: []uint32{idChilliSpot, idWISPr}, rates: wispr, volume: chilliSpot},
 	// Junos takes names of services and profiles that each operator defines: no rate can be told without them.
 	{name: "juniper"},
 	// The unit of ZTE-Rate-Ctrl-SCR-Up and -Down is in no public document that we have seen.
@@ -103,6 +118,11 @@ func ShapeReply(dev *Device, ps dictionaries.Pairs, d *dictionaries.Dictionary) 
 	for _, p := range ps {
 		if v.understands(p.Attr) {
 			out = append(out, p)
+		}
+	}
+	if v.volume != nil {
+		if volume := ParseVolume(ps, d); volume != (Volume{}) {
+			out = v.volume.encode(out, volume, d)
 		}
 	}
 	if v.rates.present(out, d) {

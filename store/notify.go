@@ -202,6 +202,12 @@ func parsePolicy(payload string, esc Escaper) (users, groups []string, ok bool) 
 			// a name with one NUL behind it is stored as the same
 			users = append(users, name, name+"\x00")
 		}
+	case 'U': // of schema radial, which has raw names
+		for _, name := range names {
+			users = append(users, name, name+"\x00")
+		}
+	case 'G':
+		groups = names
 	case 'g':
 		for _, stored := range names {
 			groups = append(groups, esc.Unescape(stored))

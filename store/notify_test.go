@@ -215,12 +215,14 @@ func TestListener(t *testing.T) {
 
 	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('o=27br', 'A', ':=', 'v')`)
 	db.Exec(`INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ('gold=2B', 'A', ':=', 'v')`)
+	db.Exec(`INSERT INTO radial.topups (username, octets, from_day) VALUES ('o=27br', 1, '2026-01-01')`)
+	db.Exec(`INSERT INTO radial.quotas (subject, name, period, counts, octets) VALUES ('group', 'gold=2B', 'day', 'up', 1)`)
 	db.Exec(`TRUNCATE radreply`)
 	db.Exec(`INSERT INTO nas (nasname, shortname, secret) VALUES ('10.0.0.1', 'a', 's')`)
 	<-devices
 	n := h.echoes()
 	eventually(t, "two more echoes", func() bool { return h.echoes() > n+1 })
-	want := []string{"all", "echo", `users ["o'br" "o'br\x00"] groups []`, `users [] groups ["gold+"]`, "all", "echo"}
+	want := []string{"all", "echo", `users ["o'br" "o'br\x00"] groups []`, `users [] groups ["gold+"]`, `users ["o=27br" "o=27br\x00"] groups []`, `users [] groups ["gold=2B"]`, "all", "echo"}
 	if got := slices.DeleteFunc(h.take(), func(string) bool { return false }); !slices.Equal(compactEchoes(got), want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}

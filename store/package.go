@@ -15,7 +15,8 @@ const (
 id, name, description, coalesce(rate_down, 0), coalesce(rate_up, 0), coalesce(pool, ''), coalesce(framed_pool, ''),
 coalesce(ipv6_prefix_pool, ''), coalesce(delegated_prefix_pool, ''), coalesce(ipv6_address_pool, ''),
 coalesce(session_timeout, 0)::bigint, coalesce(idle_timeout, 0)::bigint, coalesce(interim_interval, 0)::bigint, simultaneous_use::bigint,
-coalesce(price::text, ''), billing_cycle, coalesce(validity_days, 0)::bigint, status, checks, replies, created_at, updated_at
+coalesce(price::text, ''), billing_cycle, coalesce(validity_days, 0)::bigint, status, checks, replies,` + quotaFields + `'group' AND q.name = packages.name), '[]'),
+created_at, updated_at
 FROM radial.packages`
 
 	sqlPackageGet  = `SELECT` + packageColumns + ` WHERE name = $1::text`
@@ -55,12 +56,21 @@ func (db *DB) ChangePackage(ctx context.Context, c Change, name string, f func(a
 		}
 		switch {
 		case d.Remove:
-			_, err = tx.Exec(ctx, sqlPackageDelete, name)
+			if _, err = tx.Exec(ctx, sqlPackageDelete, name); err == nil {
+				err = writeQuotas(ctx, tx, "group", name, state.Package.Quotas, nil)
+			}
 		case d.Save != nil:
 			p := d.Save
 			_, err = tx.Exec(ctx, sqlPackageSave, p.Name, p.Description, p.RateDown, p.RateUp, p.Pool, p.SessionTimeout, p.IdleTimeout,
 				p.InterimInterval, p.SimultaneousUse, p.Price, string(p.BillingCycle), p.ValidityDays, string(p.Status),
 				orEmpty(p.Checks), orEmpty(p.Replies), p.FramedPool, p.IPv6PrefixPool, p.DelegatedPool, p.IPv6AddressPool)
+			if err == nil {
+				var have []aaa.Quota
+				if state.Package != nil {
+					have = state.Package.Quotas
+				}
+				err = writeQuotas(ctx, tx, "group", name, have, p.Quotas)
+			}
 		}
 		if err != nil {
 			return written{}, wrapErr("package "+name, err)
@@ -132,7 +142,7 @@ func scanPackage(row pgx.CollectableRow) (aaa.Package, error) {
 	var p aaa.Package
 	err := row.Scan(&p.ID, &p.Name, &p.Description, &p.RateDown, &p.RateUp, &p.Pool, &p.FramedPool, &p.IPv6PrefixPool,
 		&p.DelegatedPool, &p.IPv6AddressPool, &p.SessionTimeout, &p.IdleTimeout, &p.InterimInterval,
-		&p.SimultaneousUse, &p.Price, &p.BillingCycle, &p.ValidityDays, &p.Status, &p.Checks, &p.Replies, &p.Created, &p.Updated)
+		&p.SimultaneousUse, &p.Price, &p.BillingCycle, &p.ValidityDays, &p.Status, &p.Checks, &p.Replies, &p.Quotas, &p.Created, &p.Updated)
 	return p, err
 }
 

@@ -15,7 +15,7 @@ import (
 const (
 	subscriberColumns = `
 s.id, s.username, coalesce(p.name, ''), s.status, s.service_type, s.password_type, s.static_ip, s.expires_at,
-coalesce(s.email, ''), s.comment, s.groups, s.checks, s.replies, s.created_at, s.updated_at
+coalesce(s.email, ''), s.comment, s.groups, s.checks, s.replies,` + quotaFields + `'user' AND q.name = s.username), '[]'), coalesce(s.billing_day, 0)::int, s.created_at, s.updated_at
 FROM radial.subscribers s LEFT JOIN radial.packages p ON p.id = s.package_id`
 
 	sqlSubscriberGet  = `SELECT` + subscriberColumns + ` WHERE s.username = $1::text`
@@ -27,12 +27,12 @@ WHERE ($1::text = '' OR s.username COLLATE "C" > $1)
 ORDER BY s.username COLLATE "C" LIMIT $6::int`
 
 	sqlSubscriberSave = `
-INSERT INTO radial.subscribers (username, package_id, status, service_type, password_type, static_ip, expires_at, email, comment, groups, checks, replies)
+INSERT INTO radial.subscribers (username, package_id, status, service_type, password_type, static_ip, expires_at, email, comment, groups, checks, replies, billing_day)
 VALUES ($1::text, (SELECT id FROM radial.packages WHERE name = $2::text), $3::text, $4::text, $5::text, $6::inet, $7::timestamptz,
-        nullif($8::text, ''), $9::text, $10::jsonb, $11::jsonb, $12::jsonb)
+        nullif($8::text, ''), $9::text, $10::jsonb, $11::jsonb, $12::jsonb, nullif($13::int, 0))
 ON CONFLICT (username) DO UPDATE SET package_id = excluded.package_id, status = excluded.status, service_type = excluded.service_type,
     password_type = excluded.password_type, static_ip = excluded.static_ip, expires_at = excluded.expires_at, email = excluded.email,
-    comment = excluded.comment, groups = excluded.groups, checks = excluded.checks, replies = excluded.replies, updated_at = now()
+    comment = excluded.comment, groups = excluded.groups, checks = excluded.checks, replies = excluded.replies, billing_day = excluded.billing_day, updated_at = now()
 RETURNING package_id IS NOT NULL`
 	sqlSubscriberDelete = `DELETE FROM radial.subscribers WHERE username = $1::text`
 
@@ -131,7 +131,7 @@ func scanSubscriber(row pgx.CollectableRow) (aaa.Subscriber, error) {
 	var s aaa.Subscriber
 	var ip *netip.Addr
 	err := row.Scan(&s.ID, &s.Name, &s.Package, &s.Status, &s.ServiceType, &s.PasswordType, &ip, &s.Expires,
-		&s.Email, &s.Comment, &s.Groups, &s.Checks, &s.Replies, &s.Created, &s.Updated)
+		&s.Email, &s.Comment, &s.Groups, &s.Checks, &s.Replies, &s.Quotas, &s.BillingDay, &s.Created, &s.Updated)
 	if ip != nil {
 		s.StaticIP = *ip
 	}
@@ -142,10 +142,12 @@ func scanSubscriber(row pgx.CollectableRow) (aaa.Subscriber, error) {
 func writeSubscriber(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.AccountDelta) error {
 	op := "user " + acc.Name
 	if d.Remove {
-		if _, err := tx.Exec(ctx, sqlSubscriberDelete, acc.Name); err != nil {
-			return wrapErr(op, err)
+		for _, statement := range []string{sqlSubscriberDelete, sqlTopUpsDelete, sqlOrderDelete} {
+			if _, err := tx.Exec(ctx, statement, acc.Name); err != nil {
+				return wrapErr(op, err)
+			}
 		}
-		return nil
+		return writeQuotas(ctx, tx, "user", acc.Name, acc.Subscriber.Quotas, nil)
 	}
 	s := d.Save
 	if s == nil {
@@ -157,14 +159,18 @@ func writeSubscriber(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.Acc
 	}
 	var hasPackage bool
 	err := tx.QueryRow(ctx, sqlSubscriberSave, s.Name, s.Package, string(s.Status), string(s.ServiceType), s.PasswordType, ip, s.Expires,
-		s.Email, s.Comment, orEmpty(s.Groups), orEmpty(s.Checks), orEmpty(s.Replies)).Scan(&hasPackage)
+		s.Email, s.Comment, orEmpty(s.Groups), orEmpty(s.Checks), orEmpty(s.Replies), s.BillingDay).Scan(&hasPackage)
 	if err != nil {
 		return wrapErr(op, err)
 	}
 	if s.Package != "" && !hasPackage {
 		return fmt.Errorf("package %q: %w", s.Package, aaa.ErrNotFound)
 	}
-	return nil
+	var have []aaa.Quota
+	if acc.Subscriber != nil {
+		have = acc.Subscriber.Quotas
+	}
+	return writeQuotas(ctx, tx, "user", s.Name, have, s.Quotas)
 }
 
 // orEmpty keeps a JSON column an array.

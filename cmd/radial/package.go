@@ -27,6 +27,7 @@ type packageFlags struct {
 	checks, replies             []string
 	delChecks, delReplies       []string
 	adopt, dryRun, noRate       bool
+	quotas                      quotaFlags
 }
 
 func (f *packageFlags) register(cmd *cobra.Command, set bool) {
@@ -47,6 +48,7 @@ func (f *packageFlags) register(cmd *cobra.Command, set bool) {
 	fl.Int64Var(&f.validity, "validity-days", 0, "new subscribers expire after so many `days`")
 	fl.StringVar(&f.description, "description", "", "a `text` for people")
 	fl.StringVar(&f.status, "status", "active", "active, or inactive: nobody new gets it")
+	f.quotas.register(cmd, set)
 	fl.StringArrayVar(&f.checks, "check", nil, "further check item of its group, `'Attr op value'`; may be repeated")
 	fl.StringArrayVar(&f.replies, "reply", nil, "further reply item of its group, `'Attr op value'`; may be repeated")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
@@ -116,6 +118,9 @@ func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err erro
 		if err != nil {
 			return c, err
 		}
+	}
+	if c.Quotas, err = f.quotas.change(cmd); err != nil {
+		return c, err
 	}
 	c.DelChecks, c.DelReplies = f.delChecks, f.delReplies
 	if c.AddChecks, err = items("check", f.checks); err != nil {
@@ -250,7 +255,7 @@ func newPackageShowCmd(a *app) *cobra.Command {
 
 func showPackage(d *desk, s aaa.PackageState) error {
 	p := *s.Package
-	p.Checks, p.Replies = orEmpty(p.Checks), orEmpty(p.Replies)
+	p.Checks, p.Replies, p.Quotas = orEmpty(p.Checks), orEmpty(p.Replies), orEmpty(p.Quotas)
 	v := struct {
 		aaa.Package
 		Subscribers int       `json:"subscribers"`
@@ -275,6 +280,8 @@ func showPackage(d *desk, s aaa.PackageState) error {
 			limit = strconv.FormatInt(*p.SimultaneousUse, 10)
 		}
 		g.add("simultaneous use", limit)
+		g.add("quota", quotaText(p.Quotas, false))
+		g.add("fair use", quotaText(p.Quotas, true))
 		g.add("price", orDash(p.Price))
 		g.add("cycle", string(p.BillingCycle))
 		g.add("validity days", numberOr(p.ValidityDays))

@@ -15,7 +15,8 @@ import (
 
 func newUserCmd(a *app) *cobra.Command {
 	return nounOf("user", "Subscribers: who may log in, and what they get",
-		newUserAddCmd(a), newUserSetCmd(a), newUserShowCmd(a), newUserListCmd(a), newUserDelCmd(a), newUserExplainCmd(a), newUserSyncCmd(a))
+		newUserAddCmd(a), newUserSetCmd(a), newUserShowCmd(a), newUserListCmd(a), newUserDelCmd(a), newUserExplainCmd(a), newUserSyncCmd(a),
+		newUserTopUpCmd(a))
 }
 
 // userFlags are the flags of user add and user set.
@@ -31,6 +32,8 @@ type userFlags struct {
 	delReplies             []string
 	noPackage, noIP, noExp bool
 	dryRun                 bool
+	quotas                 quotaFlags
+	billingDay             int
 }
 
 // hashKinds names the ways to store a password.
@@ -58,6 +61,8 @@ func (f *userFlags) register(cmd *cobra.Command, set bool) {
 	fl.StringVar(&f.expires, "expires", "", "last moment, `when`: 2026-11-30, 2026-11-30T23:00 or \"30 Nov 2026 23:00\"")
 	fl.StringVar(&f.email, "email", "", "e-mail `address`")
 	fl.StringVar(&f.comment, "comment", "", "a `text` for people")
+	f.quotas.register(cmd, set)
+	fl.IntVar(&f.billingDay, "billing-day", 0, "`day` of the month on which his months begin, 1 to 31 (the last one of shorter months); 0: as counters.month_day says")
 	fl.StringArrayVar(&f.groups, "group", nil, "further `GROUP[:priority]` (priority 200; the package has 100); may be repeated")
 	fl.StringArrayVar(&f.checks, "check", nil, "further check item, `'Attr op value'`; may be repeated")
 	fl.StringArrayVar(&f.replies, "reply", nil, "further reply item, `'Attr op value'`; may be repeated")
@@ -107,6 +112,10 @@ func (f *userFlags) change(d *desk, cmd *cobra.Command) (c aaa.SubscriberChange,
 				return c, usagef("--expires: %w", err)
 			}
 		}
+	}
+	c.BillingDay = given(cmd, "billing-day", f.billingDay)
+	if c.Quotas, err = f.quotas.change(cmd); err != nil {
+		return c, err
 	}
 	for _, text := range f.groups {
 		g, err := aaa.ParseGroup(text)

@@ -25,6 +25,8 @@ type userView struct {
 	Groups       []aaa.GroupItem `json:"groups"`
 	Checks       []aaa.Item      `json:"checks"`
 	Replies      []aaa.Item      `json:"replies"`
+	Quotas       []aaa.Quota     `json:"quotas"`
+	BillingDay   int             `json:"billing_day"`
 	Created      *time.Time      `json:"created_at"`
 	Updated      *time.Time      `json:"updated_at"`
 }
@@ -40,6 +42,7 @@ func viewOf(s aaa.Subscriber) userView {
 		Username: s.Name, Source: knownByFreeRADIUS, Status: string(s.Status), Package: s.Package, ServiceType: string(s.ServiceType),
 		PasswordType: s.PasswordType, Expires: s.Expires, Email: s.Email, Comment: s.Comment,
 		Groups: orEmpty(s.Groups), Checks: masked(s.Checks), Replies: masked(s.Replies),
+		Quotas: orEmpty(s.Quotas), BillingDay: s.BillingDay,
 	}
 	if s.ID != 0 {
 		v.Source, v.Created, v.Updated = knownByRadial, &s.Created, &s.Updated
@@ -130,21 +133,26 @@ func newUserShowCmd(a *app) *cobra.Command {
 				if acc.Subscriber == nil && len(acc.Rows) == 0 {
 					return fmt.Errorf("user %q: %w", args[0], aaa.ErrNotFound)
 				}
-				return showUser(d, acc)
+				use, err := d.usageOf(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return showUser(d, acc, use)
 			})
 		},
 	}
 }
 
-func showUser(d *desk, acc aaa.Account) error {
+func showUser(d *desk, acc aaa.Account, use userUsage) error {
 	sub := aaa.Subscriber{Name: acc.Name}
 	if acc.Subscriber != nil {
 		sub = *acc.Subscriber
 	}
 	v := struct {
 		userView
+		userUsage
 		Rows []rowView `json:"rows"`
-	}{viewOf(sub), viewRows(acc.Rows)}
+	}{viewOf(sub), use, viewRows(acc.Rows)}
 	return d.print(v, func() string {
 		g := grid{}
 		g.add("user", v.Username)
@@ -160,12 +168,19 @@ func showUser(d *desk, acc aaa.Account) error {
 			g.add("password", v.PasswordType+" ***")
 			g.add("static ip", orDash(v.StaticIP))
 			g.add("expires", d.timeOr(v.Expires))
+			for _, line := range []struct{ title, text string }{
+				{"quota", quotaText(v.Quotas, false)}, {"fair use", quotaText(v.Quotas, true)}, {"billing day", numberOr(int64(v.BillingDay))},
+			} {
+				if line.text != "-" {
+					g.add(line.title, line.text)
+				}
+			}
 			g.add("e-mail", orDash(v.Email))
 			g.add("comment", orDash(v.Comment))
 			g.add("created", d.timeOr(v.Created))
 			g.add("changed", d.timeOr(v.Updated))
 		}
-		out := g.String()
+		out := g.String() + use.text()
 		if len(v.Rows) > 0 {
 			out += "\n" + rowGrid(v.Rows)
 		}
