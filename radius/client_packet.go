@@ -28,14 +28,19 @@ const clientMA = headerLen + 2
 // place (RFC 2866 §3, RFC 5176 §2.3), and so it is for their
 // Message-Authenticator (RFC 5176 §3.5), which comes before.
 func (c *Client) encode(code Code, pairs dictionaries.Pairs, authenticator [16]byte) ([]byte, error) {
+	var id [1]byte
+	rand.Read(id[:]) // never fails: crypto/rand ends the process instead
+	return c.encodeAs(id[0], code, pairs, authenticator)
+}
+
+// encodeAs is encode with a chosen Identifier.
+func (c *Client) encodeAs(id byte, code Code, pairs dictionaries.Pairs, authenticator [16]byte) ([]byte, error) {
 	keys := dictionaries.Keys{Secret: c.secret, Authenticator: &authenticator}
 	signed := code != AccessRequest && code != StatusServer
 	if signed {
 		authenticator, keys.Authenticator = [16]byte{}, nil // nothing can be hidden with what is computed last
 	}
-	var id [1]byte
-	rand.Read(id[:]) // never fails: crypto/rand ends the process instead
-	b := append(make([]byte, 0, 512), byte(code), id[0], 0, 0)
+	b := append(make([]byte, 0, 512), byte(code), id, 0, 0)
 	b = append(b, authenticator[:]...)
 	b = append(append(b, attrMessageAuth, messageAuthLen), make([]byte, md5.Size)...)
 	b, err := c.dict.Append(b, c.sendable(pairs), keys)

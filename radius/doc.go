@@ -34,10 +34,11 @@
 //
 // Client (client.go) asks other servers and devices: logins, accounting,
 // Status-Server, CoA and Disconnect. It shares nothing with the server but the
-// dictionary, so that each can judge the other.
+// dictionary, so that each can judge the other. DAE (dae.go) sends CoA and
+// Disconnect to many devices from one socket, thousands under way.
 //
 // # Locks
 //
-// Three locks exist: a shard of the duplicates, a crew's queue, a socket's
+// The server has three locks: a shard of the duplicates, a crew's queue, a socket's
 // outbox. None is held while another is taken, and none over I/O.
 package radius
