@@ -37,7 +37,8 @@ SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'server_v
 	sqlDoctorClock = `SELECT clock_timestamp()`
 	// Fillfactor and size of radacct.
 	sqlDoctorRadacct = `
-SELECT coalesce((SELECT split_part(o, '=', 2)::int FROM unnest(c.reloptions) o WHERE o LIKE 'fillfactor=%'), 100), greatest(c.reltuples, 0)::bigint
+SELECT coalesce((SELECT split_part(o, '=', 2)::int FROM unnest(c.reloptions) o WHERE o LIKE 'fillfactor=%'), 100), greatest(c.reltuples, 0)::bigint,
+       (SELECT coalesce(sum(greatest(m.reltuples, 0)), 0)::bigint FROM pg_inherits i JOIN pg_class m ON m.oid = i.inhrelid WHERE i.inhparent = 'radial.radacct_archive'::regclass)
 FROM pg_class c WHERE c.oid = 'radacct'::regclass`
 	// Indexes that the hot path needs, by their leading columns, and columns too narrow for what is written there.
 	sqlDoctorIndexes = `
@@ -213,11 +214,20 @@ func (db *DB) examineZone(ctx context.Context, s map[string]string) (Finding, er
 	return f, err
 }
 
+// manyRows are so many rows of radacct that it is worth the while to archive some.
+const manyRows = 20_000_000
+
 func (db *DB) examineRadacct(ctx context.Context, _ map[string]string) (Finding, error) {
 	var fill int
-	var rows int64
-	err := db.pool.QueryRow(ctx, sqlDoctorRadacct).Scan(&fill, &rows)
+	var rows, archived int64
+	err := db.pool.QueryRow(ctx, sqlDoctorRadacct).Scan(&fill, &rows, &archived)
 	f := Finding{Name: "radacct", Severity: Good, Value: fmt.Sprintf("fillfactor %d, about %d rows", fill, rows)}
+	if archived > 0 {
+		f.Value += fmt.Sprintf(", %d more in the archive", archived)
+	}
+	if rows > manyRows {
+		f.Severity, f.Mend = Advice, "backups, VACUUM and panels suffer from so many: sessions.archive_after, or radial session archive, moves those of long ago out of it"
+	}
 	if fill > 80 {
 		f.Severity, f.Mend = Advice, "interim updates cost a third when rows have room: ALTER TABLE radacct SET (fillfactor = 70); for old rows also VACUUM FULL, at night"
 	}

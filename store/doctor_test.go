@@ -54,6 +54,7 @@ func TestDoctorFinds(t *testing.T) {
 		"changing":      {`CREATE INDEX mine ON radacct (username, acctupdatetime)`, "indexes", "mine (its columns change", store.Advice},
 		"no trigger":    {`ALTER TABLE radreply DISABLE TRIGGER radial_update`, "triggers", "radial_update on radreply", store.Problem},
 		"fillfactor":    {`ALTER TABLE radacct RESET (fillfactor)`, "radacct", "fillfactor 100", store.Advice},
+		"many rows":     {`UPDATE pg_class SET reltuples = 3e7 WHERE oid = 'radacct'::regclass`, "radacct", "about 30000000 rows", store.Advice},
 		"narrow":        {`ALTER TABLE radacct ALTER COLUMN nasportid TYPE varchar(15)`, "columns", "radacct.nasportid character varying(15)", store.Advice},
 		"zone":          {`UPDATE radial.settings SET value = 'Pacific/Chatham' WHERE key = 'timezone'`, "time zone", "Pacific/Chatham", store.Advice},
 		"raw":           {`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress) VALUES ('1', '1', 'o''br', '10.0.0.1')`, "escaping", "safe-characters", store.Advice},

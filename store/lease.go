@@ -81,13 +81,13 @@ CROSS JOIN LATERAL (
     FOR UPDATE SKIP LOCKED) a`
 
 	// The same by MAC, which the rows have no index of: history tells where to
-	// look. $1 VRFs, $2 pools, $3 MACs.
+	// look, as far back as few of its months need opening. $1 VRFs, $2 pools, $3 MACs.
 	sqlClaimLastOfMAC = `
 SELECT ` + claimColumns + `
 FROM unnest($1::int[], $2::bigint[], $3::text[]) AS w (vrf_id, pool_id, mac)
 CROSS JOIN LATERAL (
     SELECT h.vrf_id, h.address FROM radial.address_history h
-    WHERE h.mac = w.mac AND h.vrf_id = w.vrf_id AND h.pool_id = w.pool_id
+    WHERE h.mac = w.mac AND h.vrf_id = w.vrf_id AND h.pool_id = w.pool_id AND h.at > now() - interval '100 days'
     ORDER BY h.at DESC LIMIT 4) h
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l

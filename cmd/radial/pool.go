@@ -40,7 +40,7 @@ func (f *poolFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.poolType, "type", "private", "public or private addresses, for people")
 	fl.StringVar(&f.dns, "dns", "", "`addresses` of name servers for its subscribers, with commas between; none takes them away")
 	fl.StringVar(&f.vlan, "vlan", "", "`number` from 1 to 4094, for people; none takes it away")
-	fl.StringVar(&f.sticky, "sticky", "user_mac", "who gets the address again that he had: user_mac, user, mac or none")
+	fl.StringVar(&f.sticky, "sticky", "user_mac", "who gets the address again that he had: user_mac, user, mac (in the last 100 days) or none")
 	fl.StringVar(&f.interfaceID, "interface-id", "none", "Framed-Interface-Id beside an IPv6 prefix: none, eui64 or stable")
 	fl.DurationVar(&f.offer, "offer-time", 2*time.Minute, "life of an offer that no session follows")
 	fl.DurationVar(&f.lease, "lease-time", time.Hour, "life of a lease without accounting updates")
