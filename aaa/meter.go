@@ -26,10 +26,15 @@ func DayOf(t time.Time, loc *time.Location) Day {
 	return Day(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / 86400)
 }
 
-// Begin returns the first instant of the day in loc.
+// Begin returns the first instant of the day in loc: midnight, or what comes in
+// its place where the clock is put forward then.
 func (d Day) Begin(loc *time.Location) time.Time {
 	y, m, day := d.date().Date()
-	return time.Date(y, m, day, 0, 0, 0, 0, loc)
+	t := time.Date(y, m, day, 0, 0, 0, 0, loc)
+	if DayOf(t, loc) < d { // a midnight that is not there is an hour before it for package time, in the west
+		_, t = t.ZoneBounds()
+	}
+	return t
 }
 
 // String returns the day as 2026-11-30.
@@ -42,9 +47,9 @@ func (d Day) date() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 type Span struct{ From, To Day }
 
 // Usage is what a user's sessions used in a span. The time of a session that
-// runs over midnight is split there; its octets belong to the day of the report
-// that brought them. Input is upload, Output download, as radacct has them after
-// the device's swap_octets.
+// runs over midnight is split there; the octets of two reports between which
+// midnight lies are split as the time between them is. Input is upload, Output
+// download, as radacct has them after the device's swap_octets.
 type Usage struct {
 	Time          time.Duration
 	Input, Output uint64 // octets

@@ -26,7 +26,7 @@ UPDATE radacct r
 SET acctupdatetime = e.updated, acctinterval = e.spell, acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output
 FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
          AS e (id, updated, spell, lived, input, output)
-WHERE r.radacctid = e.id`
+WHERE r.radacctid = e.id AND ` + usageKept
 
 	// Whatever an event may change.
 	sqlAcctUpdate = `
@@ -38,7 +38,7 @@ SET acctuniqueid = e.uniqueid, acctstarttime = e.started, acctupdatetime = e.upd
 FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::inet[], $14::inet[], $15::inet[], $16::text[], $17::inet[])
          AS e (id, uniqueid, started, updated, stopped, spell, lived, input, output, info_start, info_stop, cause, ip, ipv6, prefix, interface, delegated)
-WHERE r.radacctid = e.id`
+WHERE r.radacctid = e.id AND ` + usageKept
 
 	// New rows. One that is there already (another server, or FreeRADIUS, was
 	// quicker) is not returned.
@@ -51,6 +51,7 @@ SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::times
     $9::text[], $10::text[], $11::text[], $12::inet[], $13::inet[], $14::inet[], $15::text[],
     $16::inet[], $17::text[], $18::text[], $19::text[], $20::inet[], $21::text[], $22::text[], $23::text[], $24::text[],
     $25::text[], $26::text[], $27::text[], $28::text[])
+WHERE ` + usageKept + `
 ON CONFLICT (acctuniqueid) DO NOTHING
 RETURNING radacctid, acctuniqueid::text`
 )
@@ -71,10 +72,14 @@ func (l *Ledger) apply(ctx context.Context, batch []*entry) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
+	days, err := l.db.reckon(ctx)
+	if err != nil {
+		return err
+	}
 	var done *settlement
 	var rows *storedRows
 	err = l.db.inTrips(ctx, func(conn *pgx.Conn) error {
-		done, rows, err = l.applyOn(ctx, conn, ids, batch)
+		done, rows, err = l.applyOn(ctx, conn, ids, batch, usageFold{reckoning: days, esc: texts.escape})
 		return err
 	})
 	if ownerGone(err) { // a pool went while a row of it was made; radacct has no foreign keys
@@ -95,7 +100,7 @@ type storedRows struct {
 
 // applyOn makes three trips: begin and lock the sessions; write them and lock
 // their addresses; write those and commit.
-func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry) (*settlement, *storedRows, error) {
+func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batch []*entry, usage usageFold) (*settlement, *storedRows, error) {
 	var look, write, settle pgx.Batch
 	var rows []*acctRow
 	var pools poolFacts
@@ -118,6 +123,8 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	var started starting
 	lost := queueSessions(&write, f)
 	queueArchived(&write, f)
+	usage.take(f.all())
+	usage.queueLook(&write)
 	if events := f.leases(); len(events) > 0 {
 		s.queueLock(&write, events, pools.sparse)
 		if pools.admissions {
@@ -135,6 +142,7 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	s.replaced = started.replaced
 	s.settle(f.leases(), l.now()) // anew: now new sessions have their radacctid
 	s.queueWrite(&settle)
+	usage.queueWrite(&settle)
 	w := &storedRows{rows: f.touched()}
 	if len(w.rows) > 0 {
 		settle.Queue(sqlAcctXact).QueryRow(func(row pgx.Row) error { return row.Scan(&w.xid) })

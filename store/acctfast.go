@@ -23,7 +23,7 @@ WITH done AS (
     SET acctupdatetime = e.updated, acctinterval = e.spell, acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output
     FROM unnest($1::bigint[], $2::xid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
              AS e (id, xid, updated, spell, lived, input, output)
-    WHERE r.radacctid = e.id AND r.xmin = e.xid
+    WHERE r.radacctid = e.id AND r.xmin = e.xid AND ` + usageKept + `
     RETURNING r.radacctid
 )
 SELECT pg_current_xact_id()::xid, array_agg(radacctid) FROM done`
@@ -35,7 +35,7 @@ WITH done AS (
         acctstoptime = e.stopped, acctterminatecause = e.cause, connectinfo_stop = e.info
     FROM unnest($1::bigint[], $2::xid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[], $10::text[])
              AS e (id, xid, updated, spell, lived, input, output, stopped, cause, info)
-    WHERE r.radacctid = e.id AND r.xmin = e.xid
+    WHERE r.radacctid = e.id AND r.xmin = e.xid AND ` + usageKept + `
     RETURNING r.radacctid
 )
 SELECT pg_current_xact_id()::xid, array_agg(radacctid) FROM done`
@@ -84,6 +84,7 @@ type swift struct {
 	inserts, updates []*acctRow
 	stops            bool // of updates, some are
 	events           []leaseEvent
+	usage            usageFold
 
 	xid  uint32  // of the transaction
 	done []int64 // radacctids of updates that were as they were remembered
@@ -96,7 +97,11 @@ func (l *Ledger) applyKnown(ctx context.Context, batch []*entry) (rest []*entry)
 	if err != nil || !texts.plain {
 		return batch
 	}
-	s := l.sortOut(texts, batch)
+	days, err := l.db.reckon(ctx)
+	if err != nil {
+		return batch
+	}
+	s := l.sortOut(texts, days, batch)
 	if len(s.rows) < len(batch)/2 || len(s.rows) == 0 { // not worth a transaction of its own
 		return batch
 	}
@@ -136,7 +141,7 @@ func (l *Ledger) distrust(err error) {
 }
 
 // sortOut folds the sessions of a batch of which nothing has to be looked up.
-func (l *Ledger) sortOut(texts *conventions, batch []*entry) *swift {
+func (l *Ledger) sortOut(texts *conventions, days *reckoning, batch []*entry) *swift {
 	w := writer{conventions: texts, metrics: l.metrics}
 	order := slices.Clone(batch)
 	for _, e := range order {
@@ -147,7 +152,7 @@ func (l *Ledger) sortOut(texts *conventions, batch []*entry) *swift {
 	slices.SortStableFunc(order, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(a.rec.UniqueID, b.rec.UniqueID), a.rec.At.Compare(b.rec.At))
 	})
-	s := &swift{}
+	s := &swift{usage: usageFold{reckoning: days, esc: texts.escape}}
 	rows := make([]acctRow, len(order))
 	for len(order) > 0 {
 		n := 1
@@ -156,7 +161,7 @@ func (l *Ledger) sortOut(texts *conventions, batch []*entry) *swift {
 		}
 		row := &rows[len(s.rows)]
 		row.entries, order = order[:n:n], order[n:]
-		if l.fold(row) {
+		if l.fold(row) && (!row.Open() || !s.usage.turns(row)) {
 			s.rows = append(s.rows, row)
 			continue
 		}
@@ -211,6 +216,8 @@ func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settle
 		found.queue(&write)
 		s.queueUpdates(&write)
 		s.queueInserts(&write)
+		s.usage.take(s.updates)
+		s.usage.queueLook(&write)
 		if len(s.events) > 0 {
 			st.queueLock(&write, s.events, assumed.sparse)
 			if assumed.admissions {
@@ -234,6 +241,8 @@ func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settle
 	st.replaced = started.replaced
 	st.settle(s.events, now)
 	st.queueWrite(&settle)
+	s.usage.take(s.rows) // that were written
+	s.usage.queueWrite(&settle)
 	settle.Queue(tripCommit)
 	return st, conn.SendBatch(ctx, &settle).Close()
 }
@@ -260,7 +269,7 @@ func (s *swift) split(now time.Time) {
 }
 
 // alone tells that the update of known rows is all there is to do.
-func (s *swift) alone() bool { return len(s.inserts) == 0 && len(s.events) == 0 }
+func (s *swift) alone() bool { return len(s.inserts) == 0 && len(s.events) == 0 && !s.stops }
 
 // sift puts the sessions of which nothing was written into the rest, and gives
 // the events of the others the radacctids that new rows have got.

@@ -98,6 +98,8 @@ type DB struct {
 	now    func() time.Time
 	escape atomic.Pointer[Escaper] // once it is known
 	held   atomic.Bool
+
+	reckoning atomic.Pointer[reckoning] // of days, as last read
 }
 
 // errHeld is what a connection of a DB that is held fails with.

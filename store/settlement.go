@@ -238,6 +238,7 @@ func (s *settlement) queueWrite(b *pgx.Batch) {
 		for i, r := range s.replaced {
 			ids[i], ats[i] = r.radacctid, r.at
 		}
+		b.Queue(sqlUsageUnkept) // of these the job folds the usage
 		b.Queue(sqlSettleReplaced, ids, ats)
 	}
 	queueConflicts(b, s.conflicts)

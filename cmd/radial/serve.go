@@ -174,7 +174,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
-		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Admissions: store.NewAdmissions(db),
+		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Admissions: store.NewAdmissions(db), Meter: store.NewMeter(db),
 		PostAuth: m.postAuth, Options: c.Policy, Metrics: engineMetrics, Location: location,
 	})
 

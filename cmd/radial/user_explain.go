@@ -197,6 +197,7 @@ func explainEngine(d *desk) (*aaa.Engine, error) {
 		Verifier:   aaa.NewVerifier(d.dict),
 		Pools:      d.db,
 		Admissions: store.NewAdmissions(d.db),
+		Meter:      store.NewMeter(d.db),
 		Options:    opts,
 		Now:        d.now,
 		Location:   d.zone,
