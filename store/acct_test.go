@@ -106,14 +106,14 @@ func bareRecord(s string, st aaa.Status, n, session, octets int64) *aaa.Record {
 	}
 }
 
-// sqlAcctRows reads every column of radacct; times are seconds after acctZero.
+// sqlAcctRows reads every column of radacct, or of another table with them; times are seconds after acctZero.
 const sqlAcctRows = `
 SELECT acctuniqueid, extract(epoch FROM acctstarttime)::bigint - 1790000000, extract(epoch FROM acctupdatetime)::bigint - 1790000000,
        extract(epoch FROM acctstoptime)::bigint - 1790000000, acctinterval, acctsessiontime, acctinputoctets, acctoutputoctets,
        connectinfo_start, connectinfo_stop, acctterminatecause, acctsessionid, username, realm, host(nasipaddress), nasportid, nasporttype,
        acctauthentic, calledstationid, callingstationid, servicetype, framedprotocol, host(framedipaddress), host(framedipv6address),
        framedipv6prefix, framedinterfaceid, delegatedipv6prefix, class
-FROM radacct ORDER BY acctstarttime, acctuniqueid`
+FROM `
 
 var acctColumns = strings.Fields(`unique start update stop interval lived in out info infostop cause session user realm nas port porttype
 	authentic called calling service protocol ip ipv6 prefix ifid delegated class`)
@@ -134,9 +134,12 @@ func acctRow(s string, changes ...string) map[string]string {
 	return m
 }
 
-func acctRows(db *storetest.DB) []map[string]string {
+func acctRows(db *storetest.DB) []map[string]string { return acctRowsOf(db, "radacct") }
+
+// acctRowsOf are the rows of radacct or of the view that has the archive too.
+func acctRowsOf(db *storetest.DB, table string) []map[string]string {
 	var all []map[string]string
-	for _, r := range db.Rows(sqlAcctRows) {
+	for _, r := range db.Rows(sqlAcctRows + table + ` ORDER BY acctstarttime, acctuniqueid`) {
 		m := map[string]string{}
 		for i, v := range r {
 			m[acctColumns[i]] = v

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -292,5 +293,71 @@ func TestArchiveDrop(t *testing.T) {
 	}
 	if n := db.Rows(`SELECT count(*) FROM radial.audit WHERE action = 'archive.drop'`)[0][0]; n != "2" {
 		t.Errorf("%s rows of the audit", n)
+	}
+}
+
+// Sessions are archived the moment they are over, by two servers, while their
+// records still come: each twice, in any order. Every row is the fold of its
+// events, and there once.
+func TestArchiveRace(t *testing.T) {
+	db := storetest.New(t)
+	one, _ := newLedger(t, db, store.LedgerOptions{Shards: 3, Batch: 20})
+	two, _ := newLedger(t, db, store.LedgerOptions{Shards: 2, Batch: 50})
+	rng := rand.New(rand.NewPCG(3, 4))
+	const sessions = 60
+	want := map[string]map[string]string{}
+	var all []*aaa.Record
+	for i := range sessions {
+		s := fmt.Sprintf("race%03d", i)
+		events := life(rng, s, rng.IntN(6), rng.IntN(4) > 0)
+		want[s] = ideal(s, events)
+		all = append(all, events...)
+		all = append(all, events...)
+	}
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var over atomic.Bool
+	var movers errgroup.Group
+	moved := make([]int, 2)
+	for i := range moved {
+		movers.Go(func() error {
+			for !over.Load() {
+				err := db.Archive(t.Context(), acctAt(1<<20), 5, func(n int) error { moved[i] += n; return nil })
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	var g errgroup.Group
+	g.SetLimit(16)
+	for i, ev := range all {
+		g.Go(func() error {
+			if i%2 == 0 {
+				return two.Record(t.Context(), ev)
+			}
+			return one.Record(t.Context(), ev)
+		})
+	}
+	err := g.Wait()
+	over.Store(true)
+	if err := errors.Join(err, movers.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	rows := acctRowsOf(db, "radial.radacct_all")
+	if len(rows) != sessions {
+		t.Errorf("%d rows of %d sessions", len(rows), sessions)
+	}
+	for _, got := range rows {
+		w := want[got["session"]]
+		for _, k := range []string{"interval", "info", "infostop"} { // which tell the order in which they came
+			w[k] = got[k]
+		}
+		if diff := cmp.Diff(w, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if moved[0]+moved[1] < sessions/2 {
+		t.Errorf("%d were archived: the test shows little", moved[0]+moved[1])
 	}
 }
