@@ -32,10 +32,12 @@ ORDER BY m.first`
 DELETE FROM radial.archive_ends e
 WHERE e.month <= $1::timestamptz AND e.month >= '2000-01-01 00:00Z' AND NOT EXISTS (SELECT FROM radial.archive_months m WHERE m.first = e.month)`
 
-	// Of NASes without a clock: $1 over before when, $2 how many at most.
+	// Of NASes without a clock, which all stand in one partition: $1 over before
+	// when, $2 how many at most.
 	sqlArchiveForget = `
-DELETE FROM radial.radacct_archive_before
-WHERE ctid = ANY (ARRAY(SELECT ctid FROM radial.radacct_archive_before WHERE acctstoptime < $1::timestamptz LIMIT $2::int))`
+DELETE FROM radial.radacct_archive
+WHERE acctstarttime < '2000-01-01 00:00Z'
+  AND ctid = ANY (ARRAY(SELECT ctid FROM radial.radacct_archive WHERE acctstarttime < '2000-01-01 00:00Z' AND acctstoptime < $1::timestamptz LIMIT $2::int))`
 )
 
 // ArchiveMonth is a month of the archive, by the start of its sessions, or of

@@ -361,3 +361,42 @@ func TestArchiveRace(t *testing.T) {
 		t.Errorf("%d were archived: the test shows little", moved[0]+moved[1])
 	}
 }
+
+// A server's role that owns nothing archives, corrects and drops with the
+// rights that doctor names; one that may not, does not.
+func TestArchiveAsServer(t *testing.T) {
+	db := storetest.New(t)
+	manySessions(db, 30)
+	db.Exec(`UPDATE radacct SET acctstarttime = '1980-01-01Z' WHERE radacctid = 1`)
+	role := "server_" + db.Rows(`SELECT current_database()`)[0][0]
+	db.Exec("CREATE ROLE " + role + " LOGIN; GRANT USAGE ON SCHEMA radial TO " + role + "; GRANT SELECT ON ALL TABLES IN SCHEMA radial, public TO " + role)
+	t.Cleanup(func() { db.Exec("DROP OWNED BY " + role + "; DROP ROLE " + role) })
+	server := openAs(t, db, role, store.Options{})
+	now, none := instant(t, "2027-01-01 00:00Z"), func(int) error { return nil }
+	if err := server.Archive(t.Context(), now, 10, none); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("%v", err)
+	}
+	if _, err := server.DropArchiveMonth(t.Context(), now, store.Change{}); err == nil || !strings.Contains(err.Error(), "may not delete") {
+		t.Errorf("%v", err)
+	}
+	_, statements, _ := strings.Cut(finding(t, examine(t, server), "rights").Mend, "\n")
+	db.Exec(statements)
+	if err := server.Archive(t.Context(), now, 10, none); err != nil {
+		t.Fatal(err)
+	}
+	if f := finding(t, examine(t, server), "rights"); f.Severity != store.Good {
+		t.Errorf("once there is a month more: %+v", f)
+	}
+	if n := db.Rows(`SELECT count(*) FROM radial.radacct_archive`)[0][0]; n != "27" {
+		t.Errorf("%s archived of 27", n)
+	}
+	if all, err := server.UserSessions(t.Context(), store.UserSessionsQuery{User: "user2", Limit: 10}); err != nil || len(all) != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if month, err := server.DropArchiveMonth(t.Context(), now, store.Change{Actor: "x", Action: "archive.drop"}); err != nil || month != "radacct_archive_2026_11" {
+		t.Errorf("%q, %v", month, err)
+	}
+	if n, err := server.ForgetArchived(t.Context(), now, 10); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+}

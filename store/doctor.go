@@ -85,7 +85,7 @@ ORDER BY 1`
 SELECT format('GRANT %s ON %s TO %I;', string_agg(p.priv, ', ' ORDER BY p.priv), c.oid::regclass, current_user)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p(priv)
 WHERE ((c.oid IN (SELECT to_regclass(t) FROM unnest(ARRAY['radacct','radcheck','radreply','radgroupcheck','radgroupreply','radusergroup','radpostauth','nas','nasreload']) t))
-       OR (n.nspname = 'radial' AND c.relkind IN ('r', 'p')))
+       OR (n.nspname = 'radial' AND c.relkind IN ('r', 'p') AND (NOT c.relispartition OR c.relname = 'address_history_default'))) -- a month by its table's
   AND NOT has_table_privilege(c.oid, p.priv)
 GROUP BY c.oid
 UNION ALL
