@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -19,6 +20,9 @@ const (
 	// inTurn is by how much the queue's first may be older than its last, in a
 	// crew that keeps up.
 	inTurn = 50 * time.Millisecond
+	// newest is how many of a queue's last ones are looked at for one of another
+	// device than the one taken before.
+	newest = 32
 )
 
 // crew works on requests, each in a goroutine that may block. One worker takes
@@ -30,7 +34,9 @@ const (
 //
 // A crew that keeps up takes requests in their order. In one that does not, the
 // order would make all answers come too late: whoever has asked first has
-// waited for the longest, and may be gone. There the newest goes first.
+// waited for the longest, and may be gone. There the newest goes first, and of
+// the newest few one of another device than the last time, so that a device that
+// floods does not take all turns.
 type crew struct {
 	handle func(*exchange)
 	hands  func() int // how many requests are at work at a time, maxHands at most
@@ -44,6 +50,7 @@ type crew struct {
 	parked int
 	closed bool
 	alive  sync.WaitGroup
+	last   netip.Addr // source of the last one taken out of turn
 
 	finished bool      // something has been, since the last look
 	still    time.Time // the last look that found so
@@ -143,20 +150,48 @@ func (c *crew) work() {
 // take returns the first of the queue, or the last where the first has waited
 // for too long. The lock is held.
 func (c *crew) take() *exchange {
-	last := len(c.queue) - 1
-	at := c.head
-	if c.queue[last].received.Sub(c.queue[at].received) > inTurn {
-		at = last
+	end := len(c.queue) - 1
+	if c.queue[end].received.Sub(c.queue[c.head].received) <= inTurn {
+		return c.first()
+	}
+	at := end
+	for i := end; i >= c.head && i > end-newest; i-- {
+		if c.queue[i].source.Addr() != c.last {
+			at = i
+			break
+		}
 	}
 	x := c.queue[at]
-	c.queue[at] = nil
-	if at == c.head {
-		c.head++
-	} else {
-		c.queue = c.queue[:last]
-	}
+	c.last = x.source.Addr()
+	copy(c.queue[at:], c.queue[at+1:])
+	c.queue[end] = nil
+	c.queue = c.queue[:end]
+	c.settle()
+	return x
+}
+
+// first takes the first of the queue. The lock is held.
+func (c *crew) first() *exchange {
+	x := c.queue[c.head]
+	c.queue[c.head] = nil
+	c.head++
+	c.settle()
+	return x
+}
+
+// settle begins anew with an empty queue. The lock is held.
+func (c *crew) settle() {
 	if c.head == len(c.queue) {
 		c.queue, c.head = c.queue[:0], 0
 	}
-	return x
+}
+
+// oldest takes the first of the queue, to make room; nil: nothing waits.
+func (c *crew) oldest() *exchange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.head == len(c.queue) {
+		return nil
+	}
+	return c.first()
 }

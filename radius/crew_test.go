@@ -79,6 +79,8 @@ func TestCrewHands(t *testing.T) {
 		at.Add(-1)
 	})
 	c.hands = func() int { return 7 }
+	c.add(exchanges(30))
+	eventually(t, "all hands full", func() bool { return at.Load() == 7 })
 	for range 100 {
 		c.add(exchanges(3)) // all at the same moment: nothing stalls
 		step <- struct{}{}

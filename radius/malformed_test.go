@@ -102,7 +102,7 @@ func TestMalformed(t *testing.T) {
 			}
 		})
 	}
-	elsewhere := []Refusal{RefusedUnknownSource, RefusedNoSecret, RefusedMAMissing, RefusedProxyState, RefusedStatusRate, RefusedOverload, RefusedUndecodable}
+	elsewhere := []Refusal{RefusedUnknownSource, RefusedNoSecret, RefusedMAMissing, RefusedProxyState, RefusedStatusRate, RefusedRate, RefusedOverload, RefusedUndecodable}
 	for _, want := range Refusals() {
 		if !seen[want] && !slices.Contains(elsewhere, want) {
 			t.Errorf("no packet here is refused with %s", want)

@@ -21,7 +21,10 @@ func (s *Server) begin(x *exchange) {
 	s.free(x)
 }
 
-var errWaited = errors.New("not begun: it has waited for longer than radius.max_wait")
+var (
+	errWaited    = errors.New("not begun: it has waited for longer than radius.max_wait")
+	errPushedOut = errors.New("not begun: more than radius.max_in_flight wait, and it has waited for the longest")
+)
 
 // outwaited tells that a request has not been heard of for longer than devices
 // wait, or that its device has used the identifier for another one. One that has
@@ -42,12 +45,20 @@ func (s *Server) outwaited(x *exchange) bool {
 
 // enter counts a request among those in flight; false: there are too many of
 // its port. Each port has its own share, so that a storm of logins does not
-// keep the accounting out of those that have been let in.
+// keep the accounting out of those that have been let in. Where requests wait,
+// a new one takes the place of the one that has waited for the longest, which is
+// the next to be given up anyway.
 func (s *Server) enter(x *exchange) bool {
 	p := x.socket.listener.port
-	if s.inFlight[p].Add(1) > int64(s.opts.MaxInFlight) {
+	for s.inFlight[p].Add(1) > int64(s.opts.MaxInFlight) {
 		s.inFlight[p].Add(-1)
-		return false
+		old := x.socket.crew.oldest()
+		if old == nil {
+			return false
+		}
+		s.leave(p)
+		s.silence(old, SilentPushedOut, errPushedOut)
+		s.free(old)
 	}
 	s.metrics.inFlight[p].Inc()
 	return true

@@ -174,6 +174,47 @@ func TestGoodput(t *testing.T) {
 	})
 }
 
+// TestFlood: a device asks five times as fast as anything can be answered, and
+// keeps all places in flight; of what another device asks all is answered.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		login := one(time.Millisecond)
+		h := newHall(t, Options{MaxInFlight: 1000}, func(ctx context.Context, _ *aaa.Request) (aaa.Decision, error) {
+			return aaa.Decision{Verdict: aaa.Accept}, login(ctx)
+		}, stored)
+		h.socket[authPort].crew.hands = func() int { return 100 }
+		const other = 1 << 16
+		n := 0
+		for step := range 500 {
+			for i := range 50 {
+				h.ask(authPort, n)
+				n++
+				if i == 30 && step%5 == 0 {
+					h.ask(authPort, other+step/5)
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+			h.collect()
+		}
+		time.Sleep(time.Second)
+		h.collect()
+		answered := 0
+		for key, a := range h.asked {
+			if key.source == source(other).Addr().As16() && !a.answered.IsZero() && a.answered.Sub(a.first) < 900*time.Millisecond {
+				answered++
+			}
+		}
+		if answered < 95 {
+			t.Errorf("%d of 100 logins of another device were answered in time", answered)
+		}
+		r := &rig{t: t, registry: h.reg}
+		if r.count("silent_total", "pushed_out") == 0 || r.count("in_flight_requests", "auth") != 0 {
+			t.Errorf("%v pushed out, %v in flight at the end", r.count("silent_total", "pushed_out"), r.count("in_flight_requests", "auth"))
+		}
+		h.close()
+	})
+}
+
 // TestMaxWait: what has waited for longer than max_wait is dropped and counted,
 // unless its device has asked again; so is what the device has replaced, and what
 // it has asked twice and not a third time.

@@ -106,6 +106,7 @@ const (
 	SilentSend                      // the kernel refused to send
 	SilentSendQueue                 // the socket's outbox was full
 	SilentWaited                    // nobody waits for it any more: it has waited for longer than max_wait
+	SilentPushedOut                 // it has waited for the longest of more than max_in_flight
 	silenceCount     = iota
 )
 
@@ -119,6 +120,7 @@ var silenceNames = [silenceCount]string{
 	SilentSend:       "send_error",
 	SilentSendQueue:  "send_queue_full",
 	SilentWaited:     "waited",
+	SilentPushedOut:  "pushed_out",
 }
 
 // String returns the silence's label.

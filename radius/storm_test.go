@@ -88,7 +88,7 @@ func TestNothingUncounted(t *testing.T) {
 	refused := r.count("refused_total") - early
 	again := r.count("duplicates_total", "in_flight") + r.count("duplicates_total", "replayed")
 	replies := r.count("replies_total")
-	silent := r.count("silent_total", "authorize_error") + r.count("silent_total", "account_error") + r.count("silent_total", "panic") + r.count("silent_total", "encode_error") + r.count("silent_total", "waited")
+	silent := r.count("silent_total", "authorize_error") + r.count("silent_total", "account_error") + r.count("silent_total", "panic") + r.count("silent_total", "encode_error") + r.count("silent_total", "waited") + r.count("silent_total", "pushed_out")
 	if requests < 1000 || refused == 0 || again == 0 || replies == 0 || silent == 0 {
 		t.Errorf("%v requests: %v refused, %v duplicates, %v answered, %v silent: too little happened", requests, refused, again, replies, silent)
 	}
