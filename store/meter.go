@@ -135,7 +135,7 @@ func (m *Meter) read(ctx context.Context, qs []meterQuery) ([][]aaa.Usage, error
 	if err != nil {
 		return nil, err
 	}
-	err = scanUnfolded(rows, days.zone, func(i int, sum amounts) {
+	err = scanUnfolded(rows, days.zone, func(i int, sum amounts, _ folded) {
 		sums[i] = append(sums[i], sum) // of the spans, in their order, before all sessions
 	}, func(i int, used []dayUse) {
 		for n, s := range qs[i].spans {
@@ -176,9 +176,10 @@ func bounds(s aaa.Span) (from, to int32) {
 	return from, to
 }
 
-// scanUnfolded reads rows of sqlMeter: sums of days that are folded, and
-// sessions with what is not, split by day. Both come with the user's place in the query.
-func scanUnfolded(rows pgx.Rows, zone *time.Location, sum func(user int, sum amounts), session func(user int, days []dayUse)) error {
+// scanUnfolded reads rows of sqlMeter and its kin: sums of days that are folded,
+// with what else the statement says in the columns of base, and sessions with what
+// is not, split by day. Both come with the user's place in the query.
+func scanUnfolded(rows pgx.Rows, zone *time.Location, sum func(user int, sum amounts, base folded), session func(user int, days []dayUse)) error {
 	var kind, ord, day int32
 	var began, until *time.Time
 	var a amounts
@@ -186,7 +187,7 @@ func scanUnfolded(rows pgx.Rows, zone *time.Location, sum func(user int, sum amo
 	_, err := pgx.ForEachRow(rows, []any{&kind, &ord, &began, &until, &a.seconds, &a.input, &a.output, &base.any, &day, &base.seconds, &base.input, &base.output}, func() error {
 		base.day = aaa.Day(day)
 		if kind == 0 {
-			sum(int(ord)-1, a)
+			sum(int(ord)-1, a, base)
 			return nil
 		}
 		report := heard{at: timeOf(until), input: a.input, output: a.output}

@@ -165,6 +165,16 @@ func named(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMostNamed is named for an argument that may be left out.
+func atMostNamed(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return named(name)(cmd, args)
+	}
+}
+
 // nounOf makes the parent command of a noun; alone or with an unknown verb it
 // is a usage error that lists the verbs.
 func nounOf(use, short string, verbs ...*cobra.Command) *cobra.Command {

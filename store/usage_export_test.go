@@ -1,0 +1,4 @@
+package store
+
+// Forget has the next reckoning of days read anew.
+func (db *DB) Forget() { db.reckoning.Store(nil) }
