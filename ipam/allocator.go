@@ -87,7 +87,12 @@ func (a *Allocator) lease(ctx context.Context, wants []Want) ([]Lease, error) {
 	if len(wants) == 0 {
 		return nil, nil
 	}
-	s := search{a: a, wants: make([]wanted, len(wants))}
+	s := search{a: a}
+	if s.wants = s.one.want[:]; len(wants) > 1 {
+		s.wants = make([]wanted, len(wants))
+	} else {
+		s.wants[0].room = s.one.pool[:0]
+	}
 	for i := range wants {
 		s.wants[i].Want = wants[i]
 		if err := s.wants[i].resolve(ctx, a); err != nil {

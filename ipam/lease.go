@@ -167,7 +167,7 @@ type PoolInfo struct {
 // Try is one want with the pool that the allocator has chosen for it.
 type Try struct {
 	Want       Want
-	Pool       PoolInfo
+	Pool       *PoolInfo    // not to be changed; one without an ID: none is asked any more
 	Others     []int64      // further pools where a lease of the caller's own counts
 	Candidates []netip.Addr // of Pool, in order of preference; may be none
 }

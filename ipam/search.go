@@ -22,12 +22,18 @@ type search struct {
 	a      *Allocator
 	wants  []wanted
 	leases []Lease
+
+	one struct { // room for what nearly every login wants: one thing, of one pool
+		want [1]wanted
+		pool [1]asked
+	}
 }
 
 // wanted is one want of a login.
 type wanted struct {
 	Want
 	pools   []asked // in the order in which they are asked
+	room    []asked // for pools, empty: of the first look at them
 	unknown string  // a pool named by the policy that is not there: the search ends before it
 	why     error   // what is wrong with unknown
 	at      int     // the one of pools that is asked now; len(pools): none
@@ -47,7 +53,7 @@ type asked struct {
 
 // resolve finds the pools of a want and their fallback lists.
 func (w *wanted) resolve(ctx context.Context, a *Allocator) error {
-	w.pools, w.unknown, w.why, w.at, w.round, w.empty = nil, "", nil, 0, 0, false
+	w.pools, w.room, w.unknown, w.why, w.at, w.round, w.empty = w.room, nil, "", nil, 0, 0, false
 	for _, name := range w.Pools {
 		err := w.add(ctx, a, name)
 		if errors.Is(err, ErrPoolUnknown) {
@@ -164,9 +170,12 @@ func (w *wanted) propose(ctx context.Context, a *Allocator) (err error) {
 
 func (w *wanted) try() Try {
 	t := Try{Want: w.Want, Candidates: w.candidates}
+	if w.at >= len(w.pools) {
+		t.Pool = &PoolInfo{}
+	}
 	for i, p := range w.pools {
 		if i == w.at {
-			t.Pool = *p.info
+			t.Pool = p.info
 		} else {
 			t.Others = append(t.Others, p.info.ID)
 		}

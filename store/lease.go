@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -189,7 +190,8 @@ type Leases struct {
 	db    *DB
 	group *Group[[]ipam.Try, []ipam.Claimed]
 
-	gapless gapless
+	gapless   gapless
+	newcomers atomic.Bool // who asks is nobody that the rows know, most likely
 }
 
 // NewLeases returns the address rows of the database.

@@ -49,7 +49,7 @@ func (l *Leases) KnownGapless() int { return len(l.gapless.pools) }
 // once for a connection, with whatever the tables hold then.
 func ClaimStatements() map[string]string {
 	return map[string]string{
-		"known": sqlClaimKnown, "give": sqlClaimGive, "give_free": sqlClaimGiveFree, "last_of_user": sqlClaimLastOfUser, "last_of_mac": sqlClaimLastOfMAC,
+		"known": sqlClaimKnown, "give": sqlClaimGive, "give_free": sqlClaimGiveFree, "new": sqlClaimNew, "last_of_user": sqlClaimLastOfUser, "last_of_mac": sqlClaimLastOfMAC,
 		"free": sqlClaimFree, "offer": sqlClaimOffer, "missing": sqlSparseMissing, "allowed": sqlSparseAllowed, "unmake": sqlSparseUnmake,
 		"admission_look": sqlAdmissionLook, "admission_write": sqlAdmissionWrite,
 	}

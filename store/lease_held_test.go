@@ -81,7 +81,7 @@ func heldCandidate(t *testing.T) (*storetest.DB, ipam.Try) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return db, ipam.Try{Want: want(1, ""), Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
+	return db, ipam.Try{Want: want(1, ""), Pool: &pool, Candidates: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
 }
 
 // holdRow begins a transaction that gives 192.0.2.1 to another caller.

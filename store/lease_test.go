@@ -177,15 +177,15 @@ func TestClaimManyAtOnce(t *testing.T) {
 		}
 		return got
 	}
-	got := claim(ipam.Try{Want: want(1, ""), Pool: pool, Candidates: []netip.Addr{a1}})
+	got := claim(ipam.Try{Want: want(1, ""), Pool: &pool, Candidates: []netip.Addr{a1}})
 	for i, c := range []struct {
 		try ipam.Try
 		got netip.Addr
 	}{
-		{ipam.Try{Want: want(2, ""), Pool: pool, Candidates: []netip.Addr{a1, a2}}, a2}, // a1 is gone by then
-		{ipam.Try{Want: want(3, ""), Pool: pool, Candidates: []netip.Addr{a1, a2}}, netip.Addr{}},
-		{ipam.Try{Want: want(1, ""), Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("192.0.2.9")}}, a1},
-		{ipam.Try{Want: want(4, ""), Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, netip.Addr{}}, // no row
+		{ipam.Try{Want: want(2, ""), Pool: &pool, Candidates: []netip.Addr{a1, a2}}, a2}, // a1 is gone by then
+		{ipam.Try{Want: want(3, ""), Pool: &pool, Candidates: []netip.Addr{a1, a2}}, netip.Addr{}},
+		{ipam.Try{Want: want(1, ""), Pool: &pool, Candidates: []netip.Addr{netip.MustParseAddr("192.0.2.9")}}, a1},
+		{ipam.Try{Want: want(4, ""), Pool: &pool, Candidates: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}, netip.Addr{}}, // no row
 	} {
 		if got := claim(c.try); got[0].Prefix.Addr() != c.got {
 			t.Errorf("try %d got %v, want %v", i, got[0].Prefix, c.got)

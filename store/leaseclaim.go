@@ -11,13 +11,10 @@ import (
 	"radial/ipam"
 )
 
-// claim is one transaction for a batch of logins; a deadlock (none is expected),
-// or an IPv6 subnet that was deleted just then, runs it again.
-func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.Claimed, err error) {
-	c := newClaim(logins)
-	if err := c.holdTo(ctx, l.db, logins); err != nil {
-		return nil, err
-	}
+// claimAll is one transaction for all that is asked; a deadlock (none is expected),
+// a row that somebody holds for long, or an IPv6 subnet that was deleted just then,
+// runs it again.
+func (l *Leases) claimAll(ctx context.Context, c *claim) (out [][]ipam.Claimed, err error) {
 	for range 3 {
 		err = l.db.inTrips(ctx, func(conn *pgx.Conn) error { return c.run(ctx, conn) })
 		if !retryable(err) && !waitedInVain(err) && !ownerGone(err) {
@@ -28,6 +25,13 @@ func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.C
 	if err != nil {
 		return nil, err
 	}
+	got := 0
+	for _, o := range c.offers {
+		if o.row.unseen && o.row.given {
+			got++
+		}
+	}
+	l.newcomers.Store(newcomers(got, len(c.logins)))
 	return c.out, orNil(c.refused)
 }
 
@@ -157,7 +161,7 @@ func (c *claim) queueLook(b *pgx.Batch) {
 	if c.admission != nil {
 		c.admission.queueLook(b)
 	}
-	b.Queue(sqlClaimKnown, known.vrfs, known.pools, known.users, known.macs, known.nass, known.ports).Query(collectClaim(&c.known))
+	b.Queue(sqlClaimKnown, known.vrfs, known.pools, texts(known.users), texts(known.macs), hosts(known.nass), texts(known.ports)).Query(collectClaim(&c.known))
 	if len(ofUser.vrfs) > 0 {
 		b.Queue(sqlClaimLastOfUser, ofUser.vrfs, ofUser.pools, ofUser.users).Query(collectClaim(&c.known))
 	}

@@ -38,7 +38,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 	}
 	b := &pgx.Batch{}
 	if e := &seen; len(e.rows) > 0 {
-		b.Queue(sqlClaimOffer, e.vrfs, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions, e.anew).Query(e.collect)
+		b.Queue(sqlClaimOffer, e.vrfs, prefixes(e.addrs), texts(e.users), texts(e.macs), hosts(e.nass), texts(e.ports), texts(e.sessions), e.anew).Query(e.collect)
 	}
 	if e := &unseen; len(e.rows) > 0 {
 		statement := sqlClaimGive
@@ -47,7 +47,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 		} else {
 			b.Queue(sqlClaimPatience)
 		}
-		b.Queue(statement, e.vrfs, e.pools, e.addrs, e.users, e.macs, e.nass, e.ports, e.sessions).Query(e.collect)
+		b.Queue(statement, e.given()...).Query(e.collect)
 	}
 	c.queueUnmake(b)
 	if c.admission != nil {
@@ -88,6 +88,11 @@ func (e *writing) add(o offer, w *ipam.Want) {
 	e.vrfs, e.pools, e.addrs, e.anew = append(e.vrfs, o.row.vrf), append(e.pools, o.row.pool), append(e.addrs, o.row.address), append(e.anew, o.anew)
 	e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
 	e.nass, e.sessions = append(e.nass, nasOf(&w.Caller)), append(e.sessions, o.row.session)
+}
+
+// given are the arguments of sqlClaimGive and its like.
+func (e *writing) given() []any {
+	return []any{e.vrfs, e.pools, prefixes(e.addrs), texts(e.users), texts(e.macs), hosts(e.nass), texts(e.ports), texts(e.sessions)}
 }
 
 // collect reads which rows were written, and until when they are held.

@@ -223,7 +223,7 @@ func TestSparseNeverGiven(t *testing.T) {
 	}
 	for _, never := range []string{"::", "::1", "::5", "::8", "::e", ":1::", "::2:0"} {
 		w := wants(50, "", "ipv6_address:hosts")[0]
-		c, err := leases.Claim(t.Context(), []ipam.Try{{Want: w, Pool: pool, Candidates: []netip.Addr{netip.MustParseAddr("2001:db8" + never)}}})
+		c, err := leases.Claim(t.Context(), []ipam.Try{{Want: w, Pool: &pool, Candidates: []netip.Addr{netip.MustParseAddr("2001:db8" + never)}}})
 		if err != nil || c[0].Prefix.IsValid() {
 			t.Errorf("%s: %v, %v", never, c, err)
 		}
