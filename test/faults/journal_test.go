@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,11 +27,12 @@ type outage struct {
 	result   *load.Result
 }
 
-// startOutage begins sessions; set are further settings of the server.
-func startOutage(t *testing.T, mode load.Mode, set map[string]string) *outage {
+// startOutage begins sessions; set are further settings of the server, dir its
+// data_dir ("": a folder of the test).
+func startOutage(t *testing.T, mode load.Mode, dir string, set map[string]string) *outage {
 	t.Helper()
 	o := &outage{t: t, db: storetest.NewOwn(t), ended: make(chan error, 1)}
-	o.server = harness.Start(t, harness.Config{DatabaseURL: o.db.URL(), Set: set})
+	o.server = harness.Start(t, harness.Config{DatabaseURL: o.db.URL(), DataDir: dir, Set: set})
 	seed(t, o.server, o.db.DB)
 	o.restart = harness.Config{DatabaseURL: o.db.URL(), DataDir: o.server.DataDir, Set: map[string]string{
 		"RADIAL_RADIUS_AUTH_LISTEN": o.server.Auth, "RADIAL_RADIUS_ACCT_LISTEN": o.server.Acct,
@@ -101,7 +105,7 @@ func (o *outage) away(short time.Duration) {
 // journal is drained, paused, and killed together with the server. No accounting
 // that was acknowledged is lost.
 func TestKill9OfPostgreSQL(t *testing.T) {
-	o := startOutage(t, load.Session, nil)
+	o := startOutage(t, load.Session, "", nil)
 	o.more("before", 2000)
 	o.db.Kill()
 	o.holds(50)
@@ -109,13 +113,7 @@ func TestKill9OfPostgreSQL(t *testing.T) {
 	o.db.Start()
 	o.more("after the first kill", 2000)
 
-	o.db.Kill()
-	o.holds(50)
-	o.away(time.Second)
-	o.db.Start()
-	o.db.Kill() // in the drain, or close to it
-	o.away(time.Second)
-	o.db.Start()
+	o.killInTheDrain()
 	o.more("after the kill in the drain", 2000)
 
 	o.db.Pause()
@@ -133,10 +131,62 @@ func TestKill9OfPostgreSQL(t *testing.T) {
 	o.end()
 }
 
+// killInTheDrain kills PostgreSQL when a part of the journal is drained, while
+// the same sessions go on.
+func (o *outage) killInTheDrain() {
+	o.t.Helper()
+	for range 5 {
+		o.db.Kill()
+		o.holds(300)
+		o.away(time.Second)
+		full := o.server.Metric(o.t, "radial_journal_records")
+		o.db.Start()
+		left := full
+		harness.Eventually(o.t, time.Minute, "the drain begins", func() bool {
+			left = o.server.Metric(o.t, "radial_journal_records")
+			return left < full
+		})
+		if left == 0 {
+			continue // it was quicker than we
+		}
+		o.db.Kill()
+		o.t.Logf("killed with %v of %v records left", left, full)
+		o.away(time.Second)
+		o.db.Start()
+		return
+	}
+	o.t.Log("PostgreSQL could not be killed in a drain: each was over before")
+}
+
 // TestJournalFull: at its bound the journal takes nothing, and nothing of what
 // it took before is lost; when the database is back all goes on.
 func TestJournalFull(t *testing.T) {
-	o := startOutage(t, load.Acct, map[string]string{"RADIAL_JOURNAL_MAX_BYTES": "1048576"})
+	o := startOutage(t, load.Acct, "", map[string]string{"RADIAL_JOURNAL_MAX_BYTES": "1048576"})
+	o.fill()
+}
+
+// TestJournalDiskFull: the same on a disk that is full before the bound.
+func TestJournalDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "journal")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=1536k"); err != nil {
+		t.Skipf("needs root for a small tmpfs: %v", err)
+	}
+	t.Cleanup(func() { // after the server has ended
+		if err := syscall.Unmount(folder, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	startOutage(t, load.Acct, dir, nil).fill()
+}
+
+// fill lets outages last until the journal takes nothing any more.
+func (o *outage) fill() {
+	t := o.t
+	t.Helper()
 	rounds := 2
 	if testing.Short() {
 		rounds = 1
@@ -155,7 +205,8 @@ func TestJournalFull(t *testing.T) {
 
 // TestGapOfTwoServers: the database is away for longer than an offer lives,
 // while callers start, renew and stop at two servers, of which one is killed
-// in that time. No live session loses its lease, and none is held twice.
+// and started again in that time. No live session loses its lease, and none is
+// held twice.
 func TestGapOfTwoServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
@@ -175,27 +226,37 @@ func TestGapOfTwoServers(t *testing.T) {
 	for n := range 96 {
 		group.Go(func() { s.live(&tenant{number: n}) })
 	}
+	for n := range 32 {
+		group.Go(func() { s.stay(200 + n) })
+	}
 	steps := func(what string, n int64) {
 		t.Helper()
 		target := s.steps.Load() + n
 		harness.Eventually(t, 2*time.Minute, what, func() bool { return s.steps.Load() >= target })
 	}
-	steps("before the gap", 500)
-	db.Kill()
-	for _, server := range []*harness.Server{steady, fragile} {
-		harness.Eventually(t, time.Minute, "both journal", func() bool { return server.Metric(t, "radial_journal_records") > 0 })
+	journal := func(server *harness.Server, n float64) {
+		t.Helper()
+		harness.Eventually(t, time.Minute, fmt.Sprintf("both journal %v records", n), func() bool { return server.Metric(t, "radial_journal_records") >= n })
 	}
+	steps("before the gap", 500)
+	harness.Eventually(t, time.Minute, "all stay", func() bool { return s.interims.Load() >= 32 })
+	db.Kill()
+	began := time.Now()
+	journal(steady, 100)
+	journal(fragile, 100)
 	fragile.Kill(t)
-	<-time.After(gap)
+	fragile = harness.Start(t, restart) // without the database
+	before := fragile.Metric(t, "radial_journal_records")
+	journal(fragile, before+100)
+	<-time.After(gap - time.Since(began))
+	t.Logf("%v and %v records in the journals", steady.Metric(t, "radial_journal_records"), fragile.Metric(t, "radial_journal_records"))
 	db.Start()
-	steps("after the gap, with one server", 100)
-	fragile = harness.Start(t, restart)
 	steps("after the gap", 1000)
 	s.ended.Store(true)
 	group.Wait()
 	for _, server := range []*harness.Server{steady, fragile} {
 		harness.Eventually(t, time.Minute, "both are drained", func() bool { return server.Metric(t, "radial_journal_bytes") == 0 })
 	}
-	t.Logf("%d steps, %d sessions acknowledged, %d open at the end", s.steps.Load(), len(s.seen), len(s.open))
+	t.Logf("%d steps, %d interims, %d sessions acknowledged, %d open at the end", s.steps.Load(), s.interims.Load(), len(s.seen), len(s.open))
 	s.compare(db.DB)
 }

@@ -38,6 +38,8 @@ type storm struct {
 	steps atomic.Int64
 	ended atomic.Bool
 
+	interims atomic.Int64 // of those who stay
+
 	mu   sync.Mutex
 	open map[netip.Addr]string // address → its session
 	seen map[string]netip.Addr // session → its address, of those acknowledged
@@ -147,6 +149,31 @@ func (s *storm) live(c *tenant) {
 	}
 }
 
+// stay is a tenant's whose session goes on to the end, with an interim each
+// moment.
+func (s *storm) stay(n int) {
+	id := fmt.Sprintf("stay%d", n)
+	addr, ok := s.login(n, id)
+	if !ok {
+		s.t.Errorf("k%d was refused", n)
+		return
+	}
+	s.account("Start", n, id, addr)
+	s.mu.Lock()
+	if holder, held := s.open[addr]; held {
+		s.t.Errorf("%s was started by %s while %s has it", addr, id, holder)
+	}
+	s.open[addr], s.seen[id] = id, addr
+	s.mu.Unlock()
+	pause := time.NewTicker(50 * time.Millisecond)
+	defer pause.Stop()
+	for !s.ended.Load() {
+		s.ask(s.acct, radius.AccountingRequest, s.pairs(n, id, [2]string{"Acct-Status-Type", "Interim-Update"}, [2]string{"Framed-IP-Address", addr.String()}))
+		s.interims.Add(1)
+		<-pause.C
+	}
+}
+
 func (s *storm) pairs(n int, id string, more ...[2]string) dictionaries.Pairs {
 	lines := append([][2]string{{"User-Name", fmt.Sprint("k", n)}, {"NAS-IP-Address", "127.0.0.1"}, {"NAS-Port", fmt.Sprint(n)},
 		{"Calling-Station-Id", fmt.Sprintf("02:00:00:00:%02X:%02X", n>>8, n&255)}, {"Acct-Session-Id", id}}, more...)
@@ -167,7 +194,6 @@ func (s *storm) ask(servers [2]*radius.Client, code radius.Code, pairs dictionar
 	for try := rand.IntN(2); ; try++ {
 		reply, err := servers[try%2].Exchange(context.Background(), code, pairs)
 		if err == nil {
-			s.steps.Add(1)
 			return reply
 		}
 	}
@@ -176,6 +202,7 @@ func (s *storm) ask(servers [2]*radius.Client, code radius.Code, pairs dictionar
 // login returns the address, or false when it was refused.
 func (s *storm) login(n int, id string) (netip.Addr, bool) {
 	reply := s.ask(s.auth, radius.AccessRequest, s.pairs(n, id, [2]string{"User-Password", "p"}))
+	s.steps.Add(1)
 	if reply.Code != radius.AccessAccept {
 		return netip.Addr{}, false
 	}
@@ -191,6 +218,7 @@ func (s *storm) login(n int, id string) (netip.Addr, bool) {
 
 func (s *storm) account(status string, n int, id string, addr netip.Addr) {
 	s.ask(s.acct, radius.AccountingRequest, s.pairs(n, id, [2]string{"Acct-Status-Type", status}, [2]string{"Framed-IP-Address", addr.String()}))
+	s.steps.Add(1)
 }
 
 // compare holds what was acknowledged against the rows: each session has its
