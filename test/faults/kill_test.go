@@ -124,5 +124,24 @@ func compare(t *testing.T, db *storetest.DB, sessions []load.SessionState) {
 	if bad > 10 {
 		t.Errorf("and %d more sessions of %d", bad-10, len(sessions))
 	}
+	compareUsage(t, db)
 	t.Logf("%d sessions compared", len(sessions))
+}
+
+// compareUsage holds what users are said to have used against their sessions:
+// each octet is in the ledger of usage once.
+func compareUsage(t *testing.T, db *storetest.DB) {
+	t.Helper()
+	wrong := db.Rows(`
+		SELECT coalesce(a.username, d.username), coalesce(a.folded, 0), coalesce(d.counted, 0)
+		FROM (SELECT r.username, sum(CASE WHEN s.radacctid IS NOT NULL THEN s.input + s.output WHEN r.acctstoptime IS NOT NULL THEN r.acctinputoctets + r.acctoutputoctets ELSE 0 END) AS folded
+		      FROM radacct r LEFT JOIN radial.usage_session s USING (radacctid) GROUP BY r.username) a
+		FULL JOIN (SELECT username, sum(input + output) AS counted FROM radial.usage_daily GROUP BY username) d USING (username)
+		WHERE coalesce(a.folded, 0) <> coalesce(d.counted, 0) LIMIT 10`)
+	for _, r := range wrong {
+		t.Errorf("usage of %s: sessions come to %s octets, %s are counted", r[0], r[1], r[2])
+	}
+	if n := db.Rows(`SELECT count(*) FROM radial.usage_daily WHERE input + output > 0`)[0][0]; n == "0" {
+		t.Error("no usage is counted")
+	}
 }
