@@ -15,7 +15,6 @@ import (
 // halfPrompt decides at once about users whose name begins so, and counts whom
 // it was asked for.
 type halfPrompt struct {
-	authorizer
 	now         func(user string) (aaa.Decision, bool)
 	asked, slow atomic.Int32
 }

@@ -342,8 +342,3 @@ func (w *usageWorld) fold(t *rapid.T) {
 		t.Fatal(err)
 	}
 }
-
-// daily is what the ledger has of users' days.
-func (w *usageWorld) daily(users []string) [][]string {
-	return w.Rows(`SELECT * FROM radial.usage_daily WHERE username = ANY ($1) ORDER BY 1, 2`, users)
-}

@@ -132,7 +132,7 @@ func (db *DB) Away(f func()) {
 	if err != nil {
 		db.t.Fatal("storetest: ", err)
 	}
-	defer admin.Close(context.Background())
+	defer func() { _ = admin.Close(context.Background()) }() // the statements have told what there was to tell
 	do := func(sql string) {
 		db.t.Helper()
 		if _, err := admin.Exec(context.Background(), sql); err != nil {
