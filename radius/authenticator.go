@@ -1,8 +1,10 @@
 package radius
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/subtle"
+	"encoding"
 	"encoding/binary"
 	"hash"
 
@@ -13,12 +15,25 @@ import (
 // a time and keeps its hash and scratch memory, so that signing allocates
 // nothing (crypto/hmac would, for every new key).
 type signer struct {
-	md5 hash.Hash
+	md5 digest
 	pad [md5.BlockSize]byte
 	sum [md5.Size]byte
+
+	// secret is what inner and outer are the states for: of the hash that has
+	// taken in the secret's pads (RFC 2104). Most packets have the secret of the
+	// one before, and spare two blocks of hashing out of six.
+	secret       []byte
+	inner, outer []byte
 }
 
-func newSigner() *signer { return &signer{md5: md5.New()} }
+// digest is a hash whose state can be kept.
+type digest interface {
+	hash.Hash
+	encoding.BinaryAppender
+	encoding.BinaryUnmarshaler
+}
+
+func newSigner() *signer { return &signer{md5: md5.New().(digest)} }
 
 // zeroes stand where an authenticator is left out of a sum.
 var zeroes = [md5.Size]byte{}
@@ -26,24 +41,39 @@ var zeroes = [md5.Size]byte{}
 // hmac leaves in s.sum the HMAC-MD5 (RFC 2104) of a packet whose authenticator
 // and Message-Authenticator (at offset ma) are taken as given here.
 func (s *signer) hmac(secret, data, authenticator []byte, ma int) {
-	s.key(secret, 0x36)
-	s.md5.Reset()
-	s.md5.Write(s.pad[:])
+	s.key(secret)
+	s.restore(s.inner)
 	s.md5.Write(data[:4])
 	s.md5.Write(authenticator)
 	s.md5.Write(data[headerLen:ma])
 	s.md5.Write(zeroes[:])
 	s.md5.Write(data[ma+md5.Size:])
 	s.md5.Sum(s.sum[:0])
-	s.key(secret, 0x5c)
-	s.md5.Reset()
-	s.md5.Write(s.pad[:])
+	s.restore(s.outer)
 	s.md5.Write(s.sum[:])
 	s.md5.Sum(s.sum[:0])
 }
 
-// key fills the pad with the secret and b.
-func (s *signer) key(secret []byte, b byte) {
+// restore brings the hash into a state that padded has made.
+func (s *signer) restore(state []byte) {
+	if err := s.md5.UnmarshalBinary(state); err != nil {
+		panic("radius: the state of a hash that crypto/md5 made: " + err.Error())
+	}
+}
+
+// key makes inner and outer those of a secret.
+func (s *signer) key(secret []byte) {
+	if s.inner != nil && bytes.Equal(secret, s.secret) {
+		return
+	}
+	s.secret = append(s.secret[:0], secret...)
+	s.inner = s.padded(s.inner, secret, 0x36)
+	s.outer = s.padded(s.outer, secret, 0x5c)
+}
+
+// padded writes into dst[:0] the state of a hash that begins with the secret,
+// filled up to a block, each octet XORed with b.
+func (s *signer) padded(dst, secret []byte, b byte) []byte {
 	if len(secret) > len(s.pad) {
 		short := md5.Sum(secret)
 		secret = short[:]
@@ -53,6 +83,13 @@ func (s *signer) key(secret []byte, b byte) {
 	for i := range s.pad {
 		s.pad[i] ^= b
 	}
+	s.md5.Reset()
+	s.md5.Write(s.pad[:])
+	dst, err := s.md5.AppendBinary(dst[:0])
+	if err != nil {
+		panic("radius: keep the state of a hash: " + err.Error())
+	}
+	return dst
 }
 
 // messageAuthHolds tells whether a request's Message-Authenticator is right

@@ -16,6 +16,10 @@ def spread(values):
     return f'{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})'
 
 
+def spent(runs):
+    return median(runs, 'server') + median(runs, 'postgres')
+
+
 def us(runs):
     return ' + '.join(f'{median(runs, k):.0f}' for k in ('server', 'postgres', 'load'))
 
@@ -25,8 +29,8 @@ def latency(runs):
 
 
 def main_table(rows):
-    yield '| work | FreeRADIUS /s | Radial /s | ratio | p50 / p99 ms FreeRADIUS | p50 / p99 ms Radial | CPU µs FreeRADIUS | CPU µs Radial | acknowledged and stored |'
-    yield '|---|--:|--:|--:|--:|--:|--:|--:|--:|'
+    yield '| work | FreeRADIUS /s | Radial /s | ratio | p50 / p99 ms FreeRADIUS | p50 / p99 ms Radial | CPU µs FreeRADIUS | CPU µs Radial | CPU ratio | acknowledged and stored |'
+    yield '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|'
     for row in rows:
         f, r = row['got']['FreeRADIUS'], row['got']['Radial']
         books = ''
@@ -34,7 +38,7 @@ def main_table(rows):
             books = '; '.join(f'{sum(x["acknowledged"] for x in runs)} and {sum(x["stored"] for x in runs)}' for runs in (f, r))
         w = row['windows']
         yield (f'| {row["work"].words} | {median(f, "rate"):.0f} ({w["FreeRADIUS"]}) | {median(r, "rate"):.0f} ({w["Radial"]}) | {spread(ratios(f, r))} | {latency(f)} | {latency(r)} '
-               f'| {us(f)} | {us(r)} | {books} |')
+               f'| {us(f)} | {us(r)} | {spent(f) / spent(r):.1f} | {books} |')
 
 
 def window_table(rows):
@@ -63,7 +67,7 @@ def text(a, rows, calm, memory, took):
     cpu = next((l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name')), platform.processor())
     out = [f'{time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores ({cpu}), load {os.getloadavg()[2]:.1f} at the end, generator, server and PostgreSQL on them all; `test/peer/bench --rounds {a.rounds} '
            f'--seconds {a.seconds} --users {a.users} --cached {a.cached}` ({took / 60:.0f} minutes). Medians of {a.rounds} rounds, the servers in turn; ratio: median of the paired runs, and their '
-           f'range. CPU: microseconds per request of server + PostgreSQL + generator. In brackets the window, which is the better one of 64 and 256 for that server.', '']
+           f'range. CPU: microseconds per request of server + PostgreSQL + generator; its ratio is that of server and PostgreSQL, and says more than the rates where the machine has other work. In brackets the window, which is the better one of 64 and 256 for that server.', '']
     for variant, head in (('tuned', 'FreeRADIUS tuned (only the modules that the work needs, no radpostauth rows), Radial with `postauth.log: none`:'),
                           ('default', 'FreeRADIUS as shipped (radpostauth rows, detail files, radwtmp), Radial with `postauth.log: all`:')):
         some = [r for r in rows if r['variant'] == variant]
