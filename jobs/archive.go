@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"radial/aaa"
@@ -48,7 +49,7 @@ func archiveSessions(db archive, rule ArchiveRule, now func() time.Time) func(co
 				begun = now()
 				return nil
 			})
-			if err != nil {
+			if err != nil && !errors.Is(err, store.ErrArchiveWaits) {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ const (
 	// is being written, and waits; so does one that an address is still bound to.
 	sqlArchiveDue = `
 SELECT r.radacctid, r.acctstarttime FROM radacct r
-WHERE r.acctstarttime >= $1::timestamptz AND r.acctstarttime < $2::timestamptz AND r.acctstoptime < $2
+WHERE r.acctstarttime >= $1::timestamptz AND r.acctstarttime < $2::timestamptz AND r.acctstoptime < $2 AND r.acctstoptime > '-infinity'
   AND NOT EXISTS (SELECT FROM radial.addresses a WHERE a.radacctid = r.radacctid OFFSET 0)
 ORDER BY r.acctstarttime LIMIT $3::int FOR UPDATE OF r SKIP LOCKED`
 
@@ -54,6 +55,10 @@ SELECT format('%s of %s', conname, conrelid::regclass) FROM pg_constraint WHERE 
 	sqlArchiveThere = `SELECT first FROM radial.archive_months`
 )
 
+// ErrArchiveWaits tells that nothing is archived yet: the usage of sessions from
+// before the ledger of usage is still being folded, from their rows in radacct.
+var ErrArchiveWaits = errors.New("the usage of old sessions is not folded yet")
+
 // Archiving moves closed sessions out of radacct, from the oldest start on. It
 // keeps its place between batches: make one for each run.
 type Archiving struct {
@@ -66,7 +71,7 @@ type Archiving struct {
 
 // NewArchiving begins to move the sessions that were over before a time into
 // radial.radacct_archive. aaa.ErrInvalid where foreign keys point to radacct:
-// their rows would be lost or in the way.
+// their rows would be lost or in the way. ErrArchiveWaits: not yet.
 func (db *DB) NewArchiving(ctx context.Context, before time.Time) (*Archiving, error) {
 	const op = "archive"
 	a := &Archiving{db: db, before: before.UTC(), from: time.Unix(0, 0).UTC().AddDate(-70, 0, 0), months: map[time.Time]bool{}}
@@ -76,6 +81,13 @@ func (db *DB) NewArchiving(ctx context.Context, before time.Time) (*Archiving, e
 	}
 	if len(bound) > 0 {
 		return nil, fmt.Errorf("%s: %w: foreign keys point to radacct, whose rows may not go then: %s", op, aaa.ErrInvalid, strings.Join(bound, ", "))
+	}
+	folding, err := db.UsageBackfill(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if folding.Upto > 0 {
+		return nil, fmt.Errorf("%s: %w: servers do it a part each minute, and are at radacctid %d of %d, downwards", op, ErrArchiveWaits, folding.Upto, folding.Bound)
 	}
 	if err := db.pool.QueryRow(ctx, sqlArchiveForeign).Scan(&a.extra); err != nil {
 		return nil, wrapErr(op, err)

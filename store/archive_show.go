@@ -15,7 +15,7 @@ const (
 	// What would be moved, by months: $1 over before when.
 	sqlArchiveCount = `
 SELECT date_trunc('month', r.acctstarttime, 'UTC'), count(*), max(r.acctstoptime) FROM radacct r
-WHERE r.acctstarttime < $1::timestamptz AND r.acctstoptime < $1
+WHERE r.acctstarttime < $1::timestamptz AND r.acctstarttime > '-infinity' AND r.acctstoptime < $1 AND r.acctstoptime > '-infinity'
   AND NOT EXISTS (SELECT FROM radial.addresses a WHERE a.radacctid = r.radacctid OFFSET 0)
 GROUP BY 1 ORDER BY 1`
 

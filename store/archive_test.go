@@ -52,6 +52,8 @@ func TestArchive(t *testing.T) {
 		framedipv6prefix = '2001:db8::/56', delegatedipv6prefix = '2001:db8:1::/56', framedinterfaceid = '::1' WHERE radacctid % 3 = 0`)
 	db.Exec(`UPDATE radacct SET acctstarttime = '1970-01-01 00:00:09Z' WHERE radacctid = 11`) // a NAS without a clock
 	db.Exec(`UPDATE radacct SET acctstarttime = NULL WHERE radacctid = 12`)
+	db.Exec(`UPDATE radacct SET acctstoptime = '-infinity' WHERE radacctid = 14`) // no time of Go's
+	db.Exec(`UPDATE radacct SET acctstarttime = '-infinity' WHERE radacctid = 15`)
 	db.Exec(`UPDATE radial.addresses SET state = 'bound', radacctid = 13 WHERE address = '100.64.0.13'`)
 	want := allSessions(db, "radacct")
 	before := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
@@ -61,8 +63,8 @@ func TestArchive(t *testing.T) {
 	}
 	const due = `acctstoptime < '2026-11-02 12:00Z'`
 	left := db.Rows(`SELECT radacctid FROM radacct WHERE ` + due + ` ORDER BY 1`)
-	if got := fmt.Sprint(left); got != "[[12] [13]]" {
-		t.Errorf("over before then, and still there: %s; want the one without a start, and the one with an address", got)
+	if got := fmt.Sprint(left); got != "[[12] [13] [14] [15]]" {
+		t.Errorf("over before then, and still there: %s; want the one with an address, and those without a true start or stop", got)
 	}
 	if n := db.Rows(`SELECT count(*) FROM radial.radacct_archive WHERE NOT ` + due)[0][0]; n != "0" {
 		t.Errorf("%s too young ones are in the archive", n)
@@ -105,6 +107,10 @@ func TestArchiveAdopted(t *testing.T) {
 	got := db.Rows(`SELECT a.radacctid, r.groupname, r.billed, r.raw FROM radial.radacct_archive a, jsonb_populate_record(NULL::radacct, a.extra) r WHERE a.extra IS NOT NULL`)
 	if diff := cmp.Diff([][]string{{"1", "gold", "12.3400", `\x00ff`}}, got); diff != "" {
 		t.Error(diff)
+	}
+	db.Exec(`UPDATE radial.usage_backfill SET bound = 9, upto = 5`)
+	if _, err := db.NewArchiving(t.Context(), time.Now()); !errors.Is(err, store.ErrArchiveWaits) || !strings.Contains(err.Error(), "at radacctid 5 of 9") {
+		t.Errorf("%v", err)
 	}
 	db.Exec(`CREATE TABLE invoices (session bigint REFERENCES radacct (radacctid) ON DELETE CASCADE)`)
 	if _, err := db.NewArchiving(t.Context(), time.Now()); !errors.Is(err, aaa.ErrInvalid) || !strings.Contains(err.Error(), "invoices_session_fkey of invoices") {
@@ -175,6 +181,22 @@ func archivedStory(rows [][]string) []string {
 	return all
 }
 
+// usageOf is what a database says that bob has used, ever, when the job has folded.
+func usageOf(t *testing.T, db *storetest.DB, meter *store.Meter) string {
+	t.Helper()
+	for n := 1; n > 0; {
+		var err error
+		if n, err = db.FoldUsage(t.Context(), 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	used, err := meter.Used(t.Context(), "bob", []aaa.Span{{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%+v", used)
+}
+
 // What the ledger makes of any records is the same whether sessions are
 // archived in between or not: late and repeated ones, reused ids, in any order.
 func TestLateRecordsOfArchivedSessions(t *testing.T) {
@@ -183,10 +205,11 @@ func TestLateRecordsOfArchivedSessions(t *testing.T) {
 	two, _ := newLedger(t, moved, store.LedgerOptions{})
 	const story = `SELECT acctsessionid, extract(epoch FROM acctstarttime)::bigint - 1790000000, extract(epoch FROM acctstoptime)::bigint - 1790000000,
 		extract(epoch FROM acctupdatetime)::bigint - 1790000000, acctinterval, acctsessiontime, acctinputoctets, acctoutputoctets, acctterminatecause, connectinfo_stop FROM `
+	meters := []*store.Meter{store.NewMeter(kept.DB), store.NewMeter(moved.DB)}
 	archived, late := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		for _, db := range []*storetest.DB{kept, moved} {
-			db.Exec(`TRUNCATE radacct; TRUNCATE radial.radacct_archive; TRUNCATE radial.archive_ends; UPDATE radial.addresses SET state = 'free', radacctid = NULL`)
+			db.Exec(`TRUNCATE radacct; TRUNCATE radial.radacct_archive; TRUNCATE radial.archive_ends; TRUNCATE radial.usage_daily; TRUNCATE radial.usage_session; UPDATE radial.addresses SET state = 'free', radacctid = NULL`)
 		}
 		var all []*aaa.Record
 		for _, s := range []string{"a", "b"} {
@@ -227,6 +250,9 @@ func TestLateRecordsOfArchivedSessions(t *testing.T) {
 			}
 			if diff := cmp.Diff(archivedStory(kept.Rows(story+`radacct`)), archivedStory(moved.Rows(story+`radial.radacct_all`))); diff != "" {
 				rt.Fatalf("after %v at %d:\n%s", ev.Status, ev.At.Unix()-acctZero, diff)
+			}
+			if a, b := usageOf(t, kept, meters[0]), usageOf(t, moved, meters[1]); a != b {
+				rt.Fatalf("after %v at %d: used %s, and where sessions are archived %s", ev.Status, ev.At.Unix()-acctZero, a, b)
 			}
 			if n := moved.Rows(`SELECT count(*) FROM radial.radacct_archive a LEFT JOIN radial.archive_ends e ON e.month = date_trunc('month', a.acctstarttime, 'UTC')
 				WHERE e.newest IS NULL OR e.newest < a.acctstoptime`)[0][0]; n != "0" {
