@@ -14,9 +14,10 @@ const (
 	// database, with a goroutine each, and be no sooner answered.
 	maxHands = 512
 	// stalledAfter is how long a crew has its hands full, and none of them
-	// finishes anything, until it gets as many more: what blocks them may be a
-	// database that not every request needs.
+	// finishes anything, until it gets as many more, up to maxExtra: what blocks
+	// them may be a database that not every request needs.
 	stalledAfter = 100 * time.Millisecond
+	maxExtra     = 3 * maxHands
 	// inTurn is by how much the queue's first may be older than its last, in a
 	// crew that keeps up.
 	inTurn = 50 * time.Millisecond
@@ -89,7 +90,7 @@ func (c *crew) look(now time.Time) {
 		return
 	}
 	if stalled {
-		c.extra += hands
+		c.extra = min(c.extra+hands, maxExtra)
 	}
 	c.finished, c.still = false, now
 }

@@ -41,7 +41,6 @@ type Group[Q, R any] struct {
 	mu      sync.Mutex
 	queue   []*call[Q, R]
 	running int
-	size    int // queries of a batch now: max, or less where so many take long
 }
 
 const (
@@ -50,11 +49,6 @@ const (
 	// maxWait is how long anybody waits for a login: RouterOS asks three times,
 	// and waits for 300 ms each time.
 	maxWait = time.Second
-	// longBatch makes the next batches half as large, down to leastBatch: in a
-	// crowd everybody waits for as long as two batches take. After one of a
-	// quarter of it they grow again.
-	longBatch  = 200 * time.Millisecond
-	leastBatch = 32
 )
 
 type call[Q, R any] struct {
@@ -88,7 +82,7 @@ func (e ItemErrors) Unwrap() []error { return e }
 // batch: one result for each query in the same order, or an error that all of
 // them get, or ItemErrors. Its context is the batch's own, not a caller's.
 func NewGroup[Q, R any](max int, do func(ctx context.Context, qs []Q) ([]R, error)) *Group[Q, R] {
-	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, size: max, now: time.Now, do: do}
+	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, now: time.Now, do: do}
 }
 
 // Do queues q and waits for its answer. When ctx ends first, Do returns its
@@ -130,22 +124,7 @@ func (g *Group[Q, R]) run() {
 		if batch == nil {
 			return
 		}
-		began := g.now()
 		g.answer(batch)
-		g.resize(len(batch), g.now().Sub(began))
-	}
-}
-
-// resize notes how long a batch of n has taken. A small one that took long
-// tells nothing about the size.
-func (g *Group[Q, R]) resize(n int, took time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case took > longBatch && 2*n > g.size:
-		g.size = min(max(g.size/2, leastBatch), g.max)
-	case took < longBatch/4:
-		g.size = min(2*g.size, g.max)
 	}
 }
 
@@ -158,13 +137,13 @@ func (g *Group[Q, R]) take() []*call[Q, R] {
 		return nil
 	}
 	var batch []*call[Q, R]
-	if len(g.queue) > g.size && g.now().Sub(g.queue[0].at) > inTurn {
+	if len(g.queue) > g.max && g.now().Sub(g.queue[0].at) > inTurn {
 		if batch = g.takeNewest(); batch != nil {
 			return batch
 		}
 	}
 	n := 0
-	for n < len(g.queue) && len(batch) < g.size {
+	for n < len(g.queue) && len(batch) < g.max {
 		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
 			batch = append(batch, c)
 		}
@@ -194,7 +173,7 @@ func (g *Group[Q, R]) takeNewest() (batch []*call[Q, R]) {
 		old++
 	}
 	n := len(g.queue)
-	for n > old && len(batch) < g.size {
+	for n > old && len(batch) < g.max {
 		n--
 		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
 			batch = append(batch, c)
