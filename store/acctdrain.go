@@ -16,6 +16,11 @@ const (
 	// drainTail is how many records are left at most when new ones are held up
 	// for the last transaction.
 	drainTail = 500
+	// drainHold is how long that last transaction should take at most, as far as
+	// the one before tells; where the database is slow for long, drainEnds times
+	// in a row, it may take the NAS's patience.
+	drainHold = 100 * time.Millisecond
+	drainEnds = 20
 	// The drainer's waits after an error.
 	minDrainWait, maxDrainWait = 50 * time.Millisecond, time.Second
 )
@@ -69,6 +74,7 @@ type drainer struct {
 	limit  int  // records to a transaction
 	failed bool // the last step failed: the database is asked first
 	total  int
+	put    int // times that the end was put off
 }
 
 // step drains a batch; at the journal's end it ends the outage.
@@ -98,6 +104,9 @@ func (d *drainer) step(ctx context.Context) (err error) {
 		if err := d.reachable(ctx); err != nil {
 			return err
 		}
+	} else if time.Since(began) > drainHold && d.put < drainEnds {
+		d.put++ // new records would wait for as long: fewer are left next time
+		return nil
 	}
 	return d.end(ctx)
 }
