@@ -68,6 +68,7 @@ type Accounting struct {
 	opts   AccountingOptions
 	realms map[string]bool
 	now    func() time.Time
+	seen   func(*Record) // nil: nobody
 }
 
 // NewAccounting makes an Accounting. The dictionary must have the standard
@@ -100,8 +101,18 @@ func NewAccounting(dict *dictionaries.Dictionary, ledger Ledger, opts Accounting
 // Account stores what an Accounting-Request says. nil means that it is on
 // stable storage and may be answered; an error means silence.
 func (a *Accounting) Account(ctx context.Context, req *Request) error {
-	return a.ledger.Record(ctx, a.Record(req))
+	r := a.Record(req)
+	if err := a.ledger.Record(ctx, r); err != nil {
+		return err
+	}
+	if a.seen != nil {
+		a.seen(r)
+	}
+	return nil
 }
+
+// Tell has seen hear of every record once it is stored. It must not wait.
+func (a *Accounting) Tell(seen func(*Record)) { a.seen = seen }
 
 // Record reads an Accounting-Request: every column as FreeRADIUS fills it
 // (radius-semantics §1.2). Nothing of it aliases the packet.

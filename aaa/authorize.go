@@ -42,6 +42,7 @@ type Engine struct {
 	now        func() time.Time
 	loc        *time.Location
 	ended      context.Context // see AuthorizeNow
+	warden     *Warden         // nil: nobody counts along
 }
 
 // NewEngine returns an engine. It panics where the dictionary lacks names that
@@ -99,6 +100,9 @@ func (e *Engine) Authorize(ctx context.Context, req *Request) (Decision, error) 
 	if err != nil {
 		e.metrics.trouble()
 		return Decision{}, err
+	}
+	if e.warden != nil && d.Verdict == Accept && len(l.balances) > 0 {
+		e.warden.expect(l.user, l.balances)
 	}
 	e.metrics.decided(&d)
 	e.logPostAuth(l, &d)

@@ -84,6 +84,13 @@ type Admissions interface {
 	Sessions(ctx context.Context, user string) ([]OpenSession, []WaitingLogin, error)
 }
 
+// Control has carried out what is wanted of sessions that run.
+type Control interface {
+	// Order says what is wanted of a user's open sessions from now on. The same
+	// order again changes nothing.
+	Order(ctx context.Context, o Order) error
+}
+
 // PostAuthLog takes the outcome of logins (store). Log queues and does not
 // wait for the database; what a full queue drops is counted.
 type PostAuthLog interface {

@@ -18,6 +18,8 @@ type Options struct {
 	ConflictRetention time.Duration
 	// Stale says when a session that is silent is closed.
 	Stale store.StaleRule
+	// Warden looks at users with quotas; nil: nobody does.
+	Warden *aaa.Warden
 	// Archive says when closed sessions leave radacct, and when the archive.
 	Archive ArchiveRule
 }

@@ -51,6 +51,7 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 	parts.Go(func() error { return m.postAuth.Run(back) })
 	parts.Go(func() error { return m.presence.Run(present) })
 	parts.Go(func() error { return m.pools.Run(back) })
+	parts.Go(func() error { return m.warden.Run(back) })
 	parts.Go(func() error { return m.jobs.Run(back) })
 	parts.Go(func() error { return m.api.Run(back) })
 	parts.Go(func() error { return m.reload(back, reread) })
@@ -162,5 +163,13 @@ func tellDevices(log *zap.Logger) func(nas.Report, error) {
 		for _, p := range r.Problems {
 			log.Warn("row of nas", zap.Int64("id", p.RowID), zap.String("nasname", p.Name), zap.Bool("served", p.Served), zap.Error(p.Err))
 		}
+	}
+}
+
+// tellLook tells that it is not known how a user stands with his quotas; the job
+// of every minute looks again.
+func tellLook(log *zap.Logger) func(string, error) {
+	return func(user string, err error) {
+		log.Warn("not looked at how a user stands", zap.String("user", user), zap.Error(err))
 	}
 }

@@ -128,6 +128,7 @@ type machine struct {
 	journal  *journal.Journal
 	presence *store.Presence
 	pools    *store.PoolWatch
+	warden   *aaa.Warden
 	jobs     *jobs.Runner
 	radius   *radius.Server
 	api      *api.Server
@@ -178,6 +179,8 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 		PostAuth: m.postAuth, Options: c.Policy, Metrics: engineMetrics, Location: location,
 	})
 
+	m.warden = aaa.NewWarden(engine, store.NewOrders(db, log.Named("quota")), tellLook(log.Named("quota")))
+
 	// accounting
 	if err := m.keepBooks(db); err != nil {
 		return nil, err
@@ -187,6 +190,8 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 		return nil, err
 	}
 
+	accounting.Tell(m.warden.Seen)
+
 	// the outside
 	if m.radius, err = radius.NewServer(c.Radius, dict, m.devices, engine, accounting, radius.NewMetrics(reg), log.Named("radius")); err != nil {
 		return nil, err
@@ -194,7 +199,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	if m.pools, err = store.NewPoolWatch(db, c.PoolWatch, store.NewPoolMetrics(reg), log.Named("pools"), time.Now); err != nil {
 		return nil, err
 	}
-	if m.jobs, err = jobs.NewRunner(db, c.Jobs, reg, log.Named("jobs")); err != nil {
+	work := c.Jobs
+	work.Warden = m.warden
+	if m.jobs, err = jobs.NewRunner(db, work, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
 	if err := m.bePresent(); err != nil {

@@ -13,7 +13,10 @@ import (
 // there.
 func WriteCase(db *storetest.DB, c scenario.Case) {
 	db.Exec(`TRUNCATE radcheck, radreply, radgroupcheck, radgroupreply, radusergroup, radacct, nasreload, radpostauth`)
-	for _, table := range []string{"radial.subscribers", "radial.packages", "radial.projection", "radial.admissions"} {
+	for _, table := range []string{
+		"radial.subscribers", "radial.packages", "radial.projection", "radial.admissions", "radial.quotas", "radial.topups", "radial.orders",
+		"radial.usage_session", "radial.usage_daily",
+	} {
 		db.Exec(`DELETE FROM ` + table) // what commands of an earlier case have made
 	}
 	for _, r := range c.Rows {

@@ -1,0 +1,272 @@
+package aaa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+
+	"radial/dictionaries"
+	"radial/nas"
+)
+
+// Want is what is wanted of a user's open sessions.
+type Want string
+
+// The wants.
+const (
+	WantNothing    Want = ""           // what was wanted is not any more
+	WantDisconnect Want = "disconnect" // nothing is left for him
+	WantRate       Want = "rate"       // he is beyond a step: Order.Rate holds
+)
+
+// Order is what is wanted of the open sessions of a user, until the next order.
+type Order struct {
+	User   string
+	Want   Want
+	Rate   nas.RateLimit
+	Reason Reason // ReasonNone with WantRate
+	Detail string // for a person
+}
+
+// Warden sees to it that quotas and steps of fair use hold for sessions that
+// run: it counts along with accounting, looks at how a user stands when he has
+// moved what was left at his last look, and orders what follows. What it misses
+// (users who logged in elsewhere, or before a restart) the job of every minute
+// looks at, by Look. Safe for concurrent use.
+type Warden struct {
+	engine  *Engine
+	control Control
+	told    func(user string, err error)
+
+	mu    sync.Mutex
+	users map[string]*watched
+	due   chan *Request
+}
+
+// maxWatched bounds the users that are counted along.
+const maxWatched = 1 << 20
+
+// watched is what a user may move before a look is due.
+type watched struct {
+	total, up, down int64
+	sessions        map[string][2]int64 // by acctuniqueid: what it has reported of input and output
+	due             bool
+}
+
+// NewWarden makes a Warden of the users whom the engine accepts from now on. told
+// hears of looks that failed: they are made again by the job.
+func NewWarden(e *Engine, control Control, told func(user string, err error)) *Warden {
+	w := &Warden{engine: e, control: control, told: told, users: map[string]*watched{}, due: make(chan *Request, 10_000)}
+	e.warden = w
+	return w
+}
+
+// expect notes how far a user is from the next border that matters.
+func (w *Warden) expect(user string, all []Balance) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u := w.users[user]
+	if u == nil {
+		if len(w.users) >= maxWatched {
+			return
+		}
+		u = &watched{sessions: map[string][2]int64{}}
+		w.users[user] = u
+	}
+	u.total, u.up, u.down, u.due = math.MaxInt64, math.MaxInt64, math.MaxInt64, false
+	for i := range all {
+		b := &all[i]
+		if b.Reached() {
+			continue
+		}
+		switch b.Counts {
+		case CountsUp:
+			u.up = min(u.up, b.Left)
+		case CountsDown:
+			u.down = min(u.down, b.Left)
+		default:
+			u.total = min(u.total, b.Left)
+		}
+	}
+}
+
+// Seen counts a record that has been stored.
+func (w *Warden) Seen(r *Record) {
+	if !w.count(r) {
+		return
+	}
+	login := OpenLogin{
+		User: r.Login, NAS: r.NAS.String(), PortType: r.PortType, CallingStation: r.CallingStation,
+		CalledStation: r.CalledStation, ServiceType: r.ServiceType, FramedProtocol: r.FramedProtocol,
+	}
+	if r.PortID != nil {
+		login.Port = *r.PortID
+	}
+	req, err := w.engine.requestOf(login)
+	if err != nil {
+		w.told(r.User, err)
+		return
+	}
+	select {
+	case w.due <- req:
+	default: // the job looks at him
+	}
+}
+
+// count tells whether a look is due.
+func (w *Warden) count(r *Record) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u := w.users[r.User]
+	if u == nil {
+		return false
+	}
+	last, known := u.sessions[r.UniqueID]
+	switch {
+	case r.Status == StatusStart:
+		u.sessions[r.UniqueID] = last
+		return false
+	case r.Status != StatusInterim && r.Status != StatusStop:
+		return false
+	}
+	now := last
+	if r.Input != nil {
+		now[0] = max(now[0], *r.Input)
+	}
+	if r.Output != nil {
+		now[1] = max(now[1], *r.Output)
+	}
+	if known { // else it was open at the look, which has counted what it had then
+		u.up -= now[0] - last[0]
+		u.down -= now[1] - last[1]
+		u.total -= now[0] - last[0] + now[1] - last[1]
+	}
+	u.sessions[r.UniqueID] = now
+	if r.Status == StatusStop {
+		if delete(u.sessions, r.UniqueID); len(u.sessions) == 0 {
+			delete(w.users, r.User)
+			return false
+		}
+	}
+	if u.due || u.total > 0 && u.up > 0 && u.down > 0 {
+		return false
+	}
+	u.due = true
+	return true
+}
+
+// Run makes the looks that are due until ctx ends, some at a time.
+func (w *Warden) Run(ctx context.Context) error {
+	var looks sync.WaitGroup
+	for range 8 {
+		looks.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case req := <-w.due:
+					if err := w.Look(ctx, req); err != nil && ctx.Err() == nil {
+						w.told(req.user(w.engine), err)
+					}
+				}
+			}
+		})
+	}
+	looks.Wait()
+	return nil
+}
+
+// Look looks at how the user of a request stands, and orders what follows.
+func (w *Warden) Look(ctx context.Context, req *Request) error {
+	user := req.user(w.engine)
+	s, err := w.engine.Review(ctx, req)
+	if err != nil {
+		return fmt.Errorf("look at %q: %w", user, err)
+	}
+	if len(s.Balances) > 0 {
+		w.expect(user, s.Balances)
+	}
+	o := Order{User: user, Reason: s.Reason, Detail: s.Detail}
+	switch {
+	case s.Reason != ReasonNone:
+		o.Want = WantDisconnect
+	case s.Slowed:
+		o.Want, o.Rate, o.Detail = WantRate, s.Rate, "beyond a step of fair use"
+	}
+	return w.control.Order(ctx, o)
+}
+
+// LookAll looks at users by their open sessions, many at a time, so that they
+// share trips. One that fails does not keep the others from being looked at.
+func (w *Warden) LookAll(ctx context.Context, all []OpenLogin) error {
+	var looks sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	next := make(chan OpenLogin)
+	for range 64 {
+		looks.Go(func() {
+			for one := range next {
+				req, err := w.engine.requestOf(one)
+				if err == nil {
+					err = w.Look(ctx, req)
+				}
+				if err != nil {
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, one := range all {
+		next <- one
+	}
+	close(next)
+	looks.Wait()
+	return errors.Join(errs...)
+}
+
+// OpenLogin is a session as its row of radacct tells of its login, raw text; ""
+// where it does not.
+type OpenLogin struct {
+	User, NAS, Port, PortType, CallingStation, CalledStation, ServiceType, FramedProtocol string
+}
+
+// requestOf makes the request that the login of a session may have been: groups
+// may be chosen by what it says.
+func (e *Engine) requestOf(o OpenLogin) (*Request, error) {
+	req := &Request{}
+	for _, item := range []struct{ name, value string }{
+		{"User-Name", o.User}, {"NAS-IP-Address", o.NAS}, {"NAS-Port-Id", o.Port}, {"NAS-Port-Type", o.PortType},
+		{"Calling-Station-Id", o.CallingStation}, {"Called-Station-Id", o.CalledStation},
+		{"Service-Type", o.ServiceType}, {"Framed-Protocol", o.FramedProtocol},
+	} {
+		p, err := e.dict.Pair(item.name, item.value)
+		if item.name == "User-Name" { // not by the dictionary: any bytes
+			p, err = dictionaries.Pair{Attr: e.words.userName, Value: []byte(item.value)}, nil
+		}
+		if item.value == "" || err != nil {
+			continue // an IPv6 NAS, or a name that the dictionary has not: the login is told without
+		}
+		req.Pairs = append(req.Pairs, p)
+	}
+	if _, err := strconv.ParseUint(o.Port, 10, 32); err == nil {
+		if p, err := e.dict.Pair("NAS-Port", o.Port); err == nil {
+			req.Pairs = append(req.Pairs, p)
+		}
+	}
+	if len(req.Pairs) == 0 {
+		return nil, fmt.Errorf("session of nobody: %w", ErrInvalid)
+	}
+	return req, nil
+}
+
+// user is the name that a request's rows are looked up by.
+func (r *Request) user(e *Engine) string {
+	l := authorization{e: e, in: checkInput{req: r}}
+	l.start()
+	return l.user
+}

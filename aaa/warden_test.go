@@ -1,0 +1,103 @@
+package aaa
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// orders is a Control that remembers.
+type orders struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (o *orders) Order(_ context.Context, one Order) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	text := one.User + ": " + string(one.Want)
+	if one.Want == WantRate {
+		text += " " + one.Rate.String()
+	}
+	o.all = append(o.all, text)
+	return nil
+}
+
+func (o *orders) take() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer func() { o.all = nil }()
+	return fmt.Sprint(o.all)
+}
+
+// A border that a running session crosses is noticed by the record that crosses
+// it, and by no other.
+func TestWardenNoticesBorders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newWorkbench(t)
+		day, use := DayOf(b.clock, time.UTC), dailyUse{}
+		b.config.Meter = use
+		b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Limits: UserLimits{Quotas: []Quota{monthly(1000), fup(500, 10e6, 2e6)}}})
+		e, control := NewEngine(b.config), &orders{}
+		failed := 0
+		w := NewWarden(e, control, func(string, error) { failed++ })
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		report := func(session string, status Status, input, output int64) string {
+			use[day] = Usage{Input: use[day].Input, Output: uint64(output)}
+			w.Seen(&Record{Status: status, UniqueID: session, User: "alice", Login: "alice", NAS: netip.MustParseAddr("10.0.0.1"), Input: &input, Output: &output})
+			synctest.Wait()
+			return control.take()
+		}
+		if got := report("early", StatusInterim, 0, 9999); got != "[]" {
+			t.Errorf("a user whom nobody has let in: %s", got)
+		}
+		use[day] = Usage{}
+		if d, err := e.Authorize(ctx, b.request(t, "User-Name", "alice", "User-Password", "wrong")); err != nil || d.Verdict == Accept || len(w.users) != 0 {
+			t.Errorf("a wrong password is watched: %v %v", d, err)
+		}
+		if d, err := e.Authorize(ctx, b.request(t, "User-Name", "alice", "User-Password", "p1")); err != nil || d.Verdict != Accept {
+			t.Fatal(d, err)
+		}
+		for _, step := range []struct {
+			status Status
+			output int64
+			want   string
+		}{
+			{StatusStart, 0, "[]"},
+			{StatusInterim, 499, "[]"},
+			{StatusInterim, 499, "[]"}, // again
+			{StatusInterim, 500, "[alice: rate 2M/10M]"},
+			{StatusInterim, 600, "[]"},
+			{StatusInterim, 400, "[]"}, // late
+			{StatusInterim, 999, "[]"},
+			{StatusInterim, 1200, "[alice: disconnect]"},
+			{StatusInterim, 1300, "[]"},
+			{StatusStop, 1300, "[]"},
+		} {
+			if got := report("s1", step.status, 0, step.output); got != step.want {
+				t.Errorf("at %d: %s, want %s", step.output, got, step.want)
+			}
+		}
+		if len(w.users) != 0 || failed != 0 {
+			t.Errorf("%d users are watched still, %d looks failed", len(w.users), failed)
+		}
+		// what nobody counted along is found by a look at the open session
+		if err := w.LookAll(ctx, []OpenLogin{{User: "alice", NAS: "10.0.0.1", Port: "7", ServiceType: "no such"}}); err != nil || control.take() != "[alice: disconnect]" {
+			t.Error(err)
+		}
+		use[day] = Usage{}
+		if err := w.LookAll(ctx, []OpenLogin{{User: "alice"}}); err != nil || control.take() != "[alice: ]" {
+			t.Error(err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
