@@ -77,6 +77,7 @@ SELECT format('%s on %s', w.tg, w.tbl)
 FROM (SELECT t AS tbl, g AS tg FROM unnest(ARRAY['radcheck','radreply','radusergroup','radgroupcheck','radgroupreply']) t,
           unnest(ARRAY['radial_insert','radial_update','radial_delete','radial_truncate']) g
       UNION ALL SELECT 'nas', 'radial_changed'
+      UNION ALL SELECT 'radacct', unnest(ARRAY['radial_usage_change','radial_usage_delete'])
       UNION ALL SELECT 'radreply', unnest(ARRAY['radial_static_insert','radial_static_update','radial_static_delete','radial_static_truncate'])) w
 WHERE NOT EXISTS (SELECT FROM pg_trigger p WHERE p.tgrelid = w.tbl::regclass AND p.tgname = w.tg AND p.tgenabled IN ('O', 'A'))
 ORDER BY 1`

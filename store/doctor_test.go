@@ -53,6 +53,7 @@ func TestDoctorFinds(t *testing.T) {
 		"needless":      {`CREATE INDEX radacct_active_session_idx ON radacct (acctuniqueid) WHERE acctstoptime IS NULL`, "indexes", "radacct_active_session_idx (the unique one", store.Advice},
 		"changing":      {`CREATE INDEX mine ON radacct (username, acctupdatetime)`, "indexes", "mine (its columns change", store.Advice},
 		"no trigger":    {`ALTER TABLE radreply DISABLE TRIGGER radial_update`, "triggers", "radial_update on radreply", store.Problem},
+		"no usage":      {`ALTER TABLE radacct DISABLE TRIGGER radial_usage_change`, "triggers", "radial_usage_change on radacct", store.Problem},
 		"fillfactor":    {`ALTER TABLE radacct RESET (fillfactor)`, "radacct", "fillfactor 100", store.Advice},
 		"many rows":     {`UPDATE pg_class SET reltuples = 3e7 WHERE oid = 'radacct'::regclass`, "radacct", "about 30000000 rows", store.Advice},
 		"narrow":        {`ALTER TABLE radacct ALTER COLUMN nasportid TYPE varchar(15)`, "columns", "radacct.nasportid character varying(15)", store.Advice},

@@ -17,11 +17,18 @@ func newMigrateCmd(a *app) *cobra.Command {
 	up := &cobra.Command{
 		Use:   "up",
 		Short: "Bring the database to this version's schema; adopts a FreeRADIUS database",
-		Args:  named(),
+		Long: `Brings the database to this version's schema. An existing FreeRADIUS database is adopted: what is missing is added, no row is touched.
+
+At the end the sessions of an adopted radacct are added to what their users have used (radial usage), the newest first. With many
+millions of them that takes its time; broken off, it goes on at the next radial migrate up, or in a running server.`,
+		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withDatabase(cmd.Context(), func(d *database) error {
 				report, err := d.Migrate(cmd.Context())
 				if err != nil {
+					return err
+				}
+				if err := a.addOldUsage(cmd.Context(), d.DB); err != nil {
 					return err
 				}
 				return a.print(report, func() string { return migrateText(report) })
@@ -53,6 +60,30 @@ func newMigrateCmd(a *app) *cobra.Command {
 		},
 	}
 	return nounOf("migrate", "The database's schema", up, status)
+}
+
+// addOldUsage adds the sessions of an adopted radacct to the usage of their users.
+// A server does the same, so that who breaks it off loses nothing.
+func (a *app) addOldUsage(ctx context.Context, db *store.DB) error {
+	const batch = 1000
+	count := a.progress("sessions of radacct added to the usage of their users")
+	defer count.done()
+	for left := true; left; {
+		var err error
+		if left, err = db.BackfillUsage(ctx, batch); err != nil {
+			if ctx.Err() != nil {
+				a.note("the schema is up to date; the usage of old sessions is added by a running server, or by radial migrate up")
+				return nil
+			}
+			return err
+		}
+		b, err := db.UsageBackfill(ctx)
+		if err != nil {
+			return err
+		}
+		count.set(int(b.Folded))
+	}
+	return nil
 }
 
 // withDatabase opens the database as it is, without judging its schema.
