@@ -81,8 +81,9 @@ func (l *lag) note(took time.Duration) {
 }
 
 const (
-	// easyLag of the accounting holds no login back; with every lagStep more half
-	// as many are begun at a time, down to leastHands.
+	// easyLag of the accounting holds no login back; with every lagStep more, and
+	// with every maxHands of it in flight, half as many are begun at a time, down to
+	// leastHands.
 	easyLag    = 100 * time.Millisecond
 	lagStep    = 25 * time.Millisecond
 	leastHands = 16
@@ -92,11 +93,9 @@ const (
 // is let in sends a Start, whose lease runs out if it is not taken: where
 // accounting lags behind, fewer are begun, until it has caught up.
 func (s *Server) loginHands() int {
-	over := time.Duration(s.lags[acctPort].ns.Load()) - easyLag
-	if over < lagStep {
-		return maxHands
-	}
-	return max(maxHands>>min(int(over/lagStep), 16), leastHands)
+	late := (time.Duration(s.lags[acctPort].ns.Load()) - easyLag) / lagStep
+	halvings := min(max(int64(late), s.inFlight[acctPort].Load()/maxHands, 0), 16)
+	return max(maxHands>>halvings, leastHands)
 }
 
 // silenceOf is the cause of a silence: of requests that have waited in vain for

@@ -275,6 +275,11 @@ func TestLoginsWaitForAccounting(t *testing.T) {
 		}
 	}
 	s.lags[acctPort].ns.Store(0)
+	s.inFlight[acctPort].Store(2*maxHands + 1) // nothing has been answered yet
+	if got := s.loginHands(); got != maxHands/4 {
+		t.Errorf("%d logins at a time while much accounting is in flight, want %d", got, maxHands/4)
+	}
+	s.inFlight[acctPort].Store(0)
 	for range 100 {
 		s.lags[acctPort].note(time.Second)
 	}

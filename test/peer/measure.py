@@ -97,6 +97,8 @@ class Radial:
         for _ in range(600):
             if subprocess.run([radial, 'client', 'status', '--server', f'127.0.0.1:{place.auth}', '--secret', 'testing123', '--timeout', '200ms', '--tries', '1'], capture_output=True).returncode == 0:
                 return
+            if self.process.poll() is not None:
+                break
             time.sleep(.1)
         sys.exit('radial is not ready: ' + self.said())
 
