@@ -188,7 +188,7 @@ func (d *drainer) replay(ctx context.Context, records []journal.Record, limit ti
 				return err
 			}
 		default:
-			batch = append(batch, &entry{raw: r})
+			batch = append(batch, &entry{raw: r, late: true})
 		}
 	}
 	return flush(len(records))

@@ -145,7 +145,7 @@ func (r *acctRow) leases() []leaseEvent {
 	}
 	event := func(kind leaseKind) leaseEvent {
 		ev := leaseOf(kind, r.by.raw, r.ID, addressesOf(&r.Session))
-		ev.row = r
+		ev.row, ev.late = r, r.by.late
 		return ev
 	}
 	switch ended := !r.Open(); {

@@ -493,3 +493,43 @@ func TestJournalReplays(t *testing.T) {
 		}
 	})
 }
+
+// A session that the journal tells of late does not take the place of the one
+// that its caller has begun at another server since, whether it has ended or not.
+func TestLateStartTakesNoLease(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		db := storetest.New(t)
+		makePool(t, db, "main", "100.64.0.0/28")
+		record := func(id string, status aaa.Status, at int64) *aaa.Record {
+			r := acctRecord(id, status, at, -1, -1)
+			r.FramedIP = netip.MustParseAddr("100.64.0.3")
+			return r
+		}
+		here := newJournalled(t, db.DB, t.TempDir(), store.LedgerOptions{}, journal.Options{})
+		if err := here.Record(t.Context(), record("new", aaa.StatusStart, 100)); err != nil {
+			t.Fatal(err)
+		}
+		late := []*aaa.Record{record("old", aaa.StatusStart, 50)}
+		if ended {
+			late = append(late, record("old", aaa.StatusStop, 60))
+		}
+		dir := t.TempDir()
+		there := openJournal(t, dir, journal.Options{})
+		for _, r := range late {
+			b, err := store.EncodeRecord(r)
+			if err := errors.Join(err, there.Append(b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := there.Close(); err != nil {
+			t.Fatal(err)
+		}
+		newJournalled(t, db.DB, dir, store.LedgerOptions{}, journal.Options{}).direct(t)
+		if got := fmt.Sprint(db.Rows(`SELECT acctsessionid, acctstoptime IS NULL FROM radacct ORDER BY 1`)); got != fmt.Sprintf("[[new t] [old %v]]", map[bool]string{true: "f", false: "t"}[ended]) {
+			t.Errorf("ended %v: %s", ended, got)
+		}
+		if got := fmt.Sprint(db.Rows(`SELECT state, session_id FROM radial.addresses WHERE address = '100.64.0.3'`)); got != "[[bound new]]" {
+			t.Errorf("ended %v: %s", ended, got)
+		}
+	}
+}

@@ -37,6 +37,7 @@ type leaseEvent struct {
 	at        time.Time
 	reason    string // of a release, for history
 
+	late    bool         // it comes out of the journal
 	row     *acctRow     // of the ledger's own
 	outcome ipam.Outcome // set by settleLeases
 }
@@ -127,7 +128,8 @@ type leaseRow struct {
 	kind  ipam.Kind // where sqlSettleLock has read the row
 	until *time.Time
 
-	since   *time.Time // when the holder got it, if that was now
+	had     *time.Time // when the holder got it, as read by sqlSettleLock
+	since   *time.Time // the same, if that was now
 	renewed bool
 	changed bool
 

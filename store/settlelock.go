@@ -2,6 +2,7 @@ package store
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -51,7 +52,7 @@ const (
         OFFSET 0) l`
 
 	settleTarget = `
-SELECT ` + leaseColumns + `, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END
+SELECT ` + leaseColumns + `, a.since, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END
 FROM (SELECT vrf_id, address FROM target ORDER BY vrf_id, address OFFSET 0) t
 CROSS JOIN LATERAL (SELECT * FROM radial.addresses l WHERE l.vrf_id = t.vrf_id AND l.address = t.address FOR UPDATE) a`
 
@@ -145,7 +146,11 @@ func (l *lookups) add(ev *leaseEvent, sparse bool) {
 // scanSettleRow reads a row of sqlSettleLock.
 func scanSettleRow(rows pgx.CollectableRow) (*leaseRow, error) {
 	var kind *string
-	r, err := scanLeaseAnd(rows, &kind)
+	var since *time.Time
+	r, err := scanLeaseAnd(rows, &since, &kind)
+	if err == nil {
+		r.had = since
+	}
 	if err == nil && kind != nil {
 		r.kind, _ = ipam.ParseKind(*kind) // the column's CHECK allows nothing else
 	}

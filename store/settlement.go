@@ -172,6 +172,9 @@ func meant(r *leaseRow, ev *leaseEvent, named bool) bool {
 func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
 	session := ipam.Session{RadacctID: ev.radacctid, Caller: ev.caller, SessionID: ev.sessionID}
 	out := ipam.Settle(r.Holding, ev.kind.event(), session)
+	if out == ipam.Replace && ev.late && !r.heldBefore(ev.at) {
+		out = ipam.Leave
+	}
 	switch out {
 	case ipam.Renew:
 		r.renewed = true
@@ -199,6 +202,17 @@ func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
 	}
 	s.outcomes[out]++
 	ev.outcome = out
+}
+
+// heldBefore tells whether the holder had the row before a time. A Start out of
+// the journal may be older than the session that the caller has begun at another
+// server since, and whose radacctid is lower for that.
+func (r *leaseRow) heldBefore(at time.Time) bool {
+	since := r.had
+	if r.since != nil {
+		since = r.since
+	}
+	return since == nil || since.Before(at)
 }
 
 // hold binds a row to a session.
