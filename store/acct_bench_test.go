@@ -20,8 +20,8 @@ func BenchmarkLedger(b *testing.B) {
 		record func(session string, n int64) *aaa.Record
 	}{
 		{"start", func(s string, _ int64) *aaa.Record { return acctRecord(s, aaa.StatusStart, 0, -1, -1) }},
-		{"interim", func(s string, n int64) *aaa.Record { return acctRecord(s, aaa.StatusInterim, 60+n, 60+n, n) }},
-		{"stop", func(s string, n int64) *aaa.Record { return acctRecord(s, aaa.StatusStop, 1<<30, 1<<30, n) }},
+		{"interim", func(s string, n int64) *aaa.Record { return acctRecord(s, aaa.StatusInterim, 60+n/200, 60+n/200, n) }},
+		{"stop", func(s string, n int64) *aaa.Record { return acctRecord(s, aaa.StatusStop, 6000, 6000, n) }},
 	}
 	for _, callers := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {

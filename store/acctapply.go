@@ -143,10 +143,7 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	s.settle(f.leases(), l.now()) // anew: now new sessions have their radacctid
 	s.queueWrite(&settle)
 	usage.queueWrite(&settle)
-	w := &storedRows{rows: f.touched()}
-	if len(w.rows) > 0 {
-		settle.Queue(sqlAcctXact).QueryRow(func(row pgx.Row) error { return row.Scan(&w.xid) })
-	}
+	w := &storedRows{rows: f.touched(), xid: pools.xid}
 	settle.Queue(tripCommit)
 	return s, w, conn.SendBatch(ctx, &settle).Close()
 }

@@ -39,8 +39,6 @@ WITH done AS (
     RETURNING r.radacctid
 )
 SELECT pg_current_xact_id()::xid, array_agg(radacctid) FROM done`
-
-	sqlAcctXact = `SELECT pg_current_xact_id()::xid`
 )
 
 // errOutdated tells that what the ledger had assumed about pools or admissions
@@ -52,12 +50,13 @@ type poolFacts struct {
 	sparse, admissions bool          // see sqlSparsePools
 	archived           *time.Time    // see withArchived
 	quiet              time.Duration // see quietest
+	xid                uint32        // of the transaction that asked
 }
 
 func (f *poolFacts) queue(b *pgx.Batch) {
 	b.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error {
 		var seconds int64
-		if err := row.Scan(nil, &f.sparse, &f.admissions, &f.archived, &seconds); err != nil {
+		if err := row.Scan(nil, &f.sparse, &f.admissions, &f.archived, &seconds, &f.xid); err != nil {
 			return err
 		}
 		f.quiet = min(time.Duration(seconds)*time.Second/4, quietest)
@@ -233,6 +232,7 @@ func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settle
 		return st, nil
 	}
 	l.pools.Store(&found)
+	s.xid = found.xid
 	if found.sparse != assumed.sparse || found.admissions != assumed.admissions ||
 		slices.ContainsFunc(s.inserts, func(r *acctRow) bool { return found.archives(r.First) }) {
 		return nil, errOutdated
@@ -249,7 +249,7 @@ func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settle
 
 // split tells what is to be written of each row.
 func (s *swift) split(now time.Time) {
-	var open []leaseEvent
+	looks := 0
 	for _, r := range s.rows {
 		if r.isNew() {
 			s.inserts = append(s.inserts, r)
@@ -257,15 +257,18 @@ func (s *swift) split(now time.Time) {
 			s.updates = append(s.updates, r)
 			s.stops = s.stops || !r.Open()
 		}
-		switch {
-		case !r.Open(): // first: the next may have their address
-			s.events = append(s.events, r.leases()...)
-		case r.isNew() || r.quiet <= now.Unix():
-			open = append(open, r.leases()...)
-			r.looked = true
+		if r.looked = !r.Open() || r.isNew() || r.quiet <= now.Unix(); r.looked {
+			looks++
 		}
 	}
-	s.events = append(s.events, open...)
+	s.events = make([]leaseEvent, 0, looks)
+	for _, open := range []bool{false, true} { // ended ones first: the next may have their address
+		for _, r := range s.rows {
+			if r.looked && r.Open() == open {
+				s.events = r.leases(s.events)
+			}
+		}
+	}
 }
 
 // alone tells that the update of known rows is all there is to do.
@@ -302,9 +305,6 @@ func (s *swift) sift(k *known) {
 
 func (s *swift) queueUpdates(b *pgx.Batch) {
 	if len(s.updates) == 0 {
-		if len(s.inserts) > 0 {
-			b.Queue(sqlAcctXact).QueryRow(func(row pgx.Row) error { return row.Scan(&s.xid) })
-		}
 		return
 	}
 	statement, args := sqlAcctKnown, []any{

@@ -124,41 +124,39 @@ func (f *fold) touched() []*acctRow {
 // that ended first, since the next may have their address. Call it when new rows have
 // their radacctid.
 func (f *fold) leases() []leaseEvent {
-	var events []leaseEvent
+	events := make([]leaseEvent, 0, len(f.retired)+len(f.current))
 	for _, r := range f.retired {
-		events = append(events, r.leases()...)
+		events = r.leases(events)
 	}
-	var open []leaseEvent
-	for _, r := range f.current {
-		if r.Open() {
-			open = append(open, r.leases()...)
-		} else {
-			events = append(events, r.leases()...)
+	for _, open := range []bool{false, true} {
+		for _, r := range f.current {
+			if r.Open() == open {
+				events = r.leases(events)
+			}
 		}
 	}
-	return append(events, open...)
+	return events
 }
 
-func (r *acctRow) leases() []leaseEvent {
-	if r.Session == r.before {
-		return nil
+// leases adds what the batch means for the addresses of the row's session.
+func (r *acctRow) leases(events []leaseEvent) []leaseEvent {
+	if r.Session == r.before || !r.isNew() && !r.before.Open() { // nothing, or over before
+		return events
 	}
 	event := func(kind leaseKind) leaseEvent {
 		ev := leaseOf(kind, r.by.raw, r.ID, addressesOf(&r.Session))
 		ev.row, ev.late = r, r.by.late
 		return ev
 	}
-	switch ended := !r.Open(); {
-	case !r.isNew() && !r.before.Open(): // over before
-		return nil
-	case ended && r.binds: // begun and ended in one batch: history has both
-		return []leaseEvent{event(leaseBind), event(leaseRelease)}
-	case ended:
-		return []leaseEvent{event(leaseRelease)}
+	switch {
+	case !r.Open() && r.binds: // begun and ended in one batch: history has both
+		return append(events, event(leaseBind), event(leaseRelease))
+	case !r.Open():
+		return append(events, event(leaseRelease))
 	case r.binds:
-		return []leaseEvent{event(leaseBind)}
+		return append(events, event(leaseBind))
 	default:
-		return []leaseEvent{event(leaseRenew)}
+		return append(events, event(leaseRenew))
 	}
 }
 

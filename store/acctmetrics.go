@@ -1,8 +1,11 @@
 package store
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"radial/aaa"
 	"radial/ipam"
 )
 
@@ -17,6 +20,10 @@ type LedgerMetrics struct {
 	overload    prometheus.Counter
 	leases      *prometheus.CounterVec
 	known       prometheus.Counter
+
+	// The counters of records by status and outcome, as they are first needed: to
+	// find one by its labels costs more than the rest of the counting.
+	each [aaa.StatusOff + 1][int(aaa.Reused) + 3]atomic.Pointer[prometheus.Counter]
 }
 
 // NewLedgerMetrics makes the metrics of a Ledger and registers them.
@@ -61,14 +68,24 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 
 // record counts a record that is done with.
 func (m *LedgerMetrics) record(e *entry, err error) {
-	outcome := e.outcome.String()
+	outcome, name := int(e.outcome), ""
 	switch {
 	case err != nil:
-		outcome = "failed"
+		outcome, name = int(aaa.Reused)+1, "failed"
 	case e.journalled:
-		outcome = "journalled"
+		outcome, name = int(aaa.Reused)+2, "journalled"
 	}
-	m.records.WithLabelValues(e.raw.Status.String(), outcome).Inc()
+	at := &m.each[e.raw.Status][outcome]
+	c := at.Load()
+	if c == nil {
+		if name == "" {
+			name = e.outcome.String()
+		}
+		found := m.records.WithLabelValues(e.raw.Status.String(), name)
+		c = &found
+		at.Store(c)
+	}
+	(*c).Inc()
 }
 
 // settled counts what a batch did to addresses, one for each.

@@ -77,10 +77,10 @@ ON CONFLICT (vrf_id, address) DO NOTHING`
 
 	// Whether there is any pool whose leases a Start may fail to report, and whether
 	// there may be logins that Simultaneous-Use has let in and that have not started:
-	// the table's size tells that whatever came and went in it; and the shortest lease time, in seconds. What follows in the transaction is not planned each time: see sqlClaimUsers.
+	// the table's size tells that whatever came and went in it; the shortest lease time, in seconds; and the transaction. What follows in the transaction is not planned each time: see sqlClaimUsers.
 	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4'),
        pg_relation_size('radial.admissions'::regclass) > 0, (SELECT max(newest) FROM radial.archive_ends),
-       coalesce((SELECT extract(epoch FROM p.lease_time)::bigint FROM radial.pools p ORDER BY p.lease_time LIMIT 1), 3600)`
+       coalesce((SELECT extract(epoch FROM p.lease_time)::bigint FROM radial.pools p ORDER BY p.lease_time LIMIT 1), 3600), pg_current_xact_id()::xid`
 )
 
 // lookups are the arguments of sqlSettleLockMore.
