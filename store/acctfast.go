@@ -41,6 +41,10 @@ WITH done AS (
 SELECT pg_current_xact_id()::xid, array_agg(radacctid) FROM done`
 )
 
+// sqlAcctArchiveEnd is the newest end that the archive has. Asked after an
+// insert, it has what was moved before the insert could find it.
+const sqlAcctArchiveEnd = `SELECT max(newest) FROM radial.archive_ends`
+
 // errOutdated tells that what the ledger had assumed about pools or admissions
 // is no longer so.
 var errOutdated = errors.New("pools or admissions have changed")
@@ -215,6 +219,9 @@ func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settle
 		found.queue(&write)
 		s.queueUpdates(&write)
 		s.queueInserts(&write)
+		if len(s.inserts) > 0 { // once more: a session may just have been moved there
+			write.Queue(sqlAcctArchiveEnd).QueryRow(func(row pgx.Row) error { return row.Scan(&found.archived) })
+		}
 		s.usage.take(s.updates)
 		s.usage.queueLook(&write)
 		if len(s.events) > 0 {
