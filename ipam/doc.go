@@ -76,6 +76,7 @@
 //	Renew    bound, by another, ours          Leave
 //	Renew    bound, not ours                  Conflict
 //	Release  bound, by this session           Release; back to an offer where a login has it since
+//	                                          that did not name this session
 //	Release  offered, same session id, ours   Release: its Start was lost
 //	Release  anything else                    Leave
 //	any      reserved                         Leave

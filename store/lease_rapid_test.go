@@ -145,8 +145,9 @@ func (w *world) drawLogin(rt *rapid.T, c *caller) partyLogin {
 }
 
 // login is one login, sometimes of a caller whose NAS asks both servers.
-func (w *world) login(rt *rapid.T) {
-	c := w.drawCaller(rt)
+func (w *world) login(rt *rapid.T) { w.loginOf(rt, w.drawCaller(rt)) }
+
+func (w *world) loginOf(rt *rapid.T, c *caller) {
 	l := w.drawLogin(rt, c)
 	var kept bool // his own offer whose time is over, not yet taken away
 	for _, r := range w.db.Rows(`SELECT 1 WHERE EXISTS (SELECT FROM radial.addresses WHERE vrf_id = $1 AND state = 'offered' AND family(address) = 4 AND username = $2 AND mac = $3 AND port = $4)`, c.vrf, c.who.User, c.who.MAC, c.who.Port) {
@@ -167,7 +168,7 @@ func (w *world) begin(rt *rapid.T) {
 		s := w.spaces[c.vrf]
 		return !c.fresh && w.holder(c.vrf, a) != nil || s.reserved[a] || !s.may[a] && !s.six[a]
 	}
-	if c.told == nil || slices.ContainsFunc(c.told, gone) || c.open != nil && (c.asked == "" || c.asked == c.open.id) {
+	if c.told == nil || slices.ContainsFunc(c.told, gone) || c.open != nil && c.asked == c.open.id {
 		rt.Skip("no login that it could follow")
 	}
 	at := w.tick()
@@ -181,7 +182,7 @@ func (w *world) begin(rt *rapid.T) {
 		delete(w.sessions, c.open.unique)
 	}
 	delete(w.spaces[c.vrf].cooling, c.told[0])
-	c.open, c.fresh, w.sessions[s.unique] = s, true, s
+	c.open, c.asked, c.fresh, w.sessions[s.unique] = s, s.id, true, s
 }
 
 // send has a record stored, by either server, and sometimes by both.
@@ -273,21 +274,21 @@ func (w *world) atOnce(rt *rapid.T) {
 		e error
 	}
 	var logins []*asked
-	busy := map[*caller]bool{}
+	busy := map[*caller]int{} // how many logins each has
 	var work []func()
 	for range rapid.IntRange(2, 10).Draw(rt, "logins") {
 		c := w.drawCaller(rt)
 		x, p := &asked{c: c, l: w.drawLogin(rt, c)}, w.drawParty(rt)
-		if busy[c] {
+		if busy[c]++; busy[c] > 1 {
 			x.l.Session = ""
 		}
-		logins, busy[c] = append(logins, x), true
+		logins = append(logins, x)
 		work = append(work, func() { x.a, x.e = p.login(rt.Context(), x.l) })
 	}
 	var stopped []*session
 	failed := make(chan error, len(w.sessions))
 	for _, s := range slices.SortedFunc(maps.Values(w.sessions), func(a, b *session) int { return cmp.Compare(a.unique, b.unique) }) {
-		if busy[s.caller] || !rapid.Bool().Draw(rt, "stops") {
+		if busy[s.caller] > 0 || !rapid.Bool().Draw(rt, "stops") {
 			continue
 		}
 		r, p := s.record(aaa.StatusStop, w.tick()), w.drawParty(rt)
@@ -315,5 +316,10 @@ func (w *world) atOnce(rt *rapid.T) {
 			continue
 		}
 		w.answered(rt, x.c, x.l, x.a, false, false)
+	}
+	for _, c := range w.callers {
+		if c.open != nil && busy[c] > 1 { // which of them was the last is not known; this one is
+			w.loginOf(rt, c)
+		}
 	}
 }

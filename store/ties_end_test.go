@@ -198,6 +198,11 @@ func TestLateEndAfterALoginWithoutSession(t *testing.T) {
 			if l, err := w.allocator.Lease(t.Context(), wants(2, "", "ipv4:main")); err == nil {
 				t.Errorf("another got %s, with which a login was answered", l[0].Prefix)
 			}
+			w.record(w.event(2, "thief", aaa.StatusStart, 102, got))
+			w.record(w.event(2, "thief", aaa.StatusInterim, 104, got))
+			w.want("a stranger reports it", "100.64.0.1 offered -")
+			w.record(w.event(2, "thief", aaa.StatusStop, 106, got))
+			w.want("the stranger is gone", "100.64.0.1 offered -")
 			w.send("s2", aaa.StatusStart, 110, got)
 			w.want("the new session", "100.64.0.1 bound s2")
 			w.send("s2", aaa.StatusStop, 120, got)

@@ -46,7 +46,7 @@ type caller struct {
 	dual   bool           // wants an IPv6 prefix beside his address
 	told   []netip.Prefix // by his last login; none, when it is over
 	fresh  bool           // told is an offer whose time is not over, or what his session has
-	asked  string         // Acct-Session-Id of his last login
+	asked  string         // Acct-Session-Id of his last login, or of the Start after it; none: the login named none
 	open   *session
 }
 
@@ -127,14 +127,14 @@ func (w *world) ended(s *session) {
 	c, held := s.caller, w.sessions[s.unique] == s
 	delete(w.sessions, s.unique)
 	delete(w.strangers, s.unique)
-	if over := c.open != s || c.asked == "" || c.asked == s.id; held && over && w.spaces[s.vrf].cools {
+	if over := c.open != s || c.asked == s.id; held && over && w.spaces[s.vrf].cools {
 		w.spaces[s.vrf].cooling[s.addresses[0]] = c
 	}
 	if c.open != s {
 		return
 	}
 	c.open = nil
-	if c.asked == "" || c.asked == s.id {
+	if c.asked == s.id { // else he has logged in since, naming another session or none
 		c.told, c.fresh = nil, false
 	}
 }
@@ -187,12 +187,7 @@ func (w *world) answered(rt *rapid.T, c *caller, l partyLogin, a partyAnswer, ca
 	if calm && s.draining && !kept && c.open == nil && !c.fresh {
 		rt.Fatalf("caller %d was given %s of a pool that is drained", c.number, a.Leases)
 	}
-	c.told, c.fresh = a.Leases, true
-	if l.Session != "" {
-		c.asked = l.Session
-	} else if c.open == nil {
-		c.asked = ""
-	}
+	c.told, c.fresh, c.asked = a.Leases, true, l.Session
 }
 
 // reallyFull wants one of the pools that a caller asks to have nothing left for
@@ -247,7 +242,7 @@ func (w *world) checkSessions(rt *rapid.T) {
 }
 
 // checkRows: every open session has its address and nothing else is bound, each
-// offer is there once, and no address has a row that should have none.
+// offer is there once and there are no others, and no address has a row that should have none.
 func (w *world) checkRows(rt *rapid.T) {
 	bound := map[string]string{}
 	offers := map[string][]netip.Prefix{}
@@ -298,9 +293,16 @@ func (w *world) checkRows(rt *rapid.T) {
 	}
 	for _, c := range w.callers {
 		key := fmt.Sprint(c.vrf, " ", c.who.User, " ", c.who.MAC, " ", c.who.Port)
-		if got := offers[key]; c.open == nil && c.fresh && !slices.Equal(got, c.told) {
+		if c.open != nil || !c.fresh {
+			continue
+		}
+		if got := offers[key]; !slices.Equal(got, c.told) {
 			rt.Fatalf("caller %d was offered %s; the rows say %v", c.number, c.told, got)
 		}
+		delete(offers, key)
+	}
+	if len(offers) > 0 {
+		rt.Fatalf("offered to nobody who was told so: %v", offers)
 	}
 }
 
