@@ -13,8 +13,8 @@ import (
 const (
 	// drainBatch is how many records of the journal share a transaction at most.
 	drainBatch = 2000
-	// drainTail is how many records are left at most when new ones are held up
-	// for the last transaction.
+	// drainTail is how many records are drained at most while new ones are held
+	// up: the last of the journal, or where they come faster than they go.
 	drainTail = 500
 	// drainHold is how long that last transaction should take at most, as far as
 	// the one before tells; where the database is slow for long, drainEnds times
@@ -75,6 +75,10 @@ type drainer struct {
 	failed bool // the last step failed: the database is asked first
 	total  int
 	put    int // times that the end was put off
+
+	left   int64 // bytes of the journal after the last batch
+	losing bool  // more came than went: new records are held up for each batch
+	tail   int   // records to a transaction that holds new ones up
 }
 
 // step drains a batch; at the journal's end it ends the outage.
@@ -84,6 +88,9 @@ func (d *drainer) step(ctx context.Context) (err error) {
 		if err := d.reachable(ctx); err != nil {
 			return err
 		}
+	}
+	if d.losing {
+		return d.end(ctx)
 	}
 	records, err := d.outage.journal.Read(d.limit)
 	if err != nil {
@@ -98,6 +105,9 @@ func (d *drainer) step(ctx context.Context) (err error) {
 	}
 	if len(records) == d.limit {
 		d.limit = min(2*d.limit, drainBatch)
+		left := d.outage.journal.Stats().Bytes
+		d.losing = d.left > 0 && left >= d.left
+		d.left = left
 		return nil
 	}
 	if len(records) == 0 { // nothing has shown that the database is there
@@ -118,20 +128,35 @@ func (d *drainer) reachable(ctx context.Context) error {
 	return d.db.Ping(ctx)
 }
 
-// end drains the last records while new ones wait, and has the ledger go
-// direct.
+// end drains records while new ones wait, and has the ledger go direct if they
+// were the last. Where they were not, those who waited go on for a moment: so a
+// journal into which more comes than the database takes is emptied all the same,
+// and what is too much is slowed down by so little that devices do not give up.
 func (d *drainer) end(ctx context.Context) error {
 	o := &d.outage
 	o.mode.Lock()
 	defer o.mode.Unlock()
-	rest, err := o.journal.Read(drainTail)
-	if err != nil || len(rest) == drainTail {
+	if d.tail == 0 {
+		d.tail = drainTail
+	}
+	rest, err := o.journal.Read(d.tail)
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.opts.Patience)
 	defer cancel()
+	began := time.Now()
 	if err := d.replay(ctx, rest, d.opts.Patience); err != nil {
+		d.tail = max(d.tail/4, 10)
 		return err
+	}
+	if len(rest) == d.tail {
+		if time.Since(began) > drainHold {
+			d.tail = max(d.tail/2, 10)
+		} else {
+			d.tail = min(2*d.tail, drainTail)
+		}
+		return nil
 	}
 	if lost := o.journal.Stats().Bytes; lost > 0 {
 		if err := o.journal.GiveUp(); err != nil {
