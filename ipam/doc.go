@@ -56,10 +56,9 @@
 //
 // # The session of a lease
 //
-// Accounting binds, renews and releases by address. Settle is that table; a
-// newer session is one with a higher radacctid, and "ours" is said of a row whose
-// holder shares with the event the Acct-Session-Id and NAS, the user name (and no
-// other MAC), or the MAC and NAS.
+// Accounting binds, renews and releases by address. Settle is that table; "ours"
+// is said of a row whose holder shares with the event the Acct-Session-Id and
+// NAS, the user name (and no other MAC), or the MAC and NAS.
 //
 //	event    row is                           verdict
 //	-------  -------------------------------  ------------------------------------------------
@@ -80,6 +79,29 @@
 //	Release  offered, same session id, ours   Release: its Start was lost
 //	Release  anything else                    Leave
 //	any      reserved                         Leave
+//
+// The invariant behind Replace: sessions of one caller with one address do not
+// overlap, so of two the one that began later lives. A row knows a moment at
+// which its session was alive, its Start's where that is known (Holding.Since). A
+// Start from before that moment is of a session that was over then, however late
+// it is told: it waited in the journal, or in the queue of a server that the NAS
+// had given up. It replaces nobody, and a newer session is one of a later moment.
+// radacctid says who was heard of later, which decides between equal moments alone.
+//
+//   - The moment is taken by the clocks of the servers, to the microsecond, and
+//     no later than the second in which the device says that it happened
+//     (Acct-Delay-Time, Event-Timestamp): two sessions may share a second.
+//   - A copy of a Start at another server is of the same session, and one row of
+//     radacct. A copy that tells another time makes its session no younger: what
+//     counts is the start that the row has.
+//   - Servers whose clocks differ by more than a caller takes to come back may
+//     find the new session to be the older one. A login that names its
+//     Acct-Session-Id has then taken the row over, which Settle knows by that id,
+//     and the clock is not asked. Else the lease stays with the old session until
+//     that has ended, and the next report of the new one binds it: nobody is
+//     closed for a clock.
+//   - Ids that a device begins anew tell nothing here: the caller must be the
+//     same in all four, and of such a one the same id is the same row of radacct.
 //
 // A record need not carry all that its session has. A Bind also takes what the
 // login was offered (by the same user and MAC at the same NAS, and the same

@@ -1,5 +1,7 @@
 package ipam
 
+import "time"
+
 // State is the state of an address row.
 type State uint8
 
@@ -71,7 +73,8 @@ type Holding struct {
 	Sticky    Sticky // of the row's pool
 	Caller    Caller
 	SessionID string
-	RadacctID int64 // of the session that has it bound, or 0
+	RadacctID int64     // of the session that has it bound, or 0
+	Since     time.Time // of a bound row: when its session was alive for certain, at its beginning as far as that is known; zero: unknown
 }
 
 // Verdict is what a row means for a caller who wants an address of its pool.
@@ -167,6 +170,7 @@ type Session struct {
 	RadacctID int64
 	Caller    Caller
 	SessionID string
+	At        time.Time // when it was alive, as the event tells; zero: unknown
 }
 
 // Settle says what an accounting event does to the row of its address: the
@@ -185,11 +189,23 @@ func Settle(h Holding, e Event, s Session) Outcome {
 		return Conflict
 	case h.State == Offered:
 		return Bind
-	case e == EventBind && s.RadacctID > h.RadacctID:
+	case e == EventBind && newer(h, s):
 		return Replace
 	default:
 		return Leave
 	}
+}
+
+// newer tells whether a session has come after the one that holds the row: by
+// when they lived; by when the ledger heard of them where that does not tell; and of a
+// row that a login of just this session has taken over, whatever the clocks say.
+func newer(h Holding, s Session) bool {
+	heard := s.RadacctID > h.RadacctID
+	taken := s.SessionID != "" && s.SessionID == h.SessionID && s.Caller == h.Caller
+	if taken && heard || s.At.IsZero() || h.Since.IsZero() || s.At.Equal(h.Since) {
+		return heard
+	}
+	return s.At.After(h.Since)
 }
 
 func settleRelease(h Holding, s Session) Outcome {

@@ -3,6 +3,7 @@ package ipam
 import (
 	"net/netip"
 	"testing"
+	"time"
 )
 
 func caller(user, mac, nas, port string) Caller {
@@ -85,6 +86,11 @@ func TestSettle(t *testing.T) {
 	noMAC := Session{RadacctID: 5, Caller: caller("alice", "", "10.0.0.1", "x"), SessionID: "zz"}
 	otherName := Session{RadacctID: 5, Caller: caller("alice@isp", "", "10.0.0.1", ""), SessionID: "s5"}
 	byMAC := Session{RadacctID: 5, Caller: caller("alice@isp", "aa:bb:cc:dd:ee:ff", "10.0.0.1", ""), SessionID: "zz"}
+	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	at := func(s Session, after time.Duration) Session {
+		s.At = noon.Add(after * time.Microsecond)
+		return s
+	}
 	for _, c := range []struct {
 		name    string
 		holding Holding
@@ -105,6 +111,15 @@ func TestSettle(t *testing.T) {
 		{"bind again", Holding{State: Bound, Caller: alice, RadacctID: 5}, EventBind, this, Renew},
 		{"bind over an older session", Holding{State: Bound, Caller: alice, SessionID: "s4", RadacctID: 4}, EventBind, this, Replace},
 		{"late bind under a newer session", Holding{State: Bound, Caller: alice, SessionID: "s6", RadacctID: 6}, EventBind, this, Leave},
+		{"bind over a session that began earlier", Holding{State: Bound, Caller: alice, SessionID: "s4", RadacctID: 4, Since: noon}, EventBind, at(this, 1), Replace},
+		{"bind over one that began at the same moment", Holding{State: Bound, Caller: alice, SessionID: "s4", RadacctID: 4, Since: noon}, EventBind, at(this, 0), Replace},
+		{"bind, told late, under a session that began since", Holding{State: Bound, Caller: alice, SessionID: "s4", RadacctID: 4, Since: noon}, EventBind, at(this, -1), Leave},
+		{"renew that is the first of a lost Start, told late", Holding{State: Bound, Caller: alice, SessionID: "s4", RadacctID: 4, Since: noon}, EventRenew, at(this, -1), Leave},
+		{"bind over one that was heard of later, and began earlier", Holding{State: Bound, Caller: alice, SessionID: "s6", RadacctID: 6, Since: noon}, EventBind, at(this, 1), Replace},
+		{"late bind under one that began at the same moment", Holding{State: Bound, Caller: alice, SessionID: "s6", RadacctID: 6, Since: noon}, EventBind, at(this, 0), Leave},
+		{"bind after the login of that very session, by a clock that is behind", Holding{State: Bound, Caller: alice, SessionID: "s5", RadacctID: 4, Since: noon}, EventBind, at(this, -1), Replace},
+		{"bind with an id that another port's session has too, told late", Holding{State: Bound, Caller: alice, SessionID: "zz", RadacctID: 4, Since: noon}, EventBind, at(noMAC, -1), Leave},
+		{"bind another's binding, later", Holding{State: Bound, Caller: bob, SessionID: "s4", RadacctID: 4, Since: noon}, EventBind, at(this, 1), Conflict},
 		{"bind another's binding", Holding{State: Bound, Caller: bob, SessionID: "s4", RadacctID: 4}, EventBind, this, Conflict},
 		{"renew free", Holding{State: Free}, EventRenew, this, Bind},
 		{"renew own offer", Holding{State: Offered, Caller: alice}, EventRenew, this, Bind},

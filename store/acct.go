@@ -124,7 +124,6 @@ type entry struct {
 	done    chan error // one value, after the commit
 	// journalled tells that it is acknowledged from the journal.
 	journalled bool
-	late       bool // it comes out of the journal
 }
 
 // NewLedger makes a Ledger. It does nothing until Run runs.

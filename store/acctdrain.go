@@ -213,7 +213,7 @@ func (d *drainer) replay(ctx context.Context, records []journal.Record, limit ti
 				return err
 			}
 		default:
-			batch = append(batch, &entry{raw: r, late: true})
+			batch = append(batch, &entry{raw: r})
 		}
 	}
 	return flush(len(records))

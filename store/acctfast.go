@@ -183,7 +183,7 @@ func (l *Ledger) fold(row *acctRow) bool {
 				return false
 			}
 			t := aaa.Next(nil, &e.rec)
-			row.Session, row.by, row.binds, e.outcome = t.Row, e, true, t.Outcome
+			row.Session, row.by, row.opener, row.binds, e.outcome = t.Row, e, e, true, t.Outcome
 			continue
 		}
 		t := aaa.Next(&row.Session, &e.rec)

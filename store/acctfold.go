@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"radial/aaa"
 	"radial/ipam"
@@ -15,6 +16,7 @@ type acctRow struct {
 	before aaa.Session // as read; UniqueID is empty for a row that is new
 	by     *entry      // the last event that changed it
 	binds  bool        // an event of this batch gave it an address, or was its Start
+	opener *entry      // that event, unless it was the Stop
 
 	archived bool // it stands in radial.radacct_archive (acctarchive.go)
 
@@ -71,13 +73,18 @@ func (f *fold) apply(e *entry) {
 		row = nil
 	}
 	if row == nil {
-		f.current[e.rec.UniqueID] = &acctRow{Session: t.Row, by: e, binds: t.Row.Open()}
+		f.current[e.rec.UniqueID] = &acctRow{Session: t.Row, by: e, binds: t.Row.Open(), opener: e}
 		return
 	}
 	if row.Session == t.Row {
 		return
 	}
-	row.binds = row.binds || e.rec.Status == aaa.StatusStart || addressesOf(&row.Session) != addressesOf(&t.Row)
+	if e.rec.Status == aaa.StatusStart || addressesOf(&row.Session) != addressesOf(&t.Row) {
+		row.binds = true
+		if e.rec.Status != aaa.StatusStop {
+			row.opener = e
+		}
+	}
 	row.Session, row.by = t.Row, e
 }
 
@@ -145,7 +152,10 @@ func (r *acctRow) leases(events []leaseEvent) []leaseEvent {
 	}
 	event := func(kind leaseKind) leaseEvent {
 		ev := leaseOf(kind, r.by.raw, r.ID, addressesOf(&r.Session))
-		ev.row, ev.late = r, r.by.late
+		ev.row = r
+		if kind == leaseBind {
+			r.begin(&ev)
+		}
 		return ev
 	}
 	switch {
@@ -159,6 +169,36 @@ func (r *acctRow) leases(events []leaseEvent) []leaseEvent {
 		return append(events, event(leaseRenew))
 	}
 }
+
+// begin has a lease event tell when its session began, not what came after that in
+// the batch: a Stop may be told when the caller's next session has long begun. Nor
+// does a Start that comes once more make a session younger.
+func (r *acctRow) begin(ev *leaseEvent) {
+	if r.opener == nil {
+		ev.at, ev.alive = r.Start, r.Start
+		return
+	}
+	ev.at, ev.alive = r.opener.raw.At, aliveAt(r.opener.raw)
+	if b := r.before.Start; !b.IsZero() && ev.alive.Sub(b) >= time.Second {
+		ev.alive = endOf(b)
+	}
+}
+
+// aliveAt is when a record's session was alive: when the record came, and no
+// later than the second of which it tells. Event times are whole seconds, of which a
+// caller may begin two sessions in one.
+func aliveAt(r *aaa.Record) time.Time {
+	if r.At.IsZero() || r.Received.IsZero() {
+		return r.At
+	}
+	if end := endOf(r.At); r.Received.After(end) {
+		return end
+	}
+	return r.Received.Truncate(time.Microsecond) // as the column has it
+}
+
+// endOf is the last moment of a second.
+func endOf(second time.Time) time.Time { return second.Add(time.Second - time.Microsecond) }
 
 // addressesOf are the addresses of a session as the rows of pools have them.
 func addressesOf(s *aaa.Session) (all [leaseKinds]netip.Prefix) {
@@ -187,5 +227,5 @@ func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, addresses [leaseKin
 	if vrf == 0 {
 		vrf = 1 // the default VRF
 	}
-	return leaseEvent{kind: kind, vrf: vrf, addresses: addresses, radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At}
+	return leaseEvent{kind: kind, vrf: vrf, addresses: addresses, radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At, alive: aliveAt(r)}
 }

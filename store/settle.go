@@ -35,9 +35,9 @@ type leaseEvent struct {
 	caller    ipam.Caller
 	sessionID string
 	at        time.Time
-	reason    string // of a release, for history
+	alive     time.Time // the same as closely as it is known; zero: at
+	reason    string    // of a release, for history
 
-	late    bool         // it comes out of the journal
 	row     *acctRow     // of the ledger's own
 	outcome ipam.Outcome // set by settleLeases
 }
@@ -128,8 +128,7 @@ type leaseRow struct {
 	kind  ipam.Kind // where sqlSettleLock has read the row
 	until *time.Time
 
-	had     *time.Time // when the holder got it, as read by sqlSettleLock
-	since   *time.Time // the same, if that was now
+	since   *time.Time // when the holder got it, if that was now
 	renewed bool
 	changed bool
 

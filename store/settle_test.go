@@ -139,7 +139,7 @@ func TestSettleTakenOver(t *testing.T) {
 			db.Exec(`INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, acctsessiontime)
 				VALUES (1, 's1', 'u1', 'user1', '10.0.0.1', now() - interval '10 minutes', 60), (2, 's2', 'u2', 'user1', '10.0.0.1', now(), 0)`)
 			w1, w2 := want(1, "s1"), want(1, "s2")
-			addr := lease(t, a, w1)
+			addr, began := lease(t, a, w1), time.Now()
 			settle(t, db, bind(addr, 1, w1))
 			if got := lease(t, a, w2); got != addr {
 				t.Fatalf("the new session got %s, has %s", got, addr)
@@ -166,7 +166,9 @@ func TestSettleTakenOver(t *testing.T) {
 				}
 			}
 			// late packets of the old session take nothing back
-			settle(t, db, renew(addr, 1, w1), bind(addr, 1, w1))
+			late := bind(addr, 1, w1)
+			late.At = began
+			settle(t, db, renew(addr, 1, w1), late)
 			if got := state(db, addr); got != "bound 2 s2" {
 				t.Errorf("late packets of the old session made it %s", got)
 			}

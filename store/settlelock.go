@@ -148,8 +148,8 @@ func scanSettleRow(rows pgx.CollectableRow) (*leaseRow, error) {
 	var kind *string
 	var since *time.Time
 	r, err := scanLeaseAnd(rows, &since, &kind)
-	if err == nil {
-		r.had = since
+	if err == nil && since != nil {
+		r.Since = *since
 	}
 	if err == nil && kind != nil {
 		r.kind, _ = ipam.ParseKind(*kind) // the column's CHECK allows nothing else

@@ -55,6 +55,9 @@ func (s *settlement) settle(events []leaseEvent, now time.Time) {
 		if ev.at.IsZero() || ev.at.After(now) {
 			ev.at = now
 		}
+		if ev.alive.IsZero() || ev.alive.After(now) {
+			ev.alive = ev.at
+		}
 		s.apply(ev)
 	}
 }
@@ -170,20 +173,17 @@ func meant(r *leaseRow, ev *leaseEvent, named bool) bool {
 
 // one applies an event to a row.
 func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
-	session := ipam.Session{RadacctID: ev.radacctid, Caller: ev.caller, SessionID: ev.sessionID}
+	session := ipam.Session{RadacctID: ev.radacctid, Caller: ev.caller, SessionID: ev.sessionID, At: ev.alive}
 	out := ipam.Settle(r.Holding, ev.kind.event(), session)
-	if out == ipam.Replace && ev.late && !r.heldBefore(ev.at) {
-		out = ipam.Leave
-	}
 	switch out {
 	case ipam.Renew:
 		r.renewed = true
 	case ipam.Bind:
-		s.hold(r, session, ev.at)
+		s.hold(r, session)
 		s.tell(r, "bound", ev.at, "")
 	case ipam.Replace:
 		s.replaced = append(s.replaced, replaced{radacctid: r.RadacctID, at: ev.at})
-		s.hold(r, session, ev.at)
+		s.hold(r, session)
 		s.tell(r, "taken_over", ev.at, "the caller began another session")
 	case ipam.Release:
 		if r.State == ipam.Bound { // an offer that was never bound leaves no history
@@ -204,22 +204,11 @@ func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
 	ev.outcome = out
 }
 
-// heldBefore tells whether the holder had the row before a time. A Start out of
-// the journal may be older than the session that the caller has begun at another
-// server since, and whose radacctid is lower for that.
-func (r *leaseRow) heldBefore(at time.Time) bool {
-	since := r.had
-	if r.since != nil {
-		since = r.since
-	}
-	return since == nil || since.Before(at)
-}
-
 // hold binds a row to a session.
-func (s *settlement) hold(r *leaseRow, session ipam.Session, at time.Time) {
+func (s *settlement) hold(r *leaseRow, session ipam.Session) {
 	s.unlink(r)
-	r.Holding = ipam.Holding{State: ipam.Bound, Caller: session.Caller, SessionID: session.SessionID, RadacctID: session.RadacctID}
-	r.since, r.changed = &at, true
+	r.Holding = ipam.Holding{State: ipam.Bound, Caller: session.Caller, SessionID: session.SessionID, RadacctID: session.RadacctID, Since: session.At}
+	r.since, r.changed = &session.At, true
 	s.bySession[session.RadacctID] = append(s.bySession[session.RadacctID], r)
 }
 
