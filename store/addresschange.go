@@ -247,6 +247,9 @@ func lockAddress(ctx context.Context, tx pgx.Tx, at place) (*lockedAddress, erro
 		if !at.kind.Sparse() {
 			return nil, neverGiven(addressText(at.key.address), at.poolName)
 		}
+		if _, err := tx.Exec(ctx, sqlSparseHold, []int64{at.pool}); err != nil { // who changes the subnet comes before or after
+			return nil, wrapErr(op, err)
+		}
 		if _, err := tx.Exec(ctx, sqlAddressMake, at.key.vrf, at.key.address, at.pool, at.subnet); err != nil {
 			return nil, wrapErr(op, err)
 		}

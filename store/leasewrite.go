@@ -42,7 +42,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if e := &unseen; len(e.rows) > 0 {
 		statement := sqlClaimGive
-		if c.careful {
+		if c.careful || len(c.known)+len(seen.rows)+len(c.free)+len(c.made) > 0 { // with rows in hand one waits for none
 			statement = sqlClaimGiveFree
 		} else {
 			b.Queue(sqlClaimPatience)

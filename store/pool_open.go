@@ -37,7 +37,7 @@ ORDER BY r.radacctid DESC LIMIT $5::int`
 	// reserved: $1 first, $2 last, $3 the length of a lease.
 	sqlStaticSettleRun = `
 SELECT reserved FROM radial.settle_static(array(
-    SELECT DISTINCT s.address FROM radial.static_addresses s WHERE s.address BETWEEN set_masklen($1::inet, $3::int) AND $2::inet))`
+    SELECT DISTINCT s.address FROM radial.static_addresses s WHERE s.address BETWEEN set_masklen($1::inet, $3::int) AND $2::inet), false)`
 )
 
 // adopter takes what is somebody's already out of what a pool is about to give:
@@ -52,40 +52,46 @@ func (db *DB) adopter(ctx context.Context) (adopter, error) {
 	return adopter{escaper: escaper, now: db.now()}, err
 }
 
-// adopt does so in a run of a subnet, whose row and rows are there.
+// adopt does so in a run of a subnet, whose row and rows are there. The rows that
+// the transaction has made are what matters. It locks others more than once, in
+// whatever order, so it waits for none: what somebody holds is left to
+// bindSubnets and DB.ReserveStaticIPs.
 func (o adopter) adopt(ctx context.Context, tx pgx.Tx, s Subnet, run ipam.Range) error {
-	if _, err := o.bind(ctx, tx, s, run); err != nil {
-		return err
+	for under := int64(math.MaxInt64); ; {
+		events, err := o.sessions(ctx, tx, s, run, under)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			break
+		}
+		under = events[len(events)-1].radacctid
+		st := newSettlement()
+		st.skips = true
+		if _, err := st.run(ctx, tx, o.now, events); err != nil {
+			return err
+		}
 	}
 	_, err := tx.Exec(ctx, sqlStaticSettleRun, run.First, run.Last, s.PrefixLength)
 	return err
 }
 
-// bind binds the addresses of a run that open sessions have. Of several
-// sessions with one address the newest gets it, unless it is bound already.
-func (o adopter) bind(ctx context.Context, tx pgx.Tx, s Subnet, run ipam.Range) (n int, err error) {
+// sessions are the open sessions with addresses of a run, under a radacctid, a
+// page of them: the newest first. Of several with one address that one gets it,
+// unless it is bound already.
+func (o adopter) sessions(ctx context.Context, q querier, s Subnet, run ipam.Range, under int64) ([]leaseEvent, error) {
 	const page = 2000
-	for under := int64(math.MaxInt64); ; {
-		sql, args := sqlOpenSessions, []any{s.VRF, run.First, run.Last, under, page}
-		if s.Kind.Sparse() {
-			sql, args = sqlOpenIPv6, append(args, s.Kind.String(), s.PrefixLength)
-		}
-		rows, err := tx.Query(ctx, sql, args...)
-		if err != nil {
-			return n, err
-		}
-		events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
-			return scanOpenSession(row, o.escaper, s)
-		})
-		if err != nil || len(events) == 0 {
-			return n, err
-		}
-		under = events[len(events)-1].radacctid
-		if _, err := settleLeases(ctx, tx, o.now, events); err != nil {
-			return n, err
-		}
-		n += len(events)
+	sql, args := sqlOpenSessions, []any{s.VRF, run.First, run.Last, under, page}
+	if s.Kind.Sparse() {
+		sql, args = sqlOpenIPv6, append(args, s.Kind.String(), s.PrefixLength)
 	}
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
+		return scanOpenSession(row, o.escaper, s)
+	})
 }
 
 func scanOpenSession(row pgx.CollectableRow, escaper Escaper, s Subnet) (leaseEvent, error) {
@@ -120,13 +126,22 @@ func (db *DB) bindSubnets(ctx context.Context, subnets []Subnet) (n int, err err
 		return 0, fmt.Errorf("bind open sessions: %w", err)
 	}
 	for _, s := range subnets {
-		err := db.inTx(ctx, func(tx pgx.Tx) error {
-			found, err := o.bind(ctx, tx, s, s.Range)
-			n += found
-			return err
-		})
-		if err != nil {
-			return n, wrapErr(fmt.Sprintf("bind open sessions of pool %q", s.Pool), err)
+		for under := int64(math.MaxInt64); ; {
+			var events []leaseEvent
+			err := db.inTx(ctx, func(tx pgx.Tx) error { // a page each: rows are locked in order once
+				if events, err = o.sessions(ctx, tx, s, s.Range, under); err != nil {
+					return err
+				}
+				_, err := settleLeases(ctx, tx, o.now, events)
+				return err
+			})
+			if err != nil {
+				return n, wrapErr(fmt.Sprintf("bind open sessions of pool %q", s.Pool), err)
+			}
+			if len(events) == 0 {
+				break
+			}
+			n, under = n+len(events), events[len(events)-1].radacctid
 		}
 	}
 	return n, nil

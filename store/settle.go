@@ -98,7 +98,10 @@ WHERE r.radacctid = e.radacctid AND r.radacctid IN (
 // event. Events of a batch are applied in order. Applying one again changes nothing. now is
 // the ledger's clock: no history begins after it.
 func settleLeases(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseEvent) (*settlement, error) {
-	s := newSettlement()
+	return newSettlement().run(ctx, tx, now, events)
+}
+
+func (s *settlement) run(ctx context.Context, tx pgx.Tx, now time.Time, events []leaseEvent) (*settlement, error) {
 	if len(events) == 0 {
 		return s, nil
 	}

@@ -51,16 +51,34 @@ const (
           AND a.state IN ('offered', 'bound') AND a.nas IS NOT DISTINCT FROM e.nas
         OFFSET 0) l`
 
-	settleTarget = `
-SELECT ` + leaseColumns + `, a.since, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END
+	settleTarget = settleFound + `FOR UPDATE) a`
+
+	// sqlSettleLock for who has rows of addresses already: what somebody else
+	// holds is left alone.
+	sqlSettleLockFree = `WITH target AS (` + settleByAddress + ` UNION ` + settleBySession + `)` + settleFound + `FOR UPDATE SKIP LOCKED) a`
+
+	settleColumns = leaseColumns + `, a.since, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END`
+	settleFound   = `
+SELECT ` + settleColumns + `
 FROM (SELECT vrf_id, address FROM target ORDER BY vrf_id, address OFFSET 0) t
-CROSS JOIN LATERAL (SELECT * FROM radial.addresses l WHERE l.vrf_id = t.vrf_id AND l.address = t.address FOR UPDATE) a`
+CROSS JOIN LATERAL (SELECT * FROM radial.addresses l WHERE l.vrf_id = t.vrf_id AND l.address = t.address `
+
+	// The pools and subnets of sqlSettleMake's rows, which these will hold: before
+	// any address is locked, as who takes addresses out of a subnet does it.
+	sqlSettleHold = `
+SELECT FROM radial.subnets s JOIN radial.pools p ON p.id = s.pool_id
+WHERE p.kind <> 'ipv4' AND s.id IN (
+    SELECT n.id FROM unnest($1::int[], $2::inet[]) AS e (vrf_id, address)
+    CROSS JOIN LATERAL (SELECT n.id FROM radial.subnets n WHERE n.vrf_id = e.vrf_id AND n.network >>= e.address OFFSET 0) n
+    WHERE (SELECT a.pool_id FROM radial.addresses a WHERE a.vrf_id = e.vrf_id AND a.address = e.address) IS NULL)
+ORDER BY p.id, s.id FOR KEY SHARE OF p, s`
 
 	// Rows for prefixes that sessions report and that an IPv6 pool could give: free,
-	// until they are bound below. Otherwise the pool would give them to others.
-	// $1 VRFs, $2 prefixes.
+	// until they are bound below. Otherwise the pool would give them to others. Like
+	// everybody's new rows they come after those that are locked, so that nobody has
+	// made rows yet who waits for a lock. $1 VRFs, $2 prefixes.
 	sqlSettleMake = `
-INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id)
+INSERT INTO radial.addresses AS a (vrf_id, address, pool_id, subnet_id)
 SELECT DISTINCT e.vrf_id, e.address, s.pool_id, s.id
 FROM unnest($1::int[], $2::inet[]) AS e (vrf_id, address)
 CROSS JOIN LATERAL (SELECT set_masklen(e.address, 128) AS first, set_masklen(broadcast(e.address), 128) AS last OFFSET 0) r
@@ -73,7 +91,8 @@ CROSS JOIN LATERAL (
     LIMIT 1) s
 WHERE (SELECT a.pool_id FROM radial.addresses a WHERE a.vrf_id = e.vrf_id AND a.address = e.address) IS NULL
 ORDER BY e.vrf_id, e.address
-ON CONFLICT (vrf_id, address) DO NOTHING`
+ON CONFLICT (vrf_id, address) DO NOTHING
+RETURNING ` + settleColumns
 
 	// Whether there is any pool whose leases a Start may fail to report, and whether
 	// there may be logins that Simultaneous-Use has let in and that have not started:
@@ -108,17 +127,26 @@ func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent, sparse bool) {
 	for i := range events {
 		l.add(&events[i], sparse)
 	}
+	s.ordered = nil
+	collect := func(found pgx.Rows) error {
+		rows, err := pgx.CollectRows(found, scanSettleRow)
+		s.ordered = append(s.ordered, rows...)
+		return err
+	}
 	if len(l.made) > 0 {
-		b.Queue(sqlSettleMake, l.madeVRFs, l.made)
+		b.Queue(sqlSettleHold, l.madeVRFs, l.made)
 	}
 	statement, args := sqlSettleLock, []any{l.kinds, l.vrfs, l.addresses, l.radacctids, l.sessions, l.whole}
-	if s.adopts = len(l.users) > 0; s.adopts {
+	switch s.adopts = len(l.users) > 0; {
+	case s.adopts:
 		statement, args = sqlSettleLockMore, append(args, l.holderVRFs, l.users, l.macs, l.nass)
+	case s.skips:
+		statement = sqlSettleLockFree
 	}
-	b.Queue(statement, args...).Query(func(found pgx.Rows) (err error) {
-		s.ordered, err = pgx.CollectRows(found, scanSettleRow)
-		return err
-	})
+	b.Queue(statement, args...).Query(collect)
+	if len(l.made) > 0 {
+		b.Queue(sqlSettleMake, l.madeVRFs, l.made).Query(collect)
+	}
 }
 
 func (l *lookups) add(ev *leaseEvent, sparse bool) {

@@ -16,6 +16,7 @@ type settlement struct {
 	ordered   []*leaseRow
 	bySession map[int64][]*leaseRow
 	adopts    bool                      // rows were looked for by their holders
+	skips     bool                      // no Starts, and a row that somebody holds is left alone
 	byHolder  map[holderKey][]*leaseRow // where adopts
 
 	history   []historyRow

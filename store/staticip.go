@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -110,7 +111,7 @@ func staticsOf(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.AccountDe
 // address already: aaa.ErrConflict. Two changes that want the same address come
 // one after the other.
 func (s statics) check(ctx context.Context, tx pgx.Tx) error {
-	for _, p := range s.come {
+	for _, p := range slices.SortedFunc(slices.Values(s.come), netip.Prefix.Compare) { // all lock them in order
 		op := "static address " + addressText(p)
 		if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+addressText(p)); err != nil {
 			return wrapErr(op, err)

@@ -28,6 +28,9 @@ func TestEverybodyAtOnce(t *testing.T) {
 	w := newTies(t)
 	w.Exec("UPDATE radial.pools SET offer_time = '200 milliseconds', cooling_time = '100 milliseconds'")
 	rawPool(t, w.DB, "tiny", ipam.DelegatedPrefix, 60, "2001:dba::/56")
+	// before anybody's patience ends (lock_timeout), so that what that would hide is seen
+	w.Exec("ALTER DATABASE " + w.Rows("SELECT current_database()")[0][0] + " SET deadlock_timeout = '10ms'")
+	w.Pool().Reset()
 	other := secondServer(t, w.DB)
 	before := w.Rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0]
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)

@@ -145,7 +145,11 @@ func (db *DB) AddSubnet(ctx context.Context, c Change, vrf int32, pool string, s
 // refill makes the rows that a subnet lacks.
 func (db *DB) refill(ctx context.Context, op string, id int64, made Made, m Making) (Made, error) {
 	subnets, err := readSubnets(ctx, db.pool, nil, id)
-	if err != nil || len(subnets) == 0 || subnets[0].Kind.Sparse() {
+	if err != nil || len(subnets) == 0 {
+		return made, wrapErr(op, err)
+	}
+	if subnets[0].Kind.Sparse() { // what somebody held meanwhile
+		_, err = db.bindSubnets(ctx, subnets)
 		return made, wrapErr(op, err)
 	}
 	made.LeftOut, err = db.fill(ctx, subnets, m.Progress)

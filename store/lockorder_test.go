@@ -1,0 +1,131 @@
+package store_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"radial/aaa"
+	"radial/ipam"
+	"radial/store"
+	"radial/store/storetest"
+)
+
+// Each of these has somebody wait for a row that the test's own transaction
+// holds, and then that transaction go on in the order in which all lock: subnets,
+// rows of addresses, new rows of addresses. It must get what it wants at once.
+
+// waitsForLock returns when a statement of the database waits for a lock, or fails.
+func waitsForLock(t *testing.T, db *storetest.DB) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if db.Rows("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()")[0][0] != "0" {
+			return
+		}
+	}
+	t.Fatal("nobody waits")
+}
+
+// holding begins a transaction that gives up rather than wait until a deadlock is found.
+func holding(t *testing.T, db *storetest.DB, sql string, args ...any) pgx.Tx {
+	t.Helper()
+	tx, err := db.Pool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // it is over already
+	goOn(t, tx, "SET LOCAL lock_timeout = '500ms'")
+	goOn(t, tx, sql, args...)
+	return tx
+}
+
+func goOn(t *testing.T, tx pgx.Tx, sql string, args ...any) {
+	t.Helper()
+	if _, err := tx.Exec(t.Context(), sql, args...); err != nil {
+		t.Error(err)
+	}
+}
+
+const makePrefix = `INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id)
+	SELECT s.vrf_id, $1::inet, s.pool_id, s.id FROM radial.subnets s WHERE s.network >>= $1::inet ON CONFLICT DO NOTHING`
+
+// A record with an address that a login holds and a prefix that it is making.
+func TestPrefixesAreMadeAfterAddressesAreLocked(t *testing.T) {
+	w := newTies(t)
+	got := w.login(1, "s1", ipam.IPv4)
+	got[ipam.DelegatedPrefix] = netip.MustParsePrefix("2001:db8:100::/56") // no pool gave it
+	tx := holding(t, w.DB, "SELECT FROM radial.addresses WHERE address = $1 FOR UPDATE", got[ipam.IPv4])
+	done := make(chan error, 1)
+	go func() { done <- w.ledger.Record(t.Context(), w.event(1, "s1", aaa.StatusStart, 0, got)) }()
+	waitsForLock(t, w.DB)
+	goOn(t, tx, makePrefix, got[ipam.DelegatedPrefix])
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	w.want("after the Start", addressOf(got)+" bound s1, 2001:db8:100::/56 bound s1")
+}
+
+func addressOf(got map[ipam.Kind]netip.Prefix) string { return got[ipam.IPv4].Addr().String() }
+
+// Who makes the row of a prefix has its subnet first.
+func TestPrefixesAreMadeWhileTheirSubnetIsHeld(t *testing.T) {
+	prefix := netip.MustParsePrefix("2001:db8:100::/56")
+	for name, makes := range map[string]func(*ties) error{
+		"a record": func(w *ties) error {
+			return w.ledger.Record(w.t.Context(), w.event(1, "s1", aaa.StatusStart, 0, map[ipam.Kind]netip.Prefix{ipam.DelegatedPrefix: prefix}))
+		},
+		"an operator": func(w *ties) error {
+			_, _, err := w.ReserveAddress(w.t.Context(), byTest("ip.reserve"), store.Reservation{Address: prefix, Reason: "router"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTies(t)
+			tx := holding(t, w.DB, "SELECT FROM radial.subnets WHERE network >>= $1::inet FOR UPDATE", prefix)
+			done := make(chan error, 1)
+			go func() { done <- makes(w) }()
+			waitsForLock(t, w.DB)
+			goOn(t, tx, makePrefix, prefix)
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if n := w.Rows("SELECT count(*) FROM radial.addresses WHERE address = $1 AND state IN ('bound', 'reserved')", prefix)[0][0]; n != "1" {
+				t.Errorf("%s rows of the prefix are taken", n)
+			}
+		})
+	}
+}
+
+// A subnet that gives more binds the open sessions that it finds and reserves
+// static addresses, rows in two orders: it waits for none of them.
+func TestSubnetThatGrowsWaitsForNobodysRow(t *testing.T) {
+	w := newTies(t)
+	main := subnetNamed(t, w.DB, "100.64.0.0/24")
+	more := ipam.Range{First: netip.MustParseAddr("100.64.0.250"), Last: netip.MustParseAddr("100.64.0.250")}
+	if _, err := w.SetSubnet(t.Context(), byTest("subnet.set"), main.ID, store.SubnetChange{Exclude: []store.Exclusion{{Range: more}}}, store.Making{}); err != nil {
+		t.Fatal(err)
+	}
+	w.Exec("INSERT INTO radreply (username, attribute, op, value) VALUES ('user9', 'Framed-IP-Address', ':=', '100.64.0.5'), ('user8', 'Framed-IP-Address', ':=', '100.64.0.250')")
+	w.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, framedipaddress)
+		VALUES ('x', 'x', 'user7', '10.0.0.1', now(), '100.64.0.200')`)
+	tx := holding(t, w.DB, "SELECT FROM radial.addresses WHERE address = '100.64.0.5' FOR UPDATE")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := w.SetSubnet(ctx, byTest("subnet.set"), main.ID, store.SubnetChange{Include: []ipam.Range{more}}, store.Making{}); err != nil {
+		t.Fatal(err)
+	}
+	goOn(t, tx, "SELECT FROM radial.addresses WHERE address = '100.64.0.200' FOR UPDATE")
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	w.want("after the subnet has grown", "100.64.0.5 reserved -, 100.64.0.200 bound x, 100.64.0.250 reserved -")
+}
