@@ -55,6 +55,7 @@ const makePrefix = `INSERT INTO radial.addresses (vrf_id, address, pool_id, subn
 // A record with an address that a login holds and a prefix that it is making.
 func TestPrefixesAreMadeAfterAddressesAreLocked(t *testing.T) {
 	w := newTies(t)
+	w.record(w.event(2, "s0", aaa.StatusStart, 0, nil)) // the ledger learns that there are pools of prefixes
 	got := w.login(1, "s1", ipam.IPv4)
 	got[ipam.DelegatedPrefix] = netip.MustParsePrefix("2001:db8:100::/56") // no pool gave it
 	tx := holding(t, w.DB, "SELECT FROM radial.addresses WHERE address = $1 FOR UPDATE", got[ipam.IPv4])
