@@ -131,10 +131,14 @@ func (m *model) used(w *usageWorld, user string) []aaa.Usage {
 	return all
 }
 
-// stateAt is where the counters stood at a time.
+// stateAt is where the counters stood at a time. Nothing was used before the
+// session began, as its row has it now: a Start may have come once more with a
+// later time, and the report after it in the same batch, between two looks.
 func stateAt(states []seenRow, t time.Time) (in, out int64) {
-	before := seenRow{end: states[0].start}
+	start := states[len(states)-1].start
+	before := seenRow{end: start}
 	for _, s := range states {
+		s.end = maxTime(s.end, start)
 		if !s.end.After(t) {
 			before = s
 			continue
@@ -340,5 +344,46 @@ func TestUsageIsTheModels(t *testing.T) {
 func (w *usageWorld) fold(t *rapid.T) {
 	if _, err := w.FoldUsage(context.Background(), 1000); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A Start that comes once more with a later time moves the session: what it
+// uses is spread from there on, however the records come together.
+func TestUsageOfAStartThatMoves(t *testing.T) {
+	w := newUsageWorld(t)
+	for name, batches := range map[string][]int{"apart": {1, 1, 1, 1}, "with the interim": {1, 2, 1}, "pairs": {2, 2}, "with the Stop": {1, 3}, "at once": {4}} {
+		record := func(st aaa.Status, at string, lived, in, out int64) *aaa.Record {
+			when, err := time.Parse("2006-01-02 15Z", "2026-10-"+at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := fmt.Sprintf("%032s", name)
+			return &aaa.Record{Status: st, UniqueID: id, SessionID: id, User: name, Login: name, NAS: netip.MustParseAddr("10.0.0.9"), VRF: 1, At: when, Received: when,
+				SessionTime: ptrTo(lived), Input: ptrTo(in), Output: ptrTo(out)}
+		}
+		queue := []*aaa.Record{ // midnight is at 22Z
+			record(aaa.StatusStart, "20 16Z", 0, 0, 0), record(aaa.StatusStart, "20 20Z", 0, 0, 0),
+			record(aaa.StatusInterim, "21 02Z", 6*3600, 600, 6<<40), record(aaa.StatusStop, "21 03Z", 7*3600, 700, 7<<40),
+		}
+		for _, n := range batches {
+			for _, err := range w.ledgers[0].Apply(t.Context(), queue[:n]...) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			queue = queue[n:]
+		}
+		got, err := w.meter.Used(t.Context(), name, []aaa.Span{{}, {From: w.days[1], To: w.days[2]}, {From: w.days[2], To: w.days[3]}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []aaa.Usage{
+			{Time: 7 * time.Hour, Input: 700, Output: 7 << 40},
+			{Time: 2 * time.Hour, Input: 200, Output: 2 << 40},
+			{Time: 5 * time.Hour, Input: 500, Output: 5 << 40},
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s, all and the two days (-want +got):\n%s", name, d)
+		}
 	}
 }
