@@ -2,11 +2,14 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"radial/aaa"
 	"radial/ipam"
@@ -129,4 +132,90 @@ func TestSubnetThatGrowsWaitsForNobodysRow(t *testing.T) {
 		t.Error(err)
 	}
 	w.want("after the subnet has grown", "100.64.0.5 reserved -, 100.64.0.200 bound x, 100.64.0.250 reserved -")
+}
+
+// Two ledgers, the jobs that fold usage and the archive of two servers, and somebody who
+// closes sessions by hand, on the sessions of two users: nobody locks another out, and
+// all usage is there, once.
+func TestLedgersFoldAndArchiveDoNotLockEachOtherOut(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec("ALTER DATABASE " + db.Rows("SELECT current_database()")[0][0] + " SET deadlock_timeout = '10ms'")
+	db.Pool().Reset()
+	one, reg1 := newLedger(t, db, store.LedgerOptions{Shards: 3, Batch: 20})
+	two, reg2 := newLedger(t, db, store.LedgerOptions{Shards: 2, Batch: 50})
+	var over atomic.Bool
+	var moved, folded atomic.Int64
+	var jobs, g errgroup.Group
+	until := func(f func() error) {
+		jobs.Go(func() error {
+			for !over.Load() {
+				if err := f(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	fold := func() error {
+		n, err := db.FoldUsage(t.Context(), 100)
+		folded.Add(int64(n))
+		return err
+	}
+	for range 2 {
+		until(fold)
+		until(func() error { _, err := db.RollUsage(t.Context(), 0, 100); return err })
+		until(func() error {
+			return db.Archive(t.Context(), acctAt(1<<20), 5, func(n int) error { moved.Add(int64(n)); return nil })
+		})
+	}
+	until(func() error {
+		_, err := db.Pool().Exec(t.Context(), `UPDATE radacct SET acctstoptime = acctupdatetime WHERE radacctid = (
+			SELECT radacctid FROM radacct WHERE acctstoptime IS NULL ORDER BY radacctid DESC LIMIT 1 FOR UPDATE SKIP LOCKED)`)
+		return err
+	})
+	g.SetLimit(24)
+	for i := range 120 {
+		g.Go(func() error {
+			for k := range 5 {
+				at := int64(k) * 40_000 // a new day each second or third time
+				r := acctRecord(fmt.Sprintf("r%d", i), aaa.StatusInterim, at, at, at*10)
+				r.User, r.Login = fmt.Sprintf("race%d", i%2), fmt.Sprintf("race%d", i%2)
+				switch k {
+				case 0:
+					r.Status, r.SessionTime, r.Input, r.Output = aaa.StatusStart, nil, nil, nil
+				case 4:
+					r.Status = aaa.StatusStop
+				}
+				var both errgroup.Group
+				both.Go(func() error { return one.Record(t.Context(), r) })
+				both.Go(func() error { return two.Record(t.Context(), r) })
+				if err := both.Wait(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	over.Store(true)
+	if other := jobs.Wait(); err != nil || other != nil {
+		t.Fatal(err, other)
+	}
+	if err := fold(); err != nil {
+		t.Fatal(err)
+	}
+	if moved.Load() == 0 || folded.Load() == 0 {
+		t.Errorf("%d archived, %d folded: the test shows little", moved.Load(), folded.Load())
+	}
+	want := db.Rows("SELECT username, sum(acctsessiontime), sum(acctinputoctets), sum(acctoutputoctets) FROM radial.radacct_all GROUP BY 1 ORDER BY 1")
+	got := db.Rows("SELECT username, sum(seconds), sum(input), sum(output) FROM radial.usage_daily GROUP BY 1 ORDER BY 1")
+	if len(want) != 2 || fmt.Sprint(want) != fmt.Sprint(got) {
+		t.Errorf("sessions say %s, their days %s", want, got)
+	}
+	if n := counterOf(t, reg1, "radial_accounting_retries_total", "deadlock") + counterOf(t, reg2, "radial_accounting_retries_total", "deadlock"); n > 0 {
+		t.Errorf("%v deadlocks of ledgers", n)
+	}
+	if n := db.Rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0]; n != "0" {
+		t.Errorf("%s deadlocks", n)
+	}
 }
