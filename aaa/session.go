@@ -50,16 +50,6 @@ type Session struct {
 // Open tells whether the session has not ended.
 func (s *Session) Open() bool { return s.Stop.IsZero() }
 
-// untouched tells that only Starts have made the row what it is.
-func (s *Session) untouched() bool {
-	return s.Update.Equal(s.Start) && deref(s.SessionTime) == 0 && deref(s.Input) == 0 && deref(s.Output) == 0
-}
-
-// guessed tells that no Start has been seen for an open row: it was made by an
-// interim, and its start is the interim's guess. From the second interim on
-// that cannot be told any more, and the guess stands.
-func (s *Session) guessed() bool { return s.Interval == nil && !s.untouched() }
-
 // Outcome says what an event did to its session: a metric label.
 type Outcome uint8
 
@@ -107,7 +97,8 @@ type Transition struct {
 //     The same for a Start after the last interim of a row that was never
 //     closed: its Stop was lost;
 //   - an event older than the row's start, of an earlier session with the same
-//     id, changes nothing.
+//     id, changes nothing. So does a Start that is older than what the row's own
+//     session time says of its start.
 //
 // A closed row never opens again. Applying a record twice, or late, changes
 // nothing, as long as the Starts of one session carry the same time. Next
@@ -162,10 +153,12 @@ func start(row *Session, ev *Record) Transition {
 		if ev.At.After(row.Stop) {
 			return reuse(row, ev)
 		}
-		// A Stop that came first has guessed the start and left connectinfo_stop
-		// NULL; so does Accounting-On, whose rows know their start.
-		guess := row.ConnectInfoStop == nil && (row.TerminateCause == nil || *row.TerminateCause != CauseNASReboot)
-		if !guess || !s.begun(ev) {
+		switch {
+		case !row.guessed():
+			return Transition{Row: s, Outcome: Duplicate}
+		case row.precedes(ev):
+			return Transition{Row: s, Outcome: Stale}
+		case !s.begun(ev):
 			return Transition{Row: s, Outcome: Duplicate}
 		}
 		return Transition{Row: s, Outcome: Corrected}
@@ -173,7 +166,7 @@ func start(row *Session, ev *Record) Transition {
 	switch {
 	case ev.At.Equal(row.Start) && !row.guessed():
 		return Transition{Row: s, Outcome: Duplicate}
-	case row.untouched() && ev.At.Before(row.Start):
+	case row.untouched() && ev.At.Before(row.Start), row.guessed() && row.precedes(ev):
 		return Transition{Row: s, Outcome: Stale}
 	case row.untouched() || row.guessed():
 		if !s.begun(ev) {
@@ -223,6 +216,7 @@ func interim(row *Session, ev *Record) Transition {
 	if !changed {
 		return Transition{Row: s, Outcome: Duplicate}
 	}
+	s.keepStart(row)
 	return Transition{Row: s, Outcome: Updated}
 }
 
@@ -249,8 +243,8 @@ func stop(row *Session, ev *Record) Transition {
 	// A newer Stop knows better than the one before, or than Accounting-On.
 	s.merge(ev)
 	cause := ev.TerminateCause
-	if cause == "" && row.TerminateCause != nil {
-		cause = *row.TerminateCause
+	if cause == "" {
+		cause = row.cause()
 	}
 	s.end(ev.At, cause)
 	if ev.SessionTime == nil {
@@ -259,6 +253,7 @@ func stop(row *Session, ev *Record) Transition {
 	if row.ConnectInfoStop != nil || ev.ConnectInfo != "" {
 		s.ConnectInfoStop = &ev.ConnectInfo
 	}
+	s.keepStart(row)
 	return Transition{Row: s, Outcome: Corrected}
 }
 
@@ -275,6 +270,7 @@ func lateStop(row *Session, ev *Record) Transition {
 	if !grown {
 		return Transition{Row: s, Outcome: Duplicate}
 	}
+	s.keepStart(row)
 	return Transition{Row: s, Outcome: Corrected}
 }
 
@@ -283,12 +279,8 @@ func lateStop(row *Session, ev *Record) Transition {
 // what was closed for its silence alone has lived until then.
 func lateInterim(row *Session, ev *Record) Transition {
 	s := *row
-	cause := ""
-	if row.TerminateCause != nil {
-		cause = *row.TerminateCause
-	}
-	without := cause == CauseLostCarrier || cause == CauseNASReboot || cause == "Session-Replaced"
-	if !without || row.ConnectInfoStop != nil || ev.olderSession(row) {
+	cause := row.cause()
+	if !withoutStop(cause) || row.ConnectInfoStop != nil || ev.olderSession(row) {
 		return Transition{Row: s, Outcome: Stale}
 	}
 	grown := grow(&s.Input, ev.Input)
@@ -306,6 +298,7 @@ func lateInterim(row *Session, ev *Record) Transition {
 	if !grown {
 		return Transition{Row: s, Outcome: Stale}
 	}
+	s.keepStart(row)
 	return Transition{Row: s, Outcome: Corrected}
 }
 

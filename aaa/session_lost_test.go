@@ -39,3 +39,23 @@ func TestNextLostSession(t *testing.T) {
 		}
 	})
 }
+
+// A Start alone, closed for its silence, knows when it began: an older Start,
+// of an earlier session with its id, does not move that.
+func TestNextOldStartOfLostSession(t *testing.T) {
+	row, _, _ := fold(event(StatusStart, 1000, -1, -1))
+	row.end(row.Start, CauseLostCarrier)
+	row.reckon()
+	for _, late := range []*Record{nil, event(StatusInterim, 1000, -1, 5), event(StatusInterim, 1060, -1, 5)} {
+		want := row
+		if late != nil {
+			tr := Next(row, late)
+			want = &tr.Row
+		}
+		for _, at := range []int64{100, 990, 999} {
+			if tr := Next(want, event(StatusStart, at, -1, -1)); tr.Outcome != Duplicate && tr.Outcome != Stale || tr.Row != *want {
+				t.Errorf("after %+v, a Start of %d: %v, %+v", late, at, tr.Outcome, tr.Row)
+			}
+		}
+	}
+}

@@ -114,6 +114,52 @@ func TestNextReplay(t *testing.T) {
 	})
 }
 
+// The same where Starts are lost or come after their Stop, and where silence
+// closes rows: an old Start passes for none of a row that has had no Start, or
+// that no Stop has closed.
+func TestNextReplayOfTheLost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var row *Session
+		var done []*Record
+		from := int64(1_700_000_000)
+		for range rapid.IntRange(1, 4).Draw(t, "sessions") {
+			g := drawSession(t, from)
+			from = g.last
+			events := g.events
+			switch n := len(events); rapid.IntRange(0, 3).Draw(t, "how") {
+			case 0: // its Start is lost
+				events = events[1:]
+			case 1: // its last comes first
+				events = append([]*Record{events[n-1]}, events[:n-1]...)
+			}
+			for _, ev := range events {
+				if tr := Next(row, ev); row != nil || tr.Row.UniqueID != "" {
+					row = &tr.Row
+				}
+				done = append(done, ev)
+				if row.Open() && rapid.IntRange(0, 3).Draw(t, "silence") == 0 {
+					row.end(later(row.Start, row.Update), CauseLostCarrier)
+					row.reckon()
+				}
+			}
+		}
+		if row == nil {
+			return
+		}
+		again := row
+		for _, ev := range append(slices.Clone(done), rapid.Permutation(done).Draw(t, "order")...) {
+			tr := Next(again, ev)
+			if tr.Retired != nil {
+				t.Fatalf("%+v once more retired a row", ev)
+			}
+			again = &tr.Row
+			if d := cmp.Diff(*row, *again, rowOpts()); d != "" {
+				t.Fatalf("%v of %v once more changed the row:\n%s", ev.Status, ev.At, d)
+			}
+		}
+	})
+}
+
 // The events of one session in any order, some of them twice, make the same
 // row; only acctinterval, and the texts of a Stop that came first, tell.
 func TestNextOrder(t *testing.T) {

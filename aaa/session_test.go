@@ -183,6 +183,22 @@ func TestNext(t *testing.T) {
 			edit(open, func(s *Session) {
 				s.Update, s.Interval, s.SessionTime, s.Input, s.Output = sec(400), num(300), num(300), num(5), num(10)
 			}), nil, Ignored},
+		{"an old start, row made by an interim", []*Record{start(100), stop(200, 100, 7), event(StatusInterim, 400, 60, 1), start(100)},
+			Session{UniqueID: testID, Start: sec(340), Update: sec(400), SessionTime: num(60), Input: num(1), Output: num(2), ConnectInfoStart: str("")},
+			[]Session{closed}, Stale},
+		{"an old start after a stop that came first", []*Record{start(100), stop(200, 100, 7), with(stop(400, 60, 1), func(r *Record) { r.FramedIP = ipA }), start(100)},
+			edit(closed, func(s *Session) {
+				s.Start, s.Stop, s.Update, s.SessionTime, s.Input, s.Output = sec(340), sec(400), sec(400), num(60), num(1), num(2)
+				s.ConnectInfoStart, s.ConnectInfoStop = str("down"), nil
+			}), []Session{closed}, Stale},
+		{"start long before a stop that tells no time", []*Record{stop(5000, -1, 7), start(100)},
+			edit(closed, func(s *Session) {
+				s.Stop, s.Update, s.SessionTime, s.ConnectInfoStop, s.FramedIP = sec(5000), sec(5000), nil, nil, netip.Addr{}
+			}), nil, Corrected},
+		{"an old start, nas off with a cause", []*Record{start(300), with(event(StatusOff, 400, -1, -1), func(r *Record) { r.TerminateCause = "Admin-Reboot" }), start(100)},
+			edit(closed, func(s *Session) {
+				s.Start, s.Stop, s.Update, s.Input, s.Output, s.ConnectInfoStop, s.TerminateCause = sec(300), sec(400), sec(400), num(0), num(0), nil, str("Admin-Reboot")
+			}), nil, Stale},
 		{"start after nas on, of before", []*Record{start(100), event(StatusOn, 200, -1, -1), start(100)},
 			edit(closed, func(s *Session) {
 				s.Input, s.Output, s.ConnectInfoStop, s.TerminateCause = num(0), num(0), nil, str(CauseNASReboot)
