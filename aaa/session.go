@@ -168,7 +168,7 @@ func start(row *Session, ev *Record) Transition {
 		return Transition{Row: s, Outcome: Duplicate}
 	case row.untouched() && ev.At.Before(row.Start), row.guessed() && row.precedes(ev):
 		return Transition{Row: s, Outcome: Stale}
-	case row.untouched() || row.guessed():
+	case row.untouched() || row.guessed() && !ev.At.After(row.Update.Add(slack)):
 		if !s.begun(ev) {
 			return Transition{Row: s, Outcome: Duplicate}
 		}

@@ -156,6 +156,12 @@ func TestNext(t *testing.T) {
 				s.Update, s.Stop, s.Interval, s.SessionTime = sec(160), sec(160), num(60), num(60)
 				s.ConnectInfoStop, s.TerminateCause = nil, str(CauseNASReboot)
 			})}, Reused},
+		{"start, row made by an interim long before", []*Record{with(event(StatusInterim, 160, 60, 7), func(r *Record) { r.ConnectInfo, r.FramedIP = "up", ipA }), start(300)},
+			edit(open, func(s *Session) { s.Start, s.Update = sec(300), sec(300) }),
+			[]Session{edit(closed, func(s *Session) {
+				s.Update, s.Stop, s.SessionTime = sec(160), sec(160), num(60)
+				s.ConnectInfoStop, s.TerminateCause = nil, str(CauseNASReboot)
+			})}, Reused},
 		{"late stop of the session before", []*Record{start(100), event(StatusInterim, 160, 60, 7), start(300), stop(200, 100, 7)},
 			edit(open, func(s *Session) { s.Start, s.Update = sec(300), sec(300) }),
 			[]Session{edit(closed, func(s *Session) {

@@ -2,9 +2,10 @@ package aaa
 
 import "time"
 
-// slack is how much older than its session's time has said a session may be,
-// by a Start that comes afterwards: packets have waited, and a NAS may count from
-// another moment. An older Start is of an earlier session with the same id.
+// slack is by how much a Start may disagree with the interim or Stop that came
+// first: packets have waited, and a NAS may count from another moment. One that
+// is older than what their session time says is of an earlier session with the
+// same id, and one that is newer than an interim of a later one.
 const slack = 15 * time.Second
 
 // untouched tells that only Starts have made the row what it is.

@@ -94,7 +94,11 @@ FROM radacct WHERE username = ANY ($1)`, users)
 	var id int64
 	var r seenRow
 	_, err = pgx.ForEachRow(rows, []any{&id, &r.user, &r.start, &r.end, &r.closed, &r.seconds, &r.input, &r.output}, func() error {
-		if all := m.of[id]; len(all) == 0 || all[len(all)-1] != r {
+		all := m.of[id]
+		if n := len(all); n == 1 && all[0].seconds == 0 && all[0].input == 0 && all[0].output == 0 && all[0].start.Before(r.start) {
+			all = nil // a Start alone, and another: it is the session that begins then
+		}
+		if len(all) == 0 || all[len(all)-1] != r {
 			m.of[id] = append(all, r)
 		}
 		return nil
