@@ -29,6 +29,15 @@ SET acctstoptime = greatest($2::timestamptz, r.acctupdatetime), acctupdatetime =
 FROM down WHERE r.radacctid = down.radacctid
 RETURNING r.radacctid, r.framedipaddress, r.framedipv6prefix, r.delegatedipv6prefix, r.framedipv6address, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''), coalesce(r.nasportid, '')`
 
+// An Accounting-On or Off is applied once: $1 NAS, $2 event time, $3 status. What
+// comes again, out of a journal or at another server, finds sessions that have
+// been told of since, late or not: those it must leave alone. A journal is not older than what is
+// remembered.
+const (
+	sqlAcctReboot       = `INSERT INTO radial.reboots (nas, at, status) VALUES ($1::inet, $2::timestamptz, $3::text) ON CONFLICT DO NOTHING`
+	sqlAcctRebootForget = `DELETE FROM radial.reboots WHERE nas = $1::inet AND at < $2::timestamptz - interval '90 days'`
+)
+
 // downTimeouts is how many times longer than a batch an Accounting-On or Off
 // may take: a NAS may have ten thousands of sessions.
 const downTimeouts = 4
@@ -84,6 +93,11 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 	writer{conventions: texts, metrics: l.metrics}.write(&e.rec, e.raw)
 	var done *settlement
 	err = pgx.BeginFunc(ctx, l.db.pool, func(tx pgx.Tx) error {
+		first, err := firstDown(ctx, tx, &e.rec)
+		if err != nil || !first {
+			e.outcome = aaa.Duplicate
+			return err
+		}
 		rows, err := tx.Query(ctx, sqlAcctDown, e.rec.NAS, e.rec.At, e.rec.At.Add(aaa.NASDownGrace), aaa.DownCause(&e.rec))
 		if err != nil {
 			return err
@@ -116,4 +130,14 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 		l.settled(done)
 	}
 	return err
+}
+
+// firstDown remembers an Accounting-On or Off; false: it has been applied before.
+func firstDown(ctx context.Context, tx pgx.Tx, r *aaa.Record) (first bool, err error) {
+	tag, err := tx.Exec(ctx, sqlAcctReboot, r.NAS, r.At, r.Status.String())
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err
+	}
+	_, err = tx.Exec(ctx, sqlAcctRebootForget, r.NAS, r.At)
+	return true, err
 }

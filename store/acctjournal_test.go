@@ -458,7 +458,7 @@ func TestJournalReplays(t *testing.T) {
 		return dir
 	}
 	rows := func() []map[string]string {
-		defer db.Exec(`TRUNCATE radacct`)
+		defer db.Exec(`TRUNCATE radacct, radial.reboots`)
 		all := acctRows(db)
 		for _, r := range all { // what tells the order in which they came (TestLedgerRace)
 			for _, k := range []string{"interval", "info", "infostop"} {
@@ -475,15 +475,9 @@ func TestJournalReplays(t *testing.T) {
 			records = append(records, s...)
 		}
 		records = rapid.Permutation(records).Draw(t, "order")
-		// A reboot comes after all that it ends: a Start that comes late is ended
-		// only when its NAS's On comes again.
-		for _, at := range rapid.SliceOfN(rapid.Int64Range(0, 900), 0, 2).Draw(t, "reboots") {
-			on := bareRecord("", aaa.StatusOn, at, -1, -1)
-			i := len(records)
-			for i > 0 && records[i-1].At.After(on.At) {
-				i--
-			}
-			records = slices.Insert(records, i, on)
+		for _, at := range rapid.SliceOfN(rapid.Int64Range(0, 900), 0, 3).Draw(t, "reboots") {
+			on := bareRecord("", rapid.SampledFrom([]aaa.Status{aaa.StatusOn, aaa.StatusOff}).Draw(t, "status"), at, -1, -1)
+			records = slices.Insert(records, rapid.IntRange(0, len(records)).Draw(t, "place"), on)
 		}
 		drain(t, fill(t, records))
 		want := rows()
