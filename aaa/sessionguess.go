@@ -6,7 +6,7 @@ import "time"
 // first: packets have waited, and a NAS may count from another moment. One that
 // is older than what their session time says is of an earlier session with the
 // same id, and one that is newer than an interim of a later one.
-const slack = 15 * time.Second
+const slack = time.Minute
 
 // untouched tells that only Starts have made the row what it is.
 func (s *Session) untouched() bool {

@@ -29,13 +29,14 @@ SET acctstoptime = greatest($2::timestamptz, r.acctupdatetime), acctupdatetime =
 FROM down WHERE r.radacctid = down.radacctid
 RETURNING r.radacctid, r.framedipaddress, r.framedipv6prefix, r.delegatedipv6prefix, r.framedipv6address, r.acctsessionid, coalesce(r.username, ''), coalesce(r.callingstationid, ''), coalesce(r.nasportid, '')`
 
-// An Accounting-On or Off is applied once: $1 NAS, $2 event time, $3 status. What
-// comes again, out of a journal or at another server, finds sessions that have
-// been told of since, late or not: those it must leave alone. A journal is not older than what is
-// remembered.
+// An Accounting-On or Off is applied once: out of a journal that is drained once
+// more, or after a commit that was lost sight of, it would find sessions that have
+// been told of since, late, and that it must leave alone as it has before. $1 NAS, $2 when it was
+// received, $3 event time, $4 status. No journal is as old as what is forgotten.
 const (
-	sqlAcctReboot       = `INSERT INTO radial.reboots (nas, at, status) VALUES ($1::inet, $2::timestamptz, $3::text) ON CONFLICT DO NOTHING`
-	sqlAcctRebootForget = `DELETE FROM radial.reboots WHERE nas = $1::inet AND at < $2::timestamptz - interval '90 days'`
+	sqlAcctReboot = `
+INSERT INTO radial.reboots (nas, received, at, status) VALUES ($1::inet, $2::timestamptz, $3::timestamptz, $4::text) ON CONFLICT DO NOTHING`
+	sqlAcctRebootForget = `DELETE FROM radial.reboots WHERE nas = $1::inet AND received < $2::timestamptz - interval '90 days'`
 )
 
 // downTimeouts is how many times longer than a batch an Accounting-On or Off
@@ -134,10 +135,10 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 
 // firstDown remembers an Accounting-On or Off; false: it has been applied before.
 func firstDown(ctx context.Context, tx pgx.Tx, r *aaa.Record) (first bool, err error) {
-	tag, err := tx.Exec(ctx, sqlAcctReboot, r.NAS, r.At, r.Status.String())
+	tag, err := tx.Exec(ctx, sqlAcctReboot, r.NAS, r.Received, r.At, r.Status.String())
 	if err != nil || tag.RowsAffected() == 0 {
 		return false, err
 	}
-	_, err = tx.Exec(ctx, sqlAcctRebootForget, r.NAS, r.At)
+	_, err = tx.Exec(ctx, sqlAcctRebootForget, r.NAS, r.Received)
 	return true, err
 }

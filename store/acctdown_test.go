@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"radial/aaa"
 	"radial/store"
 	"radial/store/storetest"
 )
 
-// An Accounting-On that comes once more closes nothing that the first has not: a
-// session that was told of since, and lives, stays. A later one closes it.
+// An Accounting-On that is applied once more closes nothing that it has not
+// closed at first: a session that was told of since stays. One that the NAS sends
+// again closes it.
 func TestRebootRepeated(t *testing.T) {
 	db := storetest.New(t)
 	l, reg := newLedger(t, db, store.LedgerOptions{})
@@ -36,9 +38,13 @@ func TestRebootRepeated(t *testing.T) {
 	if n := counterOf(t, reg, "radial_accounting_records_total", "on", "duplicate"); n != 1 {
 		t.Errorf("duplicates %v, want 1", n)
 	}
+	again := bareRecord("", aaa.StatusOn, 100, -1, -1)
+	again.Received = again.Received.Add(time.Millisecond)
+	record(l, again, "[]")
+	record(l, acctRecord("c", aaa.StatusStart, 60, -1, -1), "[[c]]")
 	record(l, bareRecord("", aaa.StatusOff, 100, -1, -1), "[]")
-	record(l, bareRecord("", aaa.StatusOn, 101+90*86400, -1, -1), "[]")
-	if got := fmt.Sprint(db.Rows(`SELECT status, extract(epoch FROM at)::bigint - $1 FROM radial.reboots WHERE nas = '10.0.0.9'`, acctZero)); got != fmt.Sprintf("[[on %d]]", 101+90*86400) {
+	record(l, bareRecord("", aaa.StatusOn, 200+90*86400, -1, -1), "[]")
+	if got := fmt.Sprint(db.Rows(`SELECT status, extract(epoch FROM at)::bigint - $1 FROM radial.reboots WHERE nas = '10.0.0.9'`, acctZero)); got != fmt.Sprintf("[[on %d]]", 200+90*86400) {
 		t.Errorf("remembered: %s", got)
 	}
 }

@@ -107,6 +107,14 @@ var accountingCases = []struct {
 		base("Acct-Status-Type = Interim-Update", at(t120), "Acct-Session-Time = 60", "Acct-Input-Octets = 5", "Acct-Output-Octets = 6"),
 		base("Acct-Status-Type = Start", at(t60), `Connect-Info = "late"`),
 	}, map[string]difference{"0.acctupdatetime": {"2026-11-03 10:01:00.000000", "2026-11-03 10:02:00.000000"}}},
+	{"an old start after an interim", []string{
+		base("Acct-Status-Type = Interim-Update", at(t180), "Acct-Session-Time = 60", "Acct-Input-Octets = 5", "Acct-Output-Octets = 6"),
+		base("Acct-Status-Type = Start", at(t0), `Connect-Info = "old"`),
+	}, map[string]difference{
+		"0.acctstarttime":     {"2026-11-03 10:00:00.000000", "2026-11-03 10:02:00.000000"},
+		"0.acctupdatetime":    {"2026-11-03 10:00:00.000000", "2026-11-03 10:03:00.000000"},
+		"0.connectinfo_start": {"old", ""},
+	}},
 	{"another status type", []string{attrs(`Acct-Status-Type = Tunnel-Start`, `User-Name = "t"`, `Acct-Session-Id = "T"`, `NAS-IP-Address = 10.0.0.9`, at(t0))}, nil},
 }
 
