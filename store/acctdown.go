@@ -127,7 +127,7 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 		done, err = settleLeases(ctx, tx, l.now(), events)
 		return err
 	})
-	if err == nil {
+	if err == nil && done != nil { // nil: it has been applied before
 		l.settled(done)
 	}
 	return err

@@ -80,7 +80,7 @@ func newWorld(t *testing.T, db *storetest.DB, parties ...party) *world {
 		db: db, parties: [2]party(parties), clock: time.Now().Add(-240 * time.Hour).Truncate(time.Second).UTC(), callers: newCallers(),
 		sessions: map[string]*session{}, strangers: map[string]*session{}, spaces: map[int32]*space{},
 	}
-	db.Exec("TRUNCATE radacct, radial.address_history; DELETE FROM radial.addresses; DELETE FROM radial.pools")
+	db.Exec("TRUNCATE radacct, radial.address_history, radial.reboots; DELETE FROM radial.addresses; DELETE FROM radial.pools")
 	for _, vrf := range []int32{1, 2} {
 		err := db.CreatePool(t.Context(), store.PoolSpec{Name: "main", VRF: vrf, CIDRs: prefixes(worldNetwork), Gateway: netip.MustParseAddr(worldGateway)})
 		if err != nil {

@@ -139,6 +139,7 @@ func TestSessionHasAllThatItsLoginGot(t *testing.T) {
 			all := strings.Join([]string{held[0], held[1], held[2], held[3]}, ", ")
 			w.want("after the Start", all)
 			w.Exec("UPDATE radial.addresses SET until = now() + interval '20 minutes' WHERE state = 'bound'")
+			w.ledger, _ = newLedger(t, w.DB, store.LedgerOptions{}) // that has looked at the addresses would for some minutes not look again
 			w.send("s1", aaa.StatusInterim, 300, carries)
 			if n := w.Rows("SELECT count(*) FROM radial.addresses WHERE until > now() + interval '50 minutes'")[0][0]; n != "4" {
 				t.Errorf("an interim renewed %s of 4 leases", n)

@@ -107,7 +107,7 @@ func compare(t *testing.T, db *storetest.DB, sessions []load.SessionState) {
 		}
 		rows[key] = row{n: rows[key].n + 1, stopped: r[2] == "t" || r[2] == "true", seconds: number(3), input: number(4), output: number(5)}
 	}
-	if len(sessions) < 500 {
+	if len(sessions) < 200 { // too few to show anything
 		t.Fatalf("only %d sessions acknowledged", len(sessions))
 	}
 	bad := 0
