@@ -137,7 +137,7 @@ func (o *outage) killInTheDrain() {
 	o.t.Helper()
 	for range 5 {
 		o.db.Kill()
-		o.holds(300)
+		o.holds(100) // no more is sure to come: sessions wait at their logins, which are silent
 		o.away(time.Second)
 		full := o.server.Metric(o.t, "radial_journal_records")
 		o.db.Start()
