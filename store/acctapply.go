@@ -12,29 +12,37 @@ import (
 	"radial/aaa"
 )
 
+// What the statements on sessions share, in radacct and in the archive: the
+// columns that events change (scanSession reads them), and how they are set.
 const (
-	// Rows of a batch's sessions, locked in order of acctuniqueid: $1.
-	sqlAcctLock = `
+	acctSession = `
 SELECT radacctid, acctuniqueid, acctstarttime, acctupdatetime, acctstoptime, acctinterval, acctsessiontime,
        acctinputoctets, acctoutputoctets, connectinfo_start, connectinfo_stop, acctterminatecause,
-       framedipaddress, framedipv6address, framedipv6prefix, framedinterfaceid, delegatedipv6prefix
+       framedipaddress, framedipv6address, framedipv6prefix, framedinterfaceid, delegatedipv6prefix`
+	acctSetCounters = `
+SET acctupdatetime = e.updated, acctinterval = e.spell, acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output`
+	acctSetAll = `
+SET acctuniqueid = e.uniqueid, acctstarttime = e.started, acctupdatetime = e.updated, acctstoptime = e.stopped, acctinterval = e.spell,
+    acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output, connectinfo_start = e.info_start,
+    connectinfo_stop = e.info_stop, acctterminatecause = e.cause, framedipaddress = e.ip, framedipv6address = e.ipv6,
+    framedipv6prefix = e.prefix, framedinterfaceid = e.interface, delegatedipv6prefix = e.delegated`
+)
+
+const (
+	// Rows of a batch's sessions, locked in order of acctuniqueid: $1.
+	sqlAcctLock = acctSession + `
 FROM radacct WHERE acctuniqueid = ANY ($1::text[]) ORDER BY acctuniqueid FOR UPDATE`
 
 	// An interim: columns that no index has, so that the update is HOT.
 	sqlAcctCounters = `
-UPDATE radacct r
-SET acctupdatetime = e.updated, acctinterval = e.spell, acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output
+UPDATE radacct r` + acctSetCounters + `
 FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
          AS e (id, updated, spell, lived, input, output)
 WHERE r.radacctid = e.id AND ` + usageKept
 
 	// Whatever an event may change.
 	sqlAcctUpdate = `
-UPDATE radacct r
-SET acctuniqueid = e.uniqueid, acctstarttime = e.started, acctupdatetime = e.updated, acctstoptime = e.stopped, acctinterval = e.spell,
-    acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output, connectinfo_start = e.info_start,
-    connectinfo_stop = e.info_stop, acctterminatecause = e.cause, framedipaddress = e.ip, framedipv6address = e.ipv6,
-    framedipv6prefix = e.prefix, framedinterfaceid = e.interface, delegatedipv6prefix = e.delegated
+UPDATE radacct r` + acctSetAll + `
 FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::inet[], $14::inet[], $15::inet[], $16::text[], $17::inet[])
          AS e (id, uniqueid, started, updated, stopped, spell, lived, input, output, info_start, info_stop, cause, ip, ipv6, prefix, interface, delegated)

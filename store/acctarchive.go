@@ -18,20 +18,13 @@ import (
 const (
 	// $1 acctuniqueids. Where several have one (the NAS began its ids anew, and none
 	// of the records that told was late), the row that was made last is the last.
-	sqlAcctArchived = `
-SELECT radacctid, acctuniqueid, acctstarttime, acctupdatetime, acctstoptime, acctinterval, acctsessiontime,
-       acctinputoctets, acctoutputoctets, connectinfo_start, connectinfo_stop, acctterminatecause,
-       framedipaddress, framedipv6address, framedipv6prefix, framedinterfaceid, delegatedipv6prefix
+	sqlAcctArchived = acctSession + `
 FROM radial.radacct_archive WHERE acctuniqueid = ANY ($1::text[]) ORDER BY acctuniqueid, radacctid FOR UPDATE`
 
 	// sqlAcctUpdate for rows of the archive. $2 is what acctstarttime was: an
 	// earlier session may have had the radacctid, when radacct was made anew.
 	sqlAcctArchivedUpdate = `
-UPDATE radial.radacct_archive r
-SET acctuniqueid = e.uniqueid, acctstarttime = e.started, acctupdatetime = e.updated, acctstoptime = e.stopped, acctinterval = e.spell,
-    acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output, connectinfo_start = e.info_start,
-    connectinfo_stop = e.info_stop, acctterminatecause = e.cause, framedipaddress = e.ip, framedipv6address = e.ipv6,
-    framedipv6prefix = e.prefix, framedinterfaceid = e.interface, delegatedipv6prefix = e.delegated
+UPDATE radial.radacct_archive r` + acctSetAll + `
 FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::bigint[],
             $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::inet[], $15::inet[], $16::inet[], $17::text[], $18::inet[])
          AS e (id, began, uniqueid, started, updated, stopped, spell, lived, input, output, info_start, info_stop, cause, ip, ipv6, prefix, interface, delegated)
@@ -91,16 +84,10 @@ func mayBeArchived(r *aaa.Record, newest time.Time) bool {
 // queueArchived adds the write of what the batch has changed in the archive.
 func queueArchived(b *pgx.Batch, f *fold) {
 	var rows []*acctRow
-	add := func(r *acctRow) {
+	for _, r := range f.all() {
 		if r.archived && r.Session != r.before {
 			rows = append(rows, r)
 		}
-	}
-	for _, r := range f.retired {
-		add(r)
-	}
-	for _, r := range f.current {
-		add(r)
 	}
 	if len(rows) == 0 {
 		return

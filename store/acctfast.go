@@ -19,8 +19,7 @@ const (
 	// them, $8 stop times (NULL: it goes on), $9 causes and $10 connectinfo_stop of those.
 	sqlAcctKnown = `
 WITH done AS (
-    UPDATE radacct r
-    SET acctupdatetime = e.updated, acctinterval = e.spell, acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output
+    UPDATE radacct r` + acctSetCounters + `
     FROM unnest($1::bigint[], $2::xid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
              AS e (id, xid, updated, spell, lived, input, output)
     WHERE r.radacctid = e.id AND r.xmin = e.xid AND ` + usageKept + `
@@ -30,8 +29,7 @@ SELECT pg_current_xact_id()::xid, array_agg(radacctid) FROM done`
 
 	sqlAcctKnownStop = `
 WITH done AS (
-    UPDATE radacct r
-    SET acctupdatetime = e.updated, acctinterval = e.spell, acctsessiontime = e.lived, acctinputoctets = e.input, acctoutputoctets = e.output,
+    UPDATE radacct r` + acctSetCounters + `,
         acctstoptime = e.stopped, acctterminatecause = e.cause, connectinfo_stop = e.info
     FROM unnest($1::bigint[], $2::xid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[], $10::text[])
              AS e (id, xid, updated, spell, lived, input, output, stopped, cause, info)
@@ -195,8 +193,7 @@ func (l *Ledger) fold(row *acctRow) bool {
 	if row.isNew() {
 		return row.Open()
 	}
-	b := row.before
-	b.Update, b.Interval, b.SessionTime, b.Input, b.Output = row.Update, row.Interval, row.SessionTime, row.Input, row.Output
+	b := row.counted()
 	b.Stop, b.TerminateCause, b.ConnectInfoStop = row.Stop, row.TerminateCause, row.ConnectInfoStop
 	return b == row.Session
 }

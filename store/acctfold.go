@@ -31,12 +31,15 @@ type acctRow struct {
 
 func (r *acctRow) isNew() bool { return r.before.UniqueID == "" }
 
-// onlyCounters tells that nothing changed but what every interim changes.
-func (r *acctRow) onlyCounters() bool {
+// counted is the row as read, with what every interim changes.
+func (r *acctRow) counted() aaa.Session {
 	b := r.before
 	b.Update, b.Interval, b.SessionTime, b.Input, b.Output = r.Update, r.Interval, r.SessionTime, r.Input, r.Output
-	return b == r.Session
+	return b
 }
+
+// onlyCounters tells that nothing changed but that.
+func (r *acctRow) onlyCounters() bool { return r.counted() == r.Session }
 
 // fold is a batch being applied to its sessions.
 type fold struct {
@@ -88,10 +91,19 @@ func (f *fold) apply(e *entry) {
 	row.Session, row.by = t.Row, e
 }
 
+// all are the rows of the batch.
+func (f *fold) all() []*acctRow {
+	rows := slices.Clone(f.retired)
+	for _, r := range f.current {
+		rows = append(rows, r)
+	}
+	return rows
+}
+
 // changed splits what is to be written in radacct, each in order of acctuniqueid: new
 // rows, rows of which only the counters changed, others.
 func (f *fold) changed() (inserts, counters, updates []*acctRow) {
-	add := func(r *acctRow) {
+	for _, r := range f.all() {
 		switch {
 		case r.isNew():
 			inserts = append(inserts, r)
@@ -101,12 +113,6 @@ func (f *fold) changed() (inserts, counters, updates []*acctRow) {
 		default:
 			updates = append(updates, r)
 		}
-	}
-	for _, r := range f.retired {
-		add(r)
-	}
-	for _, r := range f.current {
-		add(r)
 	}
 	for _, rows := range [][]*acctRow{inserts, counters, updates} {
 		slices.SortFunc(rows, func(a, b *acctRow) int { return cmp.Compare(a.UniqueID, b.UniqueID) })

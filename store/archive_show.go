@@ -3,12 +3,9 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"radial/aaa"
 )
 
 const (
@@ -83,26 +80,7 @@ func (db *DB) archiveMonths(ctx context.Context, scan func(pgx.CollectableRow) (
 // Whoever reads the archive is never kept waiting for more than a moment: while
 // it is in use all the time (a backup), that is an error.
 func (db *DB) DropArchiveMonth(ctx context.Context, before time.Time, by Change) (month string, err error) {
-	for try := range dropTries {
-		if try > 0 {
-			if err := sleep(ctx, time.Second); err != nil {
-				return "", err
-			}
-		}
-		err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-			if err := tx.QueryRow(ctx, sqlArchiveDrop, before).Scan(&month); err != nil || month == "" {
-				return err
-			}
-			if _, err := tx.Exec(ctx, sqlArchiveForgetEnds, before); err != nil {
-				return err
-			}
-			return writeAudit(ctx, tx, by, month, aaa.Audit{"before": before.UTC().Format(time.RFC3339)})
-		})
-		if !isCode(err, codeLockNotAvailable) {
-			return month, wrapErr("archive: drop a month", err)
-		}
-	}
-	return "", fmt.Errorf("archive: drop a month: the table is in use: %w", err)
+	return db.dropMonth(ctx, "archive", before, by, sqlArchiveDrop, sqlArchiveForgetEnds)
 }
 
 // ForgetArchived deletes archived sessions of NASes without a clock that were

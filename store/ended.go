@@ -37,21 +37,27 @@ func (db *DB) ReleaseEnded(ctx context.Context, limit int) (n int, err error) {
 	}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, sqlEndedLeases, limit)
-		if err != nil {
-			return err
-		}
-		events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
+		n, err = db.settleRows(ctx, tx, rows, err, func(row pgx.CollectableRow) (leaseEvent, error) {
 			ev := leaseEvent{kind: leaseRelease} // of what kind the address is makes no difference to a release
 			err := row.Scan(&ev.vrf, &ev.addresses[ipam.IPv4], &ev.radacctid, &ev.sessionID, &ev.at)
 			ev.sessionID = esc.Unescape(ev.sessionID)
 			return ev, err
 		})
-		if err != nil {
-			return err
-		}
-		n = len(events)
-		_, err = settleLeases(ctx, tx, db.now(), events)
 		return err
 	})
 	return n, wrapErr("release ended sessions", err)
+}
+
+// settleRows settles the lease events that the rows of a query are, and says how
+// many there were. queried is the query's error.
+func (db *DB) settleRows(ctx context.Context, tx pgx.Tx, rows pgx.Rows, queried error, event pgx.RowToFunc[leaseEvent]) (int, error) {
+	if queried != nil {
+		return 0, queried
+	}
+	events, err := pgx.CollectRows(rows, event)
+	if err != nil {
+		return 0, err
+	}
+	_, err = settleLeases(ctx, tx, db.now(), events)
+	return len(events), err
 }

@@ -72,6 +72,12 @@ func (db *DB) MakeHistoryMonth(ctx context.Context, month time.Time) error {
 // or writes the history is never kept waiting for more than a moment: while it
 // is in use all the time (a backup), that is an error.
 func (db *DB) DropHistoryMonth(ctx context.Context, before time.Time, by Change) (month string, err error) {
+	return db.dropMonth(ctx, "history", before, by, sqlHistoryDrop, "")
+}
+
+// dropMonth drops a month by the statement drop, which tells its name, and cleans
+// up by the statement after, if there is one, in one transaction with the audit.
+func (db *DB) dropMonth(ctx context.Context, of string, before time.Time, by Change, drop, after string) (month string, err error) {
 	for try := range dropTries {
 		if try > 0 {
 			if err := sleep(ctx, time.Second); err != nil {
@@ -79,16 +85,21 @@ func (db *DB) DropHistoryMonth(ctx context.Context, before time.Time, by Change)
 			}
 		}
 		err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-			if err := tx.QueryRow(ctx, sqlHistoryDrop, before).Scan(&month); err != nil || month == "" {
+			if err := tx.QueryRow(ctx, drop, before).Scan(&month); err != nil || month == "" {
 				return err
+			}
+			if after != "" {
+				if _, err := tx.Exec(ctx, after, before); err != nil {
+					return err
+				}
 			}
 			return writeAudit(ctx, tx, by, month, aaa.Audit{"before": before.UTC().Format(time.RFC3339)})
 		})
 		if !isCode(err, codeLockNotAvailable) {
-			return month, wrapErr("history: drop a month", err)
+			return month, wrapErr(of+": drop a month", err)
 		}
 	}
-	return "", fmt.Errorf("history: drop a month: the table is in use: %w", err)
+	return "", fmt.Errorf("%s: drop a month: the table is in use: %w", of, err)
 }
 
 // ForgetHistory deletes rows from before a time that no month has, up to limit

@@ -108,12 +108,18 @@ func (m *Meter) Zone(ctx context.Context) (*time.Location, error) {
 	return r.zone, nil
 }
 
-func (m *Meter) read(ctx context.Context, qs []meterQuery) ([][]aaa.Usage, error) {
+// ways are how this database reckons days, and how it keeps names.
+func (m *Meter) ways(ctx context.Context) (*reckoning, Escaper, error) {
 	days, err := m.db.reckon(ctx)
 	if err != nil {
-		return nil, err
+		return nil, Escaper{}, err
 	}
 	esc, err := m.db.Escaper(ctx)
+	return days, esc, err
+}
+
+func (m *Meter) read(ctx context.Context, qs []meterQuery) ([][]aaa.Usage, error) {
+	days, esc, err := m.ways(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -205,11 +211,7 @@ func scanUnfolded(rows pgx.Rows, zone *time.Location, sum func(user int, sum amo
 }
 
 func (m *Meter) begun(ctx context.Context, users []string) ([]time.Time, error) {
-	days, err := m.db.reckon(ctx)
-	if err != nil {
-		return nil, err
-	}
-	esc, err := m.db.Escaper(ctx)
+	days, esc, err := m.ways(ctx)
 	if err != nil {
 		return nil, err
 	}

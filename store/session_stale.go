@@ -155,10 +155,7 @@ func (db *DB) CloseStale(ctx context.Context, rule StaleRule, limit int) (n int,
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		clear(of)
 		rows, err := tx.Query(ctx, sqlStaleClose, rule.Intervals, int64(rule.Silent/time.Second), limit, aaa.CauseLostCarrier)
-		if err != nil {
-			return err
-		}
-		events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
+		n, err = db.settleRows(ctx, tx, rows, err, func(row pgx.CollectableRow) (leaseEvent, error) {
 			ev := leaseEvent{kind: leaseRelease, vrf: 1} // what it has is found by its radacctid
 			var seen time.Time
 			var nas netip.Addr
@@ -167,11 +164,6 @@ func (db *DB) CloseStale(ctx context.Context, rule StaleRule, limit int) (n int,
 			of[nas]++
 			return ev, err
 		})
-		if err != nil {
-			return err
-		}
-		n = len(events)
-		_, err = settleLeases(ctx, tx, db.now(), events)
 		return err
 	})
 	if err != nil {

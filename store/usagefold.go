@@ -1,7 +1,6 @@
 package store
 
 import (
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,15 +32,6 @@ type usageFold struct {
 	esc       Escaper
 	rows      []*acctRow // that fold something
 	known     map[int64]usageRow
-}
-
-// all are the rows of a batch.
-func (f *fold) all() []*acctRow {
-	rows := slices.Clone(f.retired)
-	for _, r := range f.current {
-		rows = append(rows, r)
-	}
-	return rows
 }
 
 // take finds the rows that fold something: those that are closed, or were and
