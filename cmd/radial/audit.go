@@ -8,22 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"radial/store"
 )
-
-// auditView is a row of the audit in JSON.
-type auditView struct {
-	ID     int64           `json:"id"`
-	At     time.Time       `json:"at"`
-	Actor  string          `json:"actor"`
-	Action string          `json:"action"`
-	Key    string          `json:"key"`
-	Detail json.RawMessage `json:"detail"`
-}
 
 // auditAsked are the flags of audit list.
 type auditAsked struct {
@@ -78,13 +67,12 @@ func listAudit(cmd *cobra.Command, a *app, q auditAsked) error {
 	if len(rows) == q.query.Limit {
 		a.note("there may be more than these %d: --after %d goes on, --limit shows more at once", len(rows), rows[len(rows)-1].ID)
 	}
-	views := []auditView{}
 	g := grid{titles: []string{"id", "at", "actor", "action", "key", "what"}}
-	for _, r := range rows {
-		views = append(views, auditView{ID: r.ID, At: r.At.In(zone), Actor: r.Actor, Action: r.Action, Key: r.Key, Detail: r.Detail})
+	for i, r := range rows {
+		rows[i].At = r.At.In(zone)
 		g.add(strconv.FormatInt(r.ID, 10), stamp(r.At, zone), printable(r.Actor), r.Action, printable(r.Key), changesText(r.Detail))
 	}
-	return a.print(views, g.String)
+	return a.print(rows, g.String)
 }
 
 // changesText shows a detail on one line: field: old -> new where both are

@@ -110,22 +110,32 @@ func lately(today aaa.Day, by string) aaa.Day {
 	}
 }
 
+// open opens the database, and says which days are asked for: usual ones where
+// the flags name none. Whoever asked calls done.
+func (f usageFlags) open(ctx context.Context, a *app, usual func(today aaa.Day) aaa.Span) (db *store.DB, span aaa.Span, done func(), err error) {
+	db, zone, done, err := a.dbInZone(ctx)
+	if err != nil {
+		return nil, span, nil, err
+	}
+	if span, err = f.days(zone, a.now()); err != nil {
+		done()
+		return nil, span, nil, err
+	}
+	if span == (aaa.Span{}) {
+		span = usual(aaa.DayOf(a.now(), zone))
+	}
+	return db, span, done, nil
+}
+
 func usageOf(ctx context.Context, a *app, user string, f usageFlags) error {
 	if f.by != "day" && f.by != "week" && f.by != "month" {
 		return usagef("--by %q: want day, week or month", f.by)
 	}
-	db, zone, done, err := a.dbInZone(ctx)
+	db, span, done, err := f.open(ctx, a, func(today aaa.Day) aaa.Span { return aaa.Span{From: lately(today, f.by)} })
 	if err != nil {
 		return err
 	}
 	defer done()
-	span, err := f.days(zone, a.now())
-	if err != nil {
-		return err
-	}
-	if span == (aaa.Span{}) {
-		span.From = lately(aaa.DayOf(a.now(), zone), f.by)
-	}
 	days, err := db.UsageDays(ctx, user, span)
 	if err != nil {
 		return err
@@ -184,18 +194,14 @@ func usageTop(ctx context.Context, a *app, f usageFlags) error {
 	if f.top < 1 {
 		return usagef("--top %d: want 1 or more", f.top)
 	}
-	db, zone, done, err := a.dbInZone(ctx)
+	db, span, done, err := f.open(ctx, a, func(today aaa.Day) (s aaa.Span) {
+		s.From, s.To = periodOf(today, "month")
+		return s
+	})
 	if err != nil {
 		return err
 	}
 	defer done()
-	span, err := f.days(zone, a.now())
-	if err != nil {
-		return err
-	}
-	if span == (aaa.Span{}) {
-		span.From, span.To = periodOf(aaa.DayOf(a.now(), zone), "month")
-	}
 	top, all, users, err := db.UsageTop(ctx, span, f.top, rank)
 	if err != nil {
 		return err
