@@ -1,0 +1,55 @@
+package aaa
+
+// FollowUser brings the open sessions of a user to what a login would be given
+// now. The last wish wins: one that a later wish for the same user has
+// superseded does nothing.
+type FollowUser struct {
+	User   string `json:"user"`   // raw, as radacct has him
+	Actor  string `json:"actor"`  // for the audit; store fills in who makes the change
+	Why    string `json:"why"`    // for a person: user.set, quota, psql
+	Serial int64  `json:"serial"` // store numbers them when it queues them
+}
+
+// Kind is the job's name in the queue.
+func (FollowUser) Kind() string { return "follow_user" }
+
+// FollowSession does for one session what FollowUser does for a user's.
+type FollowSession struct {
+	Session int64  `json:"session"` // radacctid
+	Actor   string `json:"actor"`
+	Why     string `json:"why"`
+	Serial  int64  `json:"serial"` // store numbers them when it queues them
+}
+
+// Kind is the job's name in the queue.
+func (FollowSession) Kind() string { return "follow_session" }
+
+// EndSession disconnects one session, whatever a login would be given.
+type EndSession struct {
+	Session int64  `json:"session"` // radacctid
+	Actor   string `json:"actor"`
+	Why     string `json:"why"`
+}
+
+// Kind is the job's name in the queue.
+func (EndSession) Kind() string { return "end_session" }
+
+// EndUser disconnects all sessions of a user that had begun when it was asked
+// for: his password is another now.
+type EndUser struct {
+	User  string `json:"user"`
+	Actor string `json:"actor"`
+	Why   string `json:"why"`
+}
+
+// Kind is the job's name in the queue.
+func (EndUser) Kind() string { return "end_user" }
+
+// FollowMany works off a list of sessions, paced: radial.bulk has what is to be
+// done, radial.bulk_targets with which, and how far it is.
+type FollowMany struct {
+	Bulk int64 `json:"bulk"`
+}
+
+// Kind is the job's name in the queue.
+func (FollowMany) Kind() string { return "follow_many" }
