@@ -17,6 +17,12 @@ type vendor struct {
 	// volume is how it is told how much a session may transfer. Nil: it has no way
 	// of its own, or none that is certain; then accounting alone ends the session.
 	volume volumes
+	// changes is what it changes by CoA (change.go). Nil: it takes Disconnect alone.
+	changes traits
+	// certain is true where public documents say so; else a CoA is an attempt.
+	certain bool
+	// byAddress is true where a CoA or Disconnect names the session's address too.
+	byAddress bool
 }
 
 // Private enterprise numbers (IANA).
@@ -48,37 +54,39 @@ var chilliSpot = octetPairs{
 // vendors is the list of device types. To add one: a line here, its dictionary,
 // and goldens in testdata/NAME. Where rates is nil, say so in the comment.
 var vendors = []vendor{
-	{name: "mikrotik"}, // everything as it stands: Mikrotik-Rate-Limit is its own
-	{name: "other"},    // everything as it stands
+	// Everything as it stands: Mikrotik-Rate-Limit is its own. Its hotspot finds a session by the address alone.
+	{name: "mikrotik", changes: routerOS, certain: true, byAddress: true},
+	// Everything as it stands.
+	{name: "other", changes: rfc5176},
 	// Cisco, "ISG: Configuring Policies for Regulating Network Access": VSA 26,9,250 in a user profile.
-	{name: "cisco", ids: []uint32{idCisco}, rates: policing{attr: "Cisco-Account-Info"}},
+	{name: "cisco", ids: []uint32{idCisco}, rates: policing{attr: "Cisco-Account-Info"}, changes: rfc5176},
 	// Huawei NetEngine 8000 RADIUS attributes: 26-2 and 26-5, committed information rate up and down, bit/s.
 	// The same list: 26-15, remaining traffic in KB; 0 ends the session, 0xFFFFFFFF is no limit.
 	{name: "huawei", ids: []uint32{idHuawei}, rates: numbers{up: "Huawei-Input-Average-Rate", down: "Huawei-Output-Average-Rate", unit: 1},
-		volume: kibioctets{attr: "Huawei-Remanent-Volume"}},
+		volume: kibioctets{attr: "Huawei-Remanent-Volume"}, changes: rfc5176},
 	// H3C RADIUS sub-attributes 2 and 5: average rate from and to the user, bps.
-	{name: "h3c", ids: []uint32{idH3C}, rates: numbers{up: "H3C-Input-Average-Rate", down: "H3C-Output-Average-Rate", unit: 1}},
+	{name: "h3c", ids: []uint32{idH3C}, rates: numbers{up: "H3C-Input-Average-Rate", down: "H3C-Output-Average-Rate", unit: 1}, changes: rfc5176},
 	// Nokia 7750 SR RADIUS Attributes Reference Guide: 26.6527.126.
-	{name: "nokia", ids: []uint32{idNokia}, rates: overrides{attr: "Alc-Subscriber-QoS-Override"}},
+	{name: "nokia", ids: []uint32{idNokia}, rates: overrides{attr: "Alc-Subscriber-QoS-Override"}, changes: rfc5176},
 	// Cambium PMP 450 user guide, "RADIUS attributes": sustained data rates 26.161.6 and .8, kbps.
-	{name: "canopy", ids: []uint32{idMotorola}, rates: numbers{up: "Motorola-Canopy-ULBR", down: "Motorola-Canopy-DLBR", unit: 1000}},
+	{name: "canopy", ids: []uint32{idMotorola}, rates: numbers{up: "Motorola-Canopy-ULBR", down: "Motorola-Canopy-DLBR", unit: 1000}, changes: rfc5176},
 	// Cambium's cnPilot and ePMP access points honour WISPr's rates in an Access-Accept (Cambium community, "How do I rate-limit my wireless client traffic?").
-	{name: "cambium", ids: []uint32{idCambium, idMotorola, idWISPr}, rates: wispr},
+	{name: "cambium", ids: []uint32{idCambium, idMotorola, idWISPr}, rates: wispr, changes: rfc5176},
 	// Ruckus ZoneDirector user guide, "RADIUS attributes": WISPr's rates in an Access-Accept.
-	{name: "ruckus", ids: []uint32{idRuckus, idWISPr}, rates: wispr},
+	{name: "ruckus", ids: []uint32{idRuckus, idWISPr}, rates: wispr, changes: rfc5176},
 	// CoovaChilli, chilli-radius(5): WISPr's rates, and octets of the session of its own.
-	{name: "chillispot", ids: []uint32{idChilliSpot, idWISPr}, rates: wispr, volume: chilliSpot},
+	{name: "chillispot", ids: []uint32{idChilliSpot, idWISPr}, rates: wispr, volume: chilliSpot, changes: rfc5176},
 	// Junos takes names of services and profiles that each operator defines: no rate can be told without them.
-	{name: "juniper"},
+	{name: "juniper", changes: rfc5176},
 	// The unit of ZTE-Rate-Ctrl-SCR-Up and -Down is in no public document that we have seen.
-	{name: "zte"},
+	{name: "zte", changes: rfc5176},
 	// SmartEdge: names of policies, or dynamic parameters of a policy that must be there.
-	{name: "redback"},
-	{name: "ericsson"},
+	{name: "redback", changes: rfc5176},
+	{name: "ericsson", changes: rfc5176},
 	// UniFi and airOS differ from version to version in what they honour.
-	{name: "ubiquiti"},
+	{name: "ubiquiti", changes: rfc5176},
 	// Rates belong to a role on the controller.
-	{name: "aruba"},
+	{name: "aruba", changes: rfc5176},
 }
 
 // Types lists the device types that nas.type may name, for messages and

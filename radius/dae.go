@@ -62,9 +62,25 @@ type DAEReply struct {
 // ErrorCause is the value of Error-Cause (RFC 5176 §3.6).
 type ErrorCause uint32
 
-// The values that decide something here.
+// The values of RFC 5176 §3.6.
 const (
-	CauseSessionNotFound ErrorCause = 503
+	CauseResidualContextRemoved ErrorCause = 201
+	CauseInvalidEAP             ErrorCause = 202
+	CauseUnsupportedAttribute   ErrorCause = 401
+	CauseMissingAttribute       ErrorCause = 402
+	CauseIdentification         ErrorCause = 403
+	CauseInvalidRequest         ErrorCause = 404
+	CauseUnsupportedService     ErrorCause = 405
+	CauseUnsupportedExtension   ErrorCause = 406
+	CauseInvalidValue           ErrorCause = 407
+	CauseProhibited             ErrorCause = 501
+	CauseNotRoutable            ErrorCause = 502
+	CauseSessionNotFound        ErrorCause = 503
+	CauseSessionNotRemovable    ErrorCause = 504
+	CauseProxyProcessing        ErrorCause = 505
+	CauseResources              ErrorCause = 506
+	CauseRequestInitiated       ErrorCause = 507
+	CauseMultipleNotSupported   ErrorCause = 508
 )
 
 var errorCauses = map[ErrorCause]string{

@@ -1,0 +1,41 @@
+package nas
+
+import (
+	"net/netip"
+
+	"radial/dictionaries"
+)
+
+// Live is what tells a session that runs from all others of its device: as
+// accounting has told it, in raw text. What is not known is "".
+type Live struct {
+	User           string
+	SessionID      string // Acct-Session-Id, as the device wrote it
+	CallingStation string
+	Address        netip.Addr
+}
+
+// Identify gives what a CoA or Disconnect names a session by: what the device
+// needs and nothing that could keep it from finding the session, as all must fit
+// (RFC 5176 §3). NAS-IP-Address is never among them: a device behind NAT, or with
+// several addresses, refuses one that is not its own (Error-Cause 403).
+func Identify(dev *Device, l Live, d *dictionaries.Dictionary) dictionaries.Pairs {
+	v := vendorOf(dev)
+	var ps dictionaries.Pairs
+	add := func(name string, value []byte) {
+		if a := d.Find(name); a != nil && len(value) > 0 && len(value) <= 253 {
+			ps = append(ps, dictionaries.Pair{Attr: a, Value: value})
+		}
+	}
+	if l.User != "" {
+		add("User-Name", []byte(l.User))
+	}
+	add("Acct-Session-Id", []byte(l.SessionID))
+	if address := l.Address.Unmap(); address.Is4() && !address.IsUnspecified() && (v.byAddress || l.SessionID == "") {
+		add("Framed-IP-Address", address.AsSlice())
+	}
+	if l.SessionID == "" {
+		add("Calling-Station-Id", []byte(l.CallingStation))
+	}
+	return ps
+}

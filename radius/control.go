@@ -1,0 +1,180 @@
+package radius
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"radial/aaa"
+	"radial/dictionaries"
+	"radial/nas"
+)
+
+// Control is how sessions are changed and ended at their devices (aaa.Way): by
+// CoA and Disconnect to the port and with the attributes that the device's row
+// and profile say. It is safe for concurrent use; dae must run.
+type Control struct {
+	dae  *DAE
+	dict *dictionaries.Dictionary
+	opts ControlOptions
+}
+
+// ControlOptions are the settings of a Control.
+type ControlOptions struct {
+	// Source is the address that CoA and Disconnect leave from; the zero one
+	// leaves it to the system.
+	Source netip.Addr
+	// Fallback is asked where the device did not answer, or cannot do by RADIUS
+	// what is wanted. Nil: there is none.
+	Fallback aaa.Way
+}
+
+// NewControl makes a Control that sends by dae.
+func NewControl(dae *DAE, o ControlOptions) *Control {
+	return &Control{dae: dae, dict: dae.dict, opts: o}
+}
+
+// Do does a deed, and the fallback where that is of use. The effect tells of the
+// last way that was tried.
+func (c *Control) Do(ctx context.Context, d aaa.Deed) (aaa.Effect, error) {
+	effect, err := c.byRADIUS(ctx, d)
+	if c.opts.Fallback == nil || ctx.Err() != nil || err == nil && effect.Result != aaa.ResultUnknown && effect.Result != aaa.ResultUnsupported {
+		return effect, err
+	}
+	other, otherErr := c.opts.Fallback.Do(ctx, d)
+	if otherErr != nil || other.Result == aaa.ResultUnsupported || other.Result == aaa.ResultFailed {
+		if other.Detail != "" {
+			effect.Detail += "; " + other.Detail
+		}
+		return effect, errors.Join(err, otherErr)
+	}
+	if effect.Detail != "" {
+		other.Detail = effect.Detail + "; then " + other.Detail
+	}
+	return other, nil
+}
+
+// byRADIUS sends a CoA or Disconnect.
+func (c *Control) byRADIUS(ctx context.Context, d aaa.Deed) (aaa.Effect, error) {
+	request, why := c.request(&d)
+	if why != "" {
+		return aaa.Effect{Result: aaa.ResultUnsupported, Detail: why}, nil
+	}
+	reply, err := c.dae.Do(ctx, request)
+	switch {
+	case err == nil:
+		return effectOf(d.Do, reply), nil
+	case errors.Is(err, ErrNoAnswer):
+		return aaa.Effect{Result: aaa.ResultUnknown, Detail: silence(request.To, err), Tries: c.dae.opts.Tries, Via: viaCoA}, nil
+	default:
+		return aaa.Effect{Result: aaa.ResultFailed, Detail: err.Error()}, err
+	}
+}
+
+const viaCoA = "coa"
+
+// request is what is sent for a deed; why says why there is nothing to send.
+func (c *Control) request(d *aaa.Deed) (r DAERequest, why string) {
+	to, ok := daeAddress(d)
+	if !ok {
+		return r, fmt.Sprintf("the row of nas with %s is a network, and the session's NAS-IP-Address %s is not in it: where to send to is not known", d.Device.Name, d.Session.NAS)
+	}
+	if d.Device.Settings.CoAPort == 0 {
+		return r, fmt.Sprintf("%s takes neither CoA nor Disconnect (CoA port 0)", d.Device.Name)
+	}
+	r = DAERequest{To: netip.AddrPortFrom(to, d.Device.Settings.CoAPort), Secret: d.Device.Secret, From: c.opts.Source, Code: DisconnectRequest}
+	r.Pairs = nas.Identify(d.Device, nas.Live{
+		User: d.Session.Login.User, SessionID: d.Session.SessionID, CallingStation: d.Session.Login.CallingStation, Address: d.Session.Address,
+	}, c.dict)
+	if len(r.Pairs) == 0 {
+		return r, "the session has neither a name nor an id to be found by"
+	}
+	switch d.Do {
+	case aaa.VerbDisconnect:
+	case aaa.VerbChange:
+		soft, _ := nas.Split(d.Device, d.Reply, c.dict)
+		if len(soft) == 0 || !nas.ChangeableBy(d.Device).CoA {
+			return r, fmt.Sprintf("nothing of what is due can be changed by CoA on a device of type %s", d.Device.Type)
+		}
+		r.Code = CoARequest
+		r.Pairs = append(r.Pairs, soft...)
+	default:
+		return r, fmt.Sprintf("%q is neither %s nor %s", d.Do, aaa.VerbChange, aaa.VerbDisconnect)
+	}
+	return r, ""
+}
+
+// daeAddress is where a device takes CoA: where its packets come from. That is
+// its row's own address, or for a row of a network what the session's packets
+// said.
+func daeAddress(d *aaa.Deed) (netip.Addr, bool) {
+	if d.Device.Prefix.IsSingleIP() {
+		return d.Device.Prefix.Addr(), true
+	}
+	return d.Session.NAS, d.Session.NAS.IsValid() && d.Device.Prefix.Contains(d.Session.NAS.Unmap())
+}
+
+// effectOf reads a device's answer (RFC 5176 §3.5, §3.6).
+func effectOf(do aaa.Verb, r *DAEReply) aaa.Effect {
+	e := aaa.Effect{Result: aaa.ResultDone, Cause: uint32(r.Cause), Tries: r.Tries, RTT: r.RTT, Via: viaCoA}
+	switch {
+	case r.ACK:
+		return e
+	case r.Cause == CauseSessionNotFound:
+		e.Result = aaa.ResultGone
+	case r.Cause.unsupported(do):
+		e.Result = aaa.ResultUnsupported
+	default:
+		e.Result = aaa.ResultRefused
+	}
+	e.Detail = r.Cause.explain()
+	return e
+}
+
+// unsupported tells the causes that say that the device never does such a thing:
+// asking again is of no use.
+func (c ErrorCause) unsupported(do aaa.Verb) bool {
+	switch c {
+	case CauseUnsupportedService, CauseUnsupportedExtension:
+		return true
+	case CauseUnsupportedAttribute, CauseInvalidValue, CauseRequestInitiated:
+		return do == aaa.VerbChange
+	}
+	return false
+}
+
+// explain is a cause in words, and what an operator may do about it.
+func (c ErrorCause) explain() string {
+	words := map[ErrorCause]string{
+		0:                           "the device refused and does not say why",
+		CauseUnsupportedAttribute:   "the device does not know, or does not change, an attribute of the request",
+		CauseMissingAttribute:       "the device needs another attribute to find the session: see that its type is right (radial nas set)",
+		CauseIdentification:         "the device says that the request is for another NAS",
+		CauseInvalidRequest:         "the device takes the request for malformed or too old: compare the clocks",
+		CauseUnsupportedService:     "the device does not offer that service",
+		CauseUnsupportedExtension:   "the device does not do CoA and Disconnect: see that it is allowed to (RouterOS: /radius incoming set accept=yes)",
+		CauseInvalidValue:           "the device refuses a value of the request",
+		CauseProhibited:             "the device is told not to take such requests from this server",
+		CauseNotRoutable:            "a proxy on the way does not know the way to the device",
+		CauseSessionNotFound:        "the device has no such session",
+		CauseSessionNotRemovable:    "the device cannot end this session",
+		CauseProxyProcessing:        "a proxy on the way failed",
+		CauseResources:              "the device has no resources left for it now",
+		CauseRequestInitiated:       "the device asks for a new authorization instead (Authorize-Only), which is not done here",
+		CauseMultipleNotSupported:   "more than one session fits, and the device acts on one only",
+		CauseResidualContextRemoved: "the device had a remainder of the session, and has removed it",
+	}
+	if text, ok := words[c]; ok {
+		return fmt.Sprintf("%s: %s", c, text)
+	}
+	return c.String()
+}
+
+// silence says what may be behind it that no valid answer came.
+func silence(to netip.AddrPort, err error) string {
+	if errors.Is(err, ErrBadAuthenticator) || errors.Is(err, ErrBadMessageAuthenticator) {
+		return fmt.Sprintf("%s answered, but not with our secret: the secrets differ, or it is forged", to)
+	}
+	return fmt.Sprintf("no answer from %s: the device is away, listens on another port (3799 or 1700), does not take requests from our address, or has another secret", to)
+}
