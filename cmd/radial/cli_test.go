@@ -16,6 +16,7 @@ import (
 
 	"radial/store/journal"
 	"radial/store/storetest"
+	fake "radial/test/fakes/routeros"
 )
 
 // leakChecked is a testing.M that fails when goroutines are left.
@@ -48,13 +49,16 @@ func TestScripts(t *testing.T) {
 			db := storetest.New(env.T().(testing.TB))
 			db.Exec("UPDATE radial.settings SET value = 'UTC' WHERE key = 'timezone'")
 			env.Values["db"] = db
+			env.Values["routers"] = map[string]*fake.Router{}
 			env.Setenv("RADIAL_DATABASE_URL", db.URL())
 			env.Setenv("SUDO_USER", "tester")
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command sleeps a second at its end
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"sql": runSQL, "journal": fillJournal},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"sql": runSQL, "journal": fillJournal, "fakerouter": playRouter, "routeritems": routerItems, "putitem": putItem,
+		},
 	})
 }
 

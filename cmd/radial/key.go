@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,6 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+
+	"radial/aaa"
+	"radial/nas"
+	"radial/store"
 )
 
 // secretKey is the key of 32 bytes under which this host keeps secrets, for one
@@ -50,5 +56,79 @@ func keyFile(path string) (string, error) {
 		return "", err
 	}
 	_, err = f.WriteString(secret + "\n")
-	return secret, errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, f.Sync(), ownedAsFolder(f, filepath.Dir(path)), f.Close())
+	return secret, err
+}
+
+// settingKeyFingerprint names the key under which the secrets in the database
+// are sealed; all servers have the same.
+const settingKeyFingerprint = "key_fingerprint"
+
+// sealer opens and seals secrets in the database. The first host that seals
+// decides for which key; another host with another key is told.
+func (a *app) sealer(ctx context.Context, db *store.DB) (*nas.Sealer, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+		return nil, withoutAccess(c, fmt.Errorf("data_dir %s: %w", c.DataDir, err))
+	}
+	s, fingerprint, err := newSealer(c.DataDir)
+	if err != nil {
+		return nil, withoutAccess(c, err)
+	}
+	stored, err := db.SettingOnce(ctx, settingKeyFingerprint, fingerprint)
+	if err != nil {
+		return nil, err
+	}
+	return s, sameKey(stored, fingerprint)
+}
+
+// checkKey compares a server's key with the database's; one that has no secrets
+// yet takes any.
+func checkKey(ctx context.Context, db *store.DB, fingerprint string) error {
+	stored, err := db.Setting(ctx, settingKeyFingerprint)
+	if errors.Is(err, aaa.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return sameKey(stored, fingerprint)
+}
+
+func sameKey(stored, own string) error {
+	if stored == own {
+		return nil
+	}
+	return fmt.Errorf("key: the secrets in the database are kept under key %s, this host has %s: copy the file key out of data_dir of the host that has the right one, or set RADIAL_SECRET_KEY to the same on all", stored, own)
+}
+
+// newSealer makes a sealer of this host's key, and the key's fingerprint, which
+// says nothing of the key.
+func newSealer(dir string) (*nas.Sealer, string, error) {
+	mark, err := secretKey(dir, "fingerprint")
+	if err != nil {
+		return nil, "", err
+	}
+	key, err := secretKey(dir, "secrets in the database")
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := nas.NewSealer(key)
+	return s, hex.EncodeToString(mark[:8]), err
+}
+
+// ownedAsFolder gives a file that root has made to the owner of its folder: the
+// server's user, who must read it.
+func ownedAsFolder(f *os.File, dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+		return f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	return nil
 }

@@ -1,0 +1,123 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"radial/aaa"
+	"radial/nas"
+	"radial/nas/routeros"
+	"radial/store"
+	"radial/store/storetest"
+)
+
+func sealer(t *testing.T) *nas.Sealer {
+	t.Helper()
+	s, err := nas.NewSealer(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestRouters(t *testing.T) {
+	db, s := storetest.New(t), sealer(t)
+	db.Exec(`INSERT INTO nas (nasname, shortname, type, secret) VALUES ('10.0.0.1', 'pop1', 'mikrotik', 'k9-long-enough')`)
+	by := store.Change{Actor: "cli:tester", Action: "router.add"}
+	add := aaa.RouterChange{Address: new("10.0.0.1"), Username: new("radial"), TLS: new(true), Password: s.Seal(aaa.RouterPasswordUse, "geheim")}
+	dry := by
+	dry.DryRun = true
+	for _, c := range []store.Change{dry, by} {
+		d, err := db.ChangeRouter(t.Context(), c, "pop1", add.LooksFor, add.AddRouter)
+		if err != nil || d.Save.NAS != "10.0.0.1" || d.Save.Port != 8729 {
+			t.Fatalf("%+v, %v", d.Save, err)
+		}
+	}
+	if _, err := db.ChangeRouter(t.Context(), by, "pop1", add.LooksFor, add.AddRouter); !errors.Is(err, aaa.ErrConflict) {
+		t.Errorf("a second one of the name: %v", err)
+	}
+	book := &store.RouterBook{DB: db.DB, Sealer: s}
+	login, err := book.Login(t.Context(), "pop1")
+	if err != nil || login.Address != "10.0.0.1:8729" || login.Password.Reveal() != "geheim" || login.TLS == nil {
+		t.Errorf("%+v, %v", login, err)
+	}
+	r, err := db.Router(t.Context(), "pop1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := book.OfNAS(t.Context(), r.NASID)
+	if err != nil || name != "pop1" {
+		t.Errorf("of the device: %q, %v", name, err)
+	}
+
+	at := time.Now().Round(time.Millisecond)
+	look := func(h aaa.RouterHealth, status aaa.RouterStatus, version string) {
+		t.Helper()
+		if err := db.SaveRouterHealth(t.Context(), r.ID, h); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.Router(t.Context(), "pop1")
+		if err != nil || got.Status != status || got.Version != version || got.Problem != h.Problem || !got.Checked.Equal(at) {
+			t.Errorf("after %+v: %+v, %v", h, got, err)
+		}
+	}
+	look(aaa.RouterHealth{Checked: &at, Version: "7.15.3", Uptime: time.Hour}, aaa.RouterActive, "7.15.3")
+	look(aaa.RouterHealth{Checked: &at, Problem: "no answer"}, aaa.RouterError, "7.15.3")
+	set := aaa.RouterChange{Status: new(aaa.RouterInactive)}
+	by.Action = "router.set"
+	if _, err := db.ChangeRouter(t.Context(), by, "pop1", set.LooksFor, set.SetRouter); err != nil {
+		t.Fatal(err)
+	}
+	look(aaa.RouterHealth{Checked: &at, Version: "7.16"}, aaa.RouterInactive, "7.16")
+	fleet := routeros.NewFleet(book, 1, time.Now)
+	if _, err := fleet.Pool(t.Context(), "pop1"); !errors.Is(err, aaa.ErrInvalid) {
+		t.Errorf("a pool of an inactive router: %v", err)
+	}
+	if _, _, err := fleet.PoolOfNAS(t.Context(), r.NASID); !errors.Is(err, aaa.ErrNotFound) {
+		t.Errorf("the inactive router of a device: %v", err)
+	}
+	set.Status = new(aaa.RouterActive)
+	if _, err := db.ChangeRouter(t.Context(), by, "pop1", set.LooksFor, set.SetRouter); err != nil {
+		t.Fatal(err)
+	}
+	first, err := fleet.Pool(t.Context(), "pop1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := fleet.Pool(t.Context(), "pop1"); err != nil || again != first {
+		t.Errorf("another pool of the same router: %v", err)
+	}
+	moved := aaa.RouterChange{Address: new("10.0.0.2")}
+	if _, err := db.ChangeRouter(t.Context(), by, "pop1", moved.LooksFor, moved.SetRouter); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := fleet.Pool(t.Context(), "pop1"); err != nil || other == first {
+		t.Errorf("the pool of the old address: %v", err)
+	}
+	if err := fleet.Close(); err != nil {
+		t.Error(err)
+	}
+
+	other, err := nas.NewSealer(bytes.Repeat([]byte{2}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&store.RouterBook{DB: db.DB, Sealer: other}).Login(t.Context(), "pop1"); !errors.Is(err, nas.ErrSeal) {
+		t.Errorf("with another key: %v", err)
+	}
+	by.Action = "router.del"
+	none := func(*aaa.Router) string { return "" }
+	if _, err := db.ChangeRouter(t.Context(), by, "pop1", none, aaa.DeleteRouter); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Router(t.Context(), "pop1"); !errors.Is(err, aaa.ErrNotFound) {
+		t.Errorf("after del: %v", err)
+	}
+	if got := db.Rows(`SELECT action, count(*)::text FROM radial.audit GROUP BY 1 ORDER BY 1`); len(got) != 3 {
+		t.Errorf("audit: %v", got)
+	}
+}
