@@ -11,5 +11,9 @@
 // value.go has RouterOS's texts for durations, rates, booleans and pairs. Ensure makes items what they should be: it compares by the
 // router's own forms, changes what differs, and never touches an item that does not carry our tag in its comment.
 //
+// What Radial keeps on routers is typed: Secret, Profile, IPPool, Queue, HotspotUser, Rule. Put makes one what it should be and Take takes it away,
+// by identity and .id; List reads what is there. Sessions, End and SetRate are about who is logged in (active.go), VPNServers and Interfaces about the
+// router itself.
+//
 // go-routeros has the framing and the login; it knows no deadlines and no retries, and logs to the standard output, so it is kept inside here.
 package routeros

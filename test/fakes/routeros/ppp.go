@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,12 +36,14 @@ type Session struct {
 	every   time.Duration
 	limit   *time.Timer
 
-	mu       sync.Mutex // guards what follows, and keeps accounting in order
-	up, down uint64     // octets from and to the subscriber
-	total    uint64     // Mikrotik-Total-Limit; 0 is none
-	recv     uint64     // Mikrotik-Recv-Limit, of what comes from the subscriber
+	moved    [2]atomic.Uint64 // up and down, for who has the router's lock
+	mu       sync.Mutex       // guards what follows, and keeps accounting in order
+	up, down uint64           // octets from and to the subscriber
+	total    uint64           // Mikrotik-Total-Limit; 0 is none
+	recv     uint64           // Mikrotik-Recv-Limit, of what comes from the subscriber
 	xmit     uint64
 	active   string // id in /ppp/active
+	link     string // id in /interface
 	queue    string // id in /queue/simple
 	lists    []string
 	rate     string
@@ -159,6 +162,11 @@ func (s *Session) begin(ctx context.Context, reply *packet) error {
 	r.items["/ppp/active"] = append(r.items["/ppp/active"], active)
 	r.sessions[s.active] = s
 	r.tell("/ppp/active", active, false)
+	link := r.menus["/interface"].standards()
+	link["name"], link["type"], link["dynamic"] = "<pppoe-"+s.Subscriber.Name+">", "pppoe-in", "true"
+	i := &item{id: r.nextID(), values: link, session: s.active}
+	s.link = i.id
+	r.items["/interface"] = append(r.items["/interface"], i)
 	r.mu.Unlock()
 	s.apply(reply)
 	s.every = s.interimOf(reply)
@@ -302,12 +310,17 @@ func (s *Session) Transfer(ctx context.Context, up, down uint64) error {
 		down, full = left-up, true
 	}
 	s.up, s.down = s.up+up, s.down+down
+	s.moved[0].Store(s.up)
+	s.moved[1].Store(s.down)
 	s.mu.Unlock()
 	if full {
 		return s.End(ctx, causeNASRequest)
 	}
 	return nil
 }
+
+// octets are those from and to the subscriber; it takes no lock.
+func (s *Session) octets() (up, down uint64) { return s.moved[0].Load(), s.moved[1].Load() }
 
 // tick sends an interim and asks for the next.
 func (s *Session) tick() {
@@ -348,6 +361,7 @@ func (s *Session) leave() bool {
 	delete(r.sessions, s.active)
 	r.take("/ppp/active", s.active)
 	r.take("/queue/simple", s.queue)
+	r.take("/interface", s.link)
 	for _, id := range s.lists {
 		r.take("/ip/firewall/address-list", id)
 	}

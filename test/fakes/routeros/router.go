@@ -57,6 +57,9 @@ type item struct {
 	id     string // *1A; "" of settings
 	values map[string]string
 	began  time.Time // of a session: its uptime is reckoned from there
+	// session is the id in /ppp/active of whose interface this is; its counters are
+	// the session's.
+	session string
 }
 
 // listener is a client that waits for the changes of a menu.
@@ -101,6 +104,7 @@ func New(c Config) (*Router, error) {
 			go s.End(context.Background(), causeAdminReset) // it wants the router's lock, which we have
 		}
 	}
+	menus["/ip/hotspot/active"].removeByRouter = func(*Router, *item) {}
 	r.box()
 	return r, nil
 }
@@ -260,6 +264,10 @@ func (r *Router) shown(path string, i *item) map[string]string {
 	}
 	if !i.began.IsZero() {
 		out["uptime"] = timeText(r.now().Sub(i.began).Truncate(time.Second))
+	}
+	if s := r.sessions[i.session]; s != nil {
+		up, down := s.octets()
+		out["rx-byte"], out["tx-byte"] = strconv.FormatUint(up, 10), strconv.FormatUint(down, 10)
 	}
 	switch path {
 	case "/system/resource":

@@ -1,0 +1,66 @@
+package routeros
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// IPPool is a pool of IPv4 addresses on the router (/ip/pool). Routers before
+// 7.5 have no comment for it.
+type IPPool struct {
+	Name     string   `json:"name"`
+	Ranges   []string `json:"ranges"` // "10.0.0.2-10.0.0.254", "10.1.0.0/24", "10.2.0.1"
+	NextPool string   `json:"next_pool"`
+}
+
+// Kind is KindIPPool.
+func (p IPPool) Kind() Kind { return KindIPPool }
+
+// Identity is the name.
+func (p IPPool) Identity() (name, scope string) { return p.Name, "" }
+
+// Row has the fields of /ip/pool.
+func (p IPPool) Row() (Row, error) {
+	e := newEncoder()
+	e.name("name", p.Name)
+	if len(p.Ranges) == 0 {
+		e.wrong("ranges", "", "one range at least, as in 10.0.0.2-10.0.0.254")
+	}
+	for _, r := range p.Ranges {
+		if !isRange(r) {
+			e.wrong("ranges", r, "IPv4 addresses, as in 10.0.0.2-10.0.0.254, 10.1.0.0/24 or 10.2.0.1")
+		}
+	}
+	e.row["ranges"] = strings.Join(p.Ranges, ",")
+	e.text("next-pool", p.NextPool)
+	row, err := e.done("ippool " + p.Name)
+	delete(row, "name")
+	return row, err
+}
+
+// isRange reads an IPv4 address, network or range.
+func isRange(s string) bool {
+	if low, high, ok := strings.Cut(s, "-"); ok {
+		a, errA := netip.ParseAddr(low)
+		b, errB := netip.ParseAddr(high)
+		return errA == nil && errB == nil && a.Is4() && b.Is4() && a.Compare(b) <= 0
+	}
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Addr().Is4() && p.Masked() == p
+	}
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Is4()
+}
+
+// IPPoolOf reads a pool.
+func IPPoolOf(i Item) (IPPool, error) {
+	if err := wrongKind(i, KindIPPool); err != nil {
+		return IPPool{}, err
+	}
+	d := decoder{row: i.Fields}
+	p := IPPool{Name: i.Name, Ranges: d.words("ranges"), NextPool: d.text("next-pool")}
+	if p.NextPool == "none" {
+		p.NextPool = ""
+	}
+	return p, d.done("ippool " + i.Name)
+}
