@@ -1,6 +1,8 @@
 package nas
 
 import (
+	"strings"
+
 	"radial/dictionaries"
 )
 
@@ -58,6 +60,11 @@ func MarkOf(dev *Device, reply dictionaries.Pairs, _ *dictionaries.Dictionary) (
 			hard += hashPair(&reply[i])
 		}
 	}
+	return closeMark(soft, hard, there)
+}
+
+// closeMark puts the kinds of what is in soft into it.
+func closeMark(soft, hard uint64, there kind) (uint64, uint64) {
 	soft = soft&^0xff | uint64(there)
 	return max(soft, 1<<8), max(hard, 1)
 }
@@ -96,7 +103,7 @@ type trait struct {
 	of     kind
 }
 
-// traits are the attributes that are not hard.
+// traits are attributes by name.
 type traits map[string]trait
 
 // nature is what an attribute means on a device of this kind.
@@ -107,11 +114,25 @@ func (v *vendor) nature(a *dictionaries.Attribute) (nature, kind) {
 	if t, known := v.changes[a.Name]; known {
 		return t.nature, t.of
 	}
-	if neutral[a.Name].nature == isNeutral {
+	if _, known := needsLogin[a.Name]; known {
+		return isHard, 0
+	}
+	if _, known := neutral[a.Name]; known || a.Vendor == nil || a.Vendor.ID == idMicrosoft || a.Vendor.ID == idADSLForum || strings.Contains(strings.ToLower(a.Name), "dns") {
 		return isNeutral, 0
 	}
 	return isHard, 0
 }
+
+// needsLogin are the standard attributes for which a session is ended that was
+// granted others: where it is in the network, and how it gets there. All other
+// ones wait for the next login, as do name servers in any vendor's words: nobody
+// is thrown out because interims are to come every ten minutes from now on.
+// Attributes of vendors are the service itself, as far as nothing else is known
+// of them.
+var needsLogin = neutrally(
+	"Framed-Pool", "Framed-IPv6-Pool", "Delegated-IPv6-Prefix-Pool", "Stateful-IPv6-Address-Pool", "Framed-Route", "Framed-IPv6-Route",
+	"Tunnel-Type", "Tunnel-Private-Group-Id", "Egress-VLANID", "Egress-VLAN-Name", "Filter-Id", "NAS-Filter-Rule", "Login-Service", "Callback-Number",
+)
 
 // changing makes the traits of a device: what it changes by CoA, beside what is
 // neutral everywhere.
@@ -197,13 +218,21 @@ const (
 // hashes of a list are added up, so that its order says nothing; they are mixed
 // before, as sums of plain FNV keep its patterns.
 func hashPair(p *dictionaries.Pair) uint64 {
+	return hashValue(hashAttribute(p.Attr), p)
+}
+
+func hashAttribute(of *dictionaries.Attribute) uint64 {
 	h := uint64(markBasis)
-	for a := p.Attr; a != nil; a = a.Parent {
+	for a := of; a != nil; a = a.Parent {
 		h = hashNumber(h, a.Number)
 	}
-	if p.Attr.Vendor != nil {
-		h = hashNumber(h, p.Attr.Vendor.ID)
+	if of.Vendor != nil {
+		h = hashNumber(h, of.Vendor.ID)
 	}
+	return h
+}
+
+func hashValue(h uint64, p *dictionaries.Pair) uint64 {
 	h = (h ^ uint64(p.Tag)) * markPrime
 	for _, b := range p.Value {
 		h = (h ^ uint64(b)) * markPrime

@@ -19,7 +19,7 @@ func TestSplit(t *testing.T) {
 		if got, want := show(soft), "Mikrotik-Rate-Limit = 2M/10M\nMikrotik-Address-List = gold\nIdle-Timeout = 600\nFilter-Id = x\n"; got != want {
 			t.Errorf("%s: soft is\n%swant\n%s", kind, got, want)
 		}
-		if got, want := show(hard), "Framed-Pool = p\nFramed-Route = 10.0.0.0/24\nMS-Primary-DNS-Server = 9.9.9.9\n"; got != want {
+		if got, want := show(hard), "Framed-Pool = p\nFramed-Route = 10.0.0.0/24\n"; got != want {
 			t.Errorf("%s: hard is\n%swant\n%s", kind, got, want)
 		}
 	}
@@ -152,6 +152,7 @@ func TestTraitsAreKnown(t *testing.T) {
 		}
 	}
 	check("neutral", neutral)
+	check("needsLogin", needsLogin)
 	for _, v := range vendors {
 		check(v.name, v.changes)
 	}

@@ -1,0 +1,127 @@
+package nas
+
+import (
+	"strings"
+
+	"radial/dictionaries"
+)
+
+// Marker makes marks of what a merged reply grants, before ShapeReply: what a
+// profile makes of it may differ from version to version, and a mark must not. It
+// knows by heart what each attribute of the dictionary is to each type of device.
+// It is immutable.
+type Marker struct {
+	types  map[string]marking
+	others marking
+}
+
+// marking has the attributes that make a difference to sessions of a device.
+type marking map[*dictionaries.Attribute]markPart
+
+type markPart struct {
+	hard bool
+	of   kind
+	seed uint64 // hash of the attribute's numbers
+}
+
+// NewMarker makes a Marker of the attributes of d.
+func NewMarker(d *dictionaries.Dictionary) *Marker {
+	m := &Marker{types: make(map[string]marking, len(vendors))}
+	for i := range vendors {
+		m.types[vendors[i].name] = markingOf(&vendors[i], d)
+	}
+	m.others = m.types["other"]
+	return m
+}
+
+func markingOf(v *vendor, d *dictionaries.Dictionary) marking {
+	all := marking{}
+	for a := range d.All() {
+		nature, of := v.granted(a)
+		if nature != isNeutral {
+			all[a] = markPart{hard: nature == isHard, of: of, seed: hashAttribute(a)}
+		}
+	}
+	return all
+}
+
+// granted is what an attribute of a reply means to a device before its vendor's
+// own encoding takes its place. Of what ShapeReply drops, MikroTik's and WISPr's
+// attributes are what is granted, in words that every profile reads.
+func (v *vendor) granted(a *dictionaries.Attribute) (nature, kind) {
+	if v.rates == nil || v.understands(a) {
+		return v.nature(a)
+	}
+	said, of := profileOf("mikrotik").nature(a)
+	switch {
+	case said != isSoft:
+		return isNeutral, 0
+	case v.changesKind(of):
+		return isSoft, of
+	case of == ofRate:
+		return isHard, 0
+	}
+	return isNeutral, 0
+}
+
+// changesKind tells whether a CoA changes anything of that kind.
+func (v *vendor) changesKind(of kind) bool {
+	for _, t := range v.changes {
+		if t.nature == isSoft && t.of == of {
+			return true
+		}
+	}
+	return false
+}
+
+// Mark returns the mark of what a reply grants on a device of a type, as MarkOf
+// does for what is sent. skip names attributes that are left out. It does not
+// allocate.
+func (m *Marker) Mark(deviceType string, reply dictionaries.Pairs, skip []*dictionaries.Attribute) (soft, hard uint64) {
+	parts := m.of(deviceType)
+	soft, hard = markBasis, markBasis
+	var there kind
+pairs:
+	for i := range reply {
+		p := &reply[i]
+		part, ok := parts[p.Attr]
+		if !ok || len(p.Value) == 0 {
+			continue
+		}
+		for _, a := range skip {
+			if a == p.Attr {
+				continue pairs
+			}
+		}
+		h := hashValue(part.seed, p)
+		if part.hard {
+			hard += h
+			continue
+		}
+		soft += h
+		there |= part.of
+	}
+	return closeMark(soft, hard, there)
+}
+
+func (m *Marker) of(deviceType string) marking {
+	if parts, ok := m.types[deviceType]; ok {
+		return parts
+	}
+	if parts, ok := m.types[strings.ToLower(deviceType)]; ok {
+		return parts
+	}
+	return m.others
+}
+
+// HashOf hashes a pair as marks do: for what else is to be a part of one.
+func HashOf(p *dictionaries.Pair) uint64 { return hashPair(p) }
+
+// SameGrants tells whether two marks are of the same attributes, though they may
+// stand in the other half of one: the device's type was changed, or another
+// version knows more of what it can change.
+func SameGrants(soft1, hard1, soft2, hard2 uint64) bool {
+	// the lowest bits of soft are its kinds, so that the sums are known to 255
+	less := soft1&^0xff + hard1 - (soft2&^0xff + hard2)
+	return less <= 0xff || -less <= 0xff
+}
