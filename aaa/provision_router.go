@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -238,6 +239,11 @@ var pinForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func plainName(name string, most int) bool {
 	return name != "" && len([]rune(name)) <= most && strings.TrimSpace(name) == name &&
 		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// RoutersToLookAt are those that are not inactive.
+func RoutersToLookAt(all []Router) []Router {
+	return slices.DeleteFunc(all, func(r Router) bool { return r.Status == RouterInactive })
 }
 
 // CheckRouters looks at all routers that are not inactive, and keeps what it

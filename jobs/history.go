@@ -22,6 +22,8 @@ type Options struct {
 	Warden *aaa.Warden
 	// Archive says when closed sessions leave radacct, and when the archive.
 	Archive ArchiveRule
+	// Routers says how routers are reached; nil: nobody looks at them.
+	Routers *store.RouterBook
 }
 
 // history is the history of addresses (store.DB).

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
+	"radial/jobs"
 	"radial/nas"
 	"radial/nas/routeros"
 	"radial/store"
@@ -213,29 +214,11 @@ Compare it with what the router itself shows (/certificate print detail), then s
 				routeros.Colons(shown.SHA256), shown.SHA256)
 		}
 	}
-	h := lookAt(ctx, login, d.now)
+	h := jobs.LookAtRouter(ctx, d.book, r, d.now)
 	if h.Failed() {
 		return nil, fmt.Errorf("%s (--no-check writes it all the same)", h.Problem)
 	}
 	return &h, nil
-}
-
-// lookAt dials a router and asks what it is.
-func lookAt(ctx context.Context, login routeros.Login, now func() time.Time) aaa.RouterHealth {
-	at := now()
-	h := aaa.RouterHealth{Checked: &at}
-	c, err := routeros.Dial(ctx, login)
-	if err != nil {
-		h.Problem = err.Error()
-		return h
-	}
-	state, err := routeros.Look(ctx, c)
-	if err = errors.Join(err, c.Close()); err != nil {
-		h.Problem = err.Error()
-		return h
-	}
-	h.Identity, h.Version, h.Board, h.Uptime, h.Latency = state.Identity, state.Version, state.Board, state.Uptime, state.Latency
-	return h
 }
 
 func newRouterDelCmd(a *app) *cobra.Command {

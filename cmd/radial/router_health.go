@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
+	"radial/jobs"
 )
 
 func newRouterHealthCmd(a *app) *cobra.Command {
@@ -33,15 +33,15 @@ hour. Exit code 1 when a router does not answer.`,
 	return cmd
 }
 
-// routersAtOnce is how many routers are looked at at the same time.
-const routersAtOnce = 16
-
 func (d *routerDesk) health(ctx context.Context, name string, details bool) error {
 	all, err := d.chosenRouters(ctx, name)
 	if err != nil {
 		return err
 	}
-	d.lookAtAll(ctx, all)
+	jobs.LookAtRouters(ctx, d.book, all, d.now)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	views, failed := []routerView{}, 0
 	g := grid{titles: []string{"router", "address", "health"}}
 	if details {
@@ -81,31 +81,5 @@ func (d *routerDesk) chosenRouters(ctx context.Context, name string) ([]aaa.Rout
 		return []aaa.Router{r}, err
 	}
 	all, err := d.db.Routers(ctx)
-	var live []aaa.Router
-	for _, r := range all {
-		if r.Status != aaa.RouterInactive {
-			live = append(live, r)
-		}
-	}
-	return live, err
-}
-
-// lookAtAll looks at routers, some at a time, and puts what it finds into them.
-func (d *routerDesk) lookAtAll(ctx context.Context, all []aaa.Router) {
-	var wait sync.WaitGroup
-	slots := make(chan struct{}, routersAtOnce)
-	for i := range all {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			login, err := d.book.LoginOf(all[i])
-			if err != nil {
-				at := d.now()
-				all[i].RouterHealth = aaa.RouterHealth{Checked: &at, Problem: err.Error()}
-				return
-			}
-			all[i].RouterHealth = lookAt(ctx, login, d.now)
-		})
-	}
-	wait.Wait()
+	return aaa.RoutersToLookAt(all), err
 }

@@ -201,6 +201,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	}
 	work := c.Jobs
 	work.Warden = m.warden
+	if work.Routers, err = m.routerBook(ctx); err != nil {
+		return nil, err
+	}
 	if m.jobs, err = jobs.NewRunner(db, work, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
