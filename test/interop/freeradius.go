@@ -36,6 +36,14 @@ type Config struct {
 	ProxyTo, ProxyAcctTo, ProxySecret string
 	// Secret is shared with clients. Default "testing123".
 	Secret string
+	// Address is where it listens; default 127.0.0.1. Client is a further address
+	// that may ask, beside loopback.
+	Address, Client string
+	// EAPMD5 takes EAP-MD5 (RFC 3748 §5.4).
+	EAPMD5 bool
+	// CoA, in unlang, is what it does with CoA and Disconnect requests (the section
+	// recv-coa of a listener of type coa). Empty: there is no such listener.
+	CoA string
 	// FilterUsername puts filter_username first, as the stock site has it.
 	FilterUsername bool
 	// Debug runs it with -xx; Log then tells every decision.
@@ -51,7 +59,8 @@ const (
 
 // FreeRADIUS is a running FreeRADIUS.
 type FreeRADIUS struct {
-	AuthAddr, AcctAddr string // host:port on loopback
+	AuthAddr, AcctAddr string // host:port
+	CoAAddr            string // host:port, where Config.CoA is set
 	Secret             string
 	dir                string
 	cmd                *exec.Cmd
@@ -73,14 +82,17 @@ func StartFreeRADIUS(t testing.TB, c Config) *FreeRADIUS {
 		c.Secret = "testing123"
 	}
 	f := &FreeRADIUS{Secret: c.Secret, dir: privateFolder(t, owner)}
+	if c.Address == "" {
+		c.Address = "127.0.0.1"
+	}
 	if c.SQLDSN != "" {
 		c.SQLDSN = reachable(t, c.SQLDSN, filepath.Join(f.dir, "pg"), owner)
 	}
 	const attempts = 3 // a free port may be taken before FreeRADIUS has it
 	for i := 1; ; i++ {
-		auth, acct := freePort(t), freePort(t)
-		f.AuthAddr, f.AcctAddr = net.JoinHostPort("127.0.0.1", auth), net.JoinHostPort("127.0.0.1", acct)
-		if err := writeConfig(f.dir, c, auth, acct, owner); err != nil {
+		auth, acct, das := freePort(t), freePort(t), freePort(t)
+		f.AuthAddr, f.AcctAddr, f.CoAAddr = net.JoinHostPort(c.Address, auth), net.JoinHostPort(c.Address, acct), net.JoinHostPort(c.Address, das)
+		if err := writeConfig(f.dir, c, auth, acct, das, owner); err != nil {
 			t.Fatal(err)
 		}
 		err := f.start(binary, c.Debug)

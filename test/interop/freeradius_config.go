@@ -18,7 +18,7 @@ const stockConfig = "/etc/freeradius/3.0"
 const sqlDriver = "/usr/lib/freeradius/rlm_sql_postgresql.so"
 
 // enabledModules are the modules of the stock configuration that take part.
-// EAP stays out: it wants certificates and is not under test.
+// EAP stays out, but for MD5 where it is asked for: the rest wants certificates.
 var enabledModules = []string{
 	"always", "attr_filter", "chap", "date", "exec", "expiration", "expr", "files", "logintime", "mschap", "pap", "preprocess", "realm",
 }
@@ -68,7 +68,13 @@ client loopback {
 	require_message_authenticator = no
 	nas_type = other
 }
-proxy_requests = yes
+{{if .Client}}client device {
+	ipaddr = {{.Client}}
+	secret = "{{.Secret}}"
+	require_message_authenticator = no
+	nas_type = other
+}
+{{end}}proxy_requests = yes
 proxy server { default_fallback = no }
 {{with .ProxyAuth}}home_server target-auth { type = auth
 	ipaddr = {{.Host}}
@@ -106,11 +112,11 @@ $INCLUDE sites-enabled/
 const site = `
 server default {
 listen { type = auth
-	ipaddr = 127.0.0.1
+	ipaddr = {{.Address}}
 	port = {{.Auth}}
 }
 listen { type = acct
-	ipaddr = 127.0.0.1
+	ipaddr = {{.Address}}
 	port = {{.Acct}}
 }
 authorize {
@@ -120,6 +126,8 @@ authorize {
 {{else}}	chap
 	mschap
 	suffix
+	{{if .EAPMD5}}eap { ok = return
+	}{{end}}
 	files
 	{{if .SQL}}sql{{end}}
 	expiration
@@ -138,6 +146,7 @@ authenticate {
 	}
 	Auth-Type MS-CHAP { mschap
 	}
+	{{if .EAPMD5}}eap{{end}}
 }
 preacct {
 	preprocess
@@ -165,6 +174,30 @@ post-auth {
 	}
 }
 }
+{{if .CoA}}server coa {
+listen { type = coa
+	ipaddr = {{.Address}}
+	port = {{.DAS}}
+	virtual_server = coa
+}
+recv-coa {
+	{{.Config.CoA}}
+}
+send-coa {
+	ok
+}
+}
+{{end}}`
+
+// eapMD5 is the module eap without what wants certificates.
+const eapMD5 = `eap {
+	default_eap_type = md5
+	timer_expire = 60
+	ignore_unknown_eap_types = no
+	max_sessions = 1024
+	md5 {
+	}
+}
 `
 
 // hostPort is a server that requests are forwarded to.
@@ -173,14 +206,14 @@ type hostPort struct{ Host, Port string }
 // values are what the templates are filled with.
 type values struct {
 	Config
-	Dir, Auth, Acct      string
+	Dir, Auth, Acct, DAS string
 	SQL                  bool
 	ProxyAuth, ProxyAcct *hostPort
 }
 
 // writeConfig makes raddb, log and run below dir.
-func writeConfig(dir string, c Config, auth, acct string, owner ids) error {
-	v := values{Config: c, Dir: dir, Auth: auth, Acct: acct, SQL: c.SQLDSN != ""}
+func writeConfig(dir string, c Config, auth, acct, das string, owner ids) error {
+	v := values{Config: c, Dir: dir, Auth: auth, Acct: acct, DAS: das, SQL: c.SQLDSN != ""}
 	if v.ProxySecret == "" {
 		v.ProxySecret = c.Secret
 	}
@@ -198,6 +231,7 @@ func writeConfig(dir string, c Config, auth, acct string, owner ids) error {
 		fill(filepath.Join(raddb, "sites-enabled", "default"), site, v),
 		os.WriteFile(filepath.Join(raddb, "mods-config/files/authorize"), []byte(c.Users+"\n"), 0o640),
 		enableModules(raddb, c.SQLDSN),
+		enableEAP(raddb, c.EAPMD5),
 		enableIPPool(raddb, c),
 		os.MkdirAll(filepath.Join(dir, "log/radacct"), 0o750),
 		os.MkdirAll(filepath.Join(dir, "run"), 0o750),
@@ -284,6 +318,13 @@ func enableModules(raddb, dsn string) error {
 	errs = append(errs, os.WriteFile(filepath.Join(raddb, "mods-enabled/sql"), []byte(text), 0o640),
 		os.Symlink("../mods-available/sqlcounter", filepath.Join(raddb, "mods-enabled/sqlcounter")))
 	return errors.Join(errs...)
+}
+
+func enableEAP(raddb string, md5 bool) error {
+	if !md5 {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(raddb, "mods-enabled/eap"), []byte(eapMD5), 0o640)
 }
 
 // procedureQueries are the lines of procedure.sql's head.
