@@ -7,4 +7,7 @@
 // folder of the test, on loopback ports of its own, as the user freerad. It
 // needs root and Debian's freeradius package (and freeradius-postgresql for
 // SQL); without them a test skips and says so, and with CI=true it fails.
+//
+// Its listener of type coa stands for a device that takes CoA and Disconnect.
+// Wired has a real one: hostapd, with wpa_supplicant at the other end of a wire.
 package interop
