@@ -7,6 +7,8 @@
 // Each family of jobs has its own file. A Runner is what serve runs: it waits
 // for the database, works, and on shutdown lets running jobs finish.
 //
+// RouterWay is the other way to a session, for deeds of control that CoA and Disconnect cannot do: RouterOS's API.
+//
 // The arguments of jobs are plain structs of package aaa. The queue is polled
 // once a second instead of listened to: no connection is held for it, and it
 // works through a pooler in transaction mode.
