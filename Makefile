@@ -64,7 +64,7 @@ tools: tools-test ## install all that make run and make test need
 tools-run: ## install what `make run` needs: PostgreSQL, radclient
 	@deploy/tools run
 
-tools-test: ## install what `make test` needs: also FreeRADIUS
+tools-test: ## install what `make test` needs: also FreeRADIUS, and clients of RouterOS's API
 	@deploy/tools test
 
 $(TOOLS)/golangci-lint:

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,42 @@ func TestLibrouteros(t *testing.T) {
 			_, port := playRouter(t, routeros.Config{Version: c.version, Password: "geheim"})
 			if out := harness.Tool(t, drivesFakeRouter, interpreter, "-", port, c.login); out.Code != 0 {
 				t.Errorf("exit code %d\n%s%s", out.Code, out.Stdout, out.Stderr)
+			}
+		})
+	}
+}
+
+// nodeClient is the folder of node-routeros, which deploy/tools has fetched.
+func nodeClient(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../.cache/node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := harness.Tool(t, "", "sh", "-c", "command -v node"); out.Code == 0 {
+		if _, err = os.Stat(filepath.Join(dir, "node_modules", "node-routeros")); err == nil {
+			return dir
+		}
+	}
+	const needs = "needs the packages nodejs and npm, and node-routeros: make tools fetches them"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(needs + ": CI must have it")
+	}
+	t.Skip("SKIPPED: " + needs)
+	return ""
+}
+
+// TestNodeRouteros: the same by a client of npm's, which also listens.
+func TestNodeRouteros(t *testing.T) {
+	dir := nodeClient(t)
+	for version, empty := range map[string]string{"6.42.12": "", "6.49.17 (long-term)": "", "7.15.3 (stable)": "", "7.18.2 (stable)": "empty"} {
+		t.Run(version, func(t *testing.T) {
+			r, port := playRouter(t, routeros.Config{Version: version, Password: "geheim"})
+			if out := harness.Tool(t, "", "node", "node/fakerouter.mjs", port, empty, dir); out.Code != 0 {
+				t.Errorf("exit code %d\n%s%s", out.Code, out.Stdout, out.Stderr)
+			}
+			if n := len(r.Done()); n != 4 {
+				t.Errorf("%d changes: %v", n, r.Done())
 			}
 		})
 	}

@@ -87,7 +87,9 @@ func (r *Router) talk(ctx context.Context, conn net.Conn) {
 			}
 			continue
 		}
+		cmd.hears = r.hear(cmd) // now: what comes after it on this connection is heard
 		c.work.Go(func() {
+			defer r.deaf(cmd.hears)
 			if !c.handle(ctx, cmd) {
 				cancel()
 			}
@@ -101,6 +103,7 @@ type command struct {
 	tag     string
 	args    arguments
 	queries []string
+	hears   *listener // of a listen
 }
 
 var errNoCommand = errors.New("no command in the sentence")
@@ -253,15 +256,11 @@ func (c *client) listen(ctx context.Context, m *menu, cmd command) error {
 		delete(c.running, cmd.tag)
 		c.runs.Unlock()
 	}()
-	l := &listener{path: m.path, send: make(chan map[string]string, 1024)}
-	c.r.mu.Lock()
-	c.r.listeners[l] = struct{}{}
-	c.r.mu.Unlock()
-	defer func() {
-		c.r.mu.Lock()
-		delete(c.r.listeners, l)
-		c.r.mu.Unlock()
-	}()
+	l := cmd.hears
+	if l == nil { // a listen without a tag: nothing comes after it
+		l = c.r.hear(cmd)
+		defer c.r.deaf(l)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -272,6 +271,26 @@ func (c *client) listen(ctx context.Context, m *menu, cmd command) error {
 			}
 		}
 	}
+}
+
+// hear makes the listener of a listen; nil for any other command.
+func (r *Router) hear(cmd command) *listener {
+	path, is := strings.CutSuffix(cmd.name, "/listen")
+	if !is {
+		return nil
+	}
+	l := &listener{path: path, send: make(chan map[string]string, 1024)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listeners[l] = struct{}{}
+	return l
+}
+
+// deaf ends a listener; nil is none.
+func (r *Router) deaf(l *listener) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.listeners, l)
 }
 
 // cancel ends what runs under a tag; "" is all of it.
