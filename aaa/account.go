@@ -169,14 +169,20 @@ func (a *Accounting) Record(req *Request) *Record {
 	return r
 }
 
-// identify sets acctuniqueid, and Class where it is wanted.
+// identify sets acctuniqueid, and Class where it is wanted: a mark of ours always,
+// as it stands.
 func (a *Accounting) identify(r *Record, ps dictionaries.Pairs, port string) {
 	sessionID, _ := ps.Value(a.attrs.sessionID)
 	for i := range ps {
 		if ps[i].Attr != a.attrs.class {
 			continue
 		}
-		if a.opts.StoreClass && r.Class == nil {
+		switch {
+		case r.Class != nil:
+		case isClassMark(ps[i].Value):
+			class := string(ps[i].Value)
+			r.Class = &class
+		case a.opts.StoreClass:
 			class := "0x" + hex.EncodeToString(ps[i].Value) // as FreeRADIUS prints octets
 			r.Class = &class
 		}

@@ -85,6 +85,7 @@ func newAddressWords(d *dictionaries.Dictionary) addressWords {
 // transaction, or nothing. What Simultaneous-Use asks for is done in the same
 // transaction, or in one of its own where nothing is leased.
 func (l *authorization) leaseAddresses(ctx context.Context) (*denial, error) {
+	l.own = len(l.reply)
 	wants := l.wants()
 	if len(wants) > 0 && l.e.addresses == nil && !l.dry {
 		return &denial{ReasonUnsupportedCheck, addressKinds[wants[0].Kind].choose + ": no pools are served here"}, nil
@@ -212,11 +213,15 @@ func (l *authorization) poolsOf(word *addressWord) []string {
 // also one that leaves the choice to the device or the user (RFC 2865 §5.8:
 // 255.255.255.254, 255.255.255.255), or a pool of the device's own.
 func (l *authorization) given(word *addressWord) *dictionaries.Attribute {
-	if l.reply.Has(word.grant) {
+	return givenIn(l.reply, word)
+}
+
+func givenIn(reply dictionaries.Pairs, word *addressWord) *dictionaries.Attribute {
+	if reply.Has(word.grant) {
 		return word.grant
 	}
 	for _, a := range word.named {
-		if l.reply.Has(a) {
+		if reply.Has(a) {
 			return a
 		}
 	}

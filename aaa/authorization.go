@@ -27,6 +27,10 @@ type authorization struct {
 	quotas         []Quota            // that hold for the login: his own, and those of groups that apply
 	balances       []Balance          // how he stands with them
 
+	own   int                       // how much of reply is not leased
+	made  []*dictionaries.Attribute // of reply, whose values are made of the request
+	class [classMarkSize]byte
+
 	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 
 	kept bool // rows are from memory, from before the database went away

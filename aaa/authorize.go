@@ -2,6 +2,8 @@ package aaa
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 	"time"
 
 	"radial/dictionaries"
@@ -19,10 +21,12 @@ type EngineConfig struct {
 	Admissions Admissions
 	Meter      Meter
 	PostAuth   PostAuthLog
-	Options    Options
-	Metrics    *Metrics         // nil: not counted
-	Now        func() time.Time // nil: time.Now
-	Location   *time.Location   // of dates and hours in rows; nil: time.Local
+	// Devices finds the device of a NAS's address, for Due; nil: there are none.
+	Devices  func(netip.Addr) *nas.Device
+	Options  Options
+	Metrics  *Metrics         // nil: not counted
+	Now      func() time.Time // nil: time.Now
+	Location *time.Location   // of dates and hours in rows; nil: time.Local
 }
 
 // Engine decides about Access-Requests. It holds no state of its own beyond
@@ -43,6 +47,8 @@ type Engine struct {
 	loc        *time.Location
 	ended      context.Context // see AuthorizeNow
 	warden     *Warden         // nil: nobody counts along
+	marker     *nas.Marker
+	devices    func(netip.Addr) *nas.Device
 }
 
 // NewEngine returns an engine. It panics where the dictionary lacks names that
@@ -51,6 +57,7 @@ func NewEngine(c EngineConfig) *Engine {
 	e := &Engine{
 		dict: c.Dict, words: newVocabulary(c.Dict), policies: c.Policies, verifier: c.Verifier, addresses: c.Addresses, pools: c.Pools,
 		admissions: c.Admissions, meter: c.Meter, postAuth: c.PostAuth, opts: c.Options, metrics: c.Metrics, now: c.Now, loc: c.Location,
+		marker: nas.NewMarker(c.Dict), devices: c.Devices,
 	}
 	var end context.CancelFunc
 	e.ended, end = context.WithCancel(context.Background())
@@ -155,6 +162,10 @@ func (l *authorization) reject(d *denial) Decision {
 // internal or empty, then what the credential's method adds, in the vendor's
 // encoding.
 func (l *authorization) acceptReply() dictionaries.Pairs {
+	marked := l.setClass()
+	if marked {
+		l.reply = slices.Grow(l.reply, 1) // which the Room keeps
+	}
 	out := l.reply[:0]
 	for _, p := range l.reply {
 		if p.Attr.Internal || p.Attr == l.e.words.fallThrough || len(p.Value) == 0 {
@@ -163,6 +174,9 @@ func (l *authorization) acceptReply() dictionaries.Pairs {
 		out = append(out, p)
 	}
 	out = append(out, l.proof...)
+	if marked {
+		out = append(out, dictionaries.Pair{Attr: l.e.words.class, Value: l.class[:]})
+	}
 	if l.in.req.Device != nil {
 		out = l.e.opts.Shape(l.in.req.Device, out)
 	}

@@ -262,6 +262,7 @@ func cachedLogin(t testing.TB) (*Engine, *Request) {
 	w.tables.users["alice"] = UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Reply: rows("Mikrotik-Rate-Limit", "=", "20M/100M"), Groups: []Membership{{Group: "gold", Priority: 100}}}
 	w.tables.groups["gold"] = GroupRows{Reply: rows("Session-Timeout", "=", "86400", "Idle-Timeout", "=", "600", "Acct-Interim-Interval", "=", "300", "Fall-Through", "=", "Yes")}
 	w.config.Metrics = NewMetrics(prometheus.NewRegistry())
+	w.config.Options.Mark = true
 	req := w.request(t, "User-Name", "alice", "User-Password", "p1", "NAS-IP-Address", "10.0.0.1", "NAS-Port", "7", "NAS-Port-Id", "ether1",
 		"Calling-Station-Id", "AA:BB:CC:DD:EE:FF", "Service-Type", "Framed-User", "Framed-Protocol", "PPP", "NAS-Identifier", "mt1")
 	req.Room = &Room{}

@@ -63,6 +63,9 @@ type Options struct {
 	// is of type mikrotik (whose clients give up early).
 	RejectDelay time.Duration
 	PostAuth    PostAuthOptions
+	// Mark has what a session is granted travel in the Class of its Access-Accept,
+	// where the reply has none of its own (LiveSession.Class).
+	Mark bool
 	// Outage is OutageSilence or OutageCached; OutageMaxAge is how long after the
 	// database was last heard of rows from memory are believed.
 	Outage       string
@@ -92,6 +95,7 @@ func DefaultOptions() Options {
 		Counters:               CounterOptions{WeekBegins: WeekBeginsSunday, MonthDay: 1},
 		MinimumTimeout:         time.Minute,
 		RejectDelay:            time.Second,
+		Mark:                   true,
 		PostAuth:               PostAuthOptions{Log: PostAuthAll},
 		Outage:                 OutageSilence,
 		OutageMaxAge:           time.Hour,

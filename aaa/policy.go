@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 )
 
 // fallThrough is what a Fall-Through item of a reply list says.
@@ -86,6 +87,9 @@ func (l *authorization) apply(check, reply ruleList) (ok bool, d *denial) {
 	l.control = l.e.mergeRules(&l.merging, l.control, check.rules, l.lists())
 	if reply.bad != nil {
 		return false, unparsable(reply.bad)
+	}
+	if len(check.made)+len(reply.made) > 0 {
+		l.made = slices.Concat(l.made, check.made, reply.made)
 	}
 	l.noteRules("reply", reply.rules)
 	l.limit = cmp.Or(l.limit, reply.limit)

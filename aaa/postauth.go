@@ -18,7 +18,9 @@ func (e *Engine) logPostAuth(l *authorization, d *Decision) {
 	}
 	if d.Verdict == Accept {
 		row.Reply = "Access-Accept"
-		row.Class = textOf(d.Reply, w.class)
+		if class, ok := d.Reply.Value(w.class); ok && !isClassMark(class) {
+			row.Class = w.class.Text(class)
+		}
 		row.FramedIPAddress = textOf(d.Reply, w.framedIPAddress)
 	}
 	if e.opts.PostAuth.Passwords {

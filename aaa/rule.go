@@ -258,6 +258,8 @@ type ruleList struct {
 	limit *rule
 	// counted tells that a rule of a check list sets an item of counters.
 	counted bool
+	// made are the attributes whose values are made when they are used.
+	made []*dictionaries.Attribute
 }
 
 // list compiles rows, which are in the order of their ids.
@@ -279,6 +281,9 @@ func (c *Compiler) list(t table, rows []Row) ruleList {
 		}
 		l.rules = append(l.rules, r) // within its capacity: pointers stay good
 		l.counted = l.counted || (t == radcheck || t == radgroupcheck) && slices.Contains(c.words.counters, r.attr)
+		if r.late != nil && r.late.expand != nil {
+			l.made = append(l.made, r.attr)
+		}
 		if l.limit == nil && r.op.adds() && c.words.unsupported[r.attr] {
 			l.limit = &l.rules[len(l.rules)-1]
 		}

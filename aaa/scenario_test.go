@@ -144,6 +144,7 @@ func scenarioMeter(c *scenario.Case, clock time.Time) sessionMeter {
 
 func scenarioOptions(t *testing.T, c *scenario.Case) Options {
 	o := DefaultOptions()
+	o.Mark = false
 	for key, value := range c.Settings {
 		on := value == "on"
 		switch key {

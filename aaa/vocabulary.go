@@ -15,7 +15,8 @@ import (
 type vocabulary struct {
 	userName, userPassword, chapPassword           *dictionaries.Attribute
 	nasIPAddress, nasIPv6Address, nasPort          *dictionaries.Attribute
-	nasPortID, callingStation, calledStation       *dictionaries.Attribute
+	nasPortID, nasPortType                         *dictionaries.Attribute
+	callingStation, calledStation                  *dictionaries.Attribute
 	serviceType, framedProtocol, framedCompression *dictionaries.Attribute
 	framedIPAddress, sessionTimeout, replyMessage  *dictionaries.Attribute
 	acctSessionID, class, portLimit                *dictionaries.Attribute
@@ -41,7 +42,7 @@ func newVocabulary(d *dictionaries.Dictionary) *vocabulary {
 	w := &vocabulary{
 		userName: d.Must("User-Name"), userPassword: d.Must("User-Password"), chapPassword: d.Must("CHAP-Password"),
 		nasIPAddress: d.Must("NAS-IP-Address"), nasIPv6Address: d.Must("NAS-IPv6-Address"), nasPort: d.Must("NAS-Port"),
-		nasPortID:      d.Must("NAS-Port-Id"),
+		nasPortID: d.Must("NAS-Port-Id"), nasPortType: d.Must("NAS-Port-Type"),
 		callingStation: d.Must("Calling-Station-Id"), calledStation: d.Must("Called-Station-Id"),
 		serviceType: d.Must("Service-Type"), framedProtocol: d.Must("Framed-Protocol"), framedCompression: d.Must("Framed-Compression"),
 		framedIPAddress: d.Must("Framed-IP-Address"), sessionTimeout: d.Must("Session-Timeout"), replyMessage: d.Must("Reply-Message"),

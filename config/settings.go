@@ -93,6 +93,7 @@ func policySettings(c *Config) []setting {
 			"Logins while the database is away. silence: no answer. cached: a user whose rows are in memory from before is accepted by them, where that needs no lease and no count of sessions; whatever they would refuse gets no answer."),
 		duration("policy.outage_max_age", &p.OutageMaxAge, time.Second, 30*24*time.Hour,
 			"With policy.outage: cached, how long after the database was last heard of rows in memory are believed. What was changed meanwhile by others who reach the database is not known for as long."),
+		boolean("control.mark", &p.Mark, "What a session is granted travels in the Class of its Access-Accept, 35 octets, where the reply has none of its own; the NAS echoes it, and radacct.class keeps it. By it is known which sessions have to follow a change. Off: one CoA too many is sent after some changes, and sessions that need a new login are not found."),
 		choice("postauth.log", &p.PostAuth.Log, []string{aaa.PostAuthAll, aaa.PostAuthRejects, aaa.PostAuthNone}, "Which logins go into radpostauth."),
 		boolean("postauth.passwords", &p.PostAuth.Passwords, "Stores what the user sent in radpostauth.pass, in clear for PAP, as FreeRADIUS does."),
 	}

@@ -101,6 +101,9 @@ type Attribute struct {
 	Internal bool
 	Virtual  bool // FreeRADIUS computes the value from the packet
 	Secret   bool // the value is a secret: never print it
+	// Index numbers the attributes of a Dictionary from 1 on, so that what is known
+	// of each can stand in a slice; 0 on unknown ones.
+	Index int
 	// Unknown attributes are made on the fly (Attr-26.9.250): raw octets of a
 	// number without a definition, or of a value that its definition's type
 	// cannot hold.

@@ -185,5 +185,6 @@ func (r *reader) define(at position, a *Attribute) error {
 	d.names[a.Name] = a
 	d.names[fold(a.Name)] = a
 	d.order = append(d.order, a)
+	a.Index = len(d.order)
 	return nil
 }

@@ -1,27 +1,28 @@
 package nas
 
 import (
+	"slices"
 	"strings"
 
 	"radial/dictionaries"
 )
 
-// Marker makes marks of what a merged reply grants, before ShapeReply: what a
-// profile makes of it may differ from version to version, and a mark must not. It
-// knows by heart what each attribute of the dictionary is to each type of device.
-// It is immutable.
+// Marker makes marks of what the rows of a login grant, before ShapeReply: what
+// a profile makes of it may differ from version to version, and a mark must not.
+// It knows by heart what each attribute of the dictionary is to each type of
+// device. It is immutable.
 type Marker struct {
-	types  map[string]marking
-	others marking
+	types            map[string]marking
+	mikrotik, others marking
 }
 
-// marking has the attributes that make a difference to sessions of a device.
-type marking map[*dictionaries.Attribute]markPart
+// marking has what attributes are to a device, at their Index.
+type marking []markPart
 
 type markPart struct {
-	hard bool
-	of   kind
-	seed uint64 // hash of the attribute's numbers
+	nature nature
+	of     kind
+	seed   uint64 // hash of the attribute's numbers
 }
 
 // NewMarker makes a Marker of the attributes of d.
@@ -30,19 +31,28 @@ func NewMarker(d *dictionaries.Dictionary) *Marker {
 	for i := range vendors {
 		m.types[vendors[i].name] = markingOf(&vendors[i], d)
 	}
-	m.others = m.types["other"]
+	m.mikrotik, m.others = m.types["mikrotik"], m.types["other"]
 	return m
 }
 
 func markingOf(v *vendor, d *dictionaries.Dictionary) marking {
-	all := marking{}
+	all := marking{{nature: isNeutral}} // of unknown ones
 	for a := range d.All() {
-		nature, of := v.granted(a)
-		if nature != isNeutral {
-			all[a] = markPart{hard: nature == isHard, of: of, seed: hashAttribute(a)}
+		for a.Index >= len(all) {
+			all = append(all, markPart{nature: isNeutral})
+		}
+		p := &all[a.Index]
+		p.seed = hashAttribute(a)
+		if p.nature, p.of = v.granted(a); ownAddresses[a.Name] {
+			p.nature = isHard
 		}
 	}
 	return all
+}
+
+// ownAddresses need a new login where they are the rows', and not leased.
+var ownAddresses = map[string]bool{
+	"Framed-IP-Address": true, "Framed-IPv6-Address": true, "Framed-IPv6-Prefix": true, "Delegated-IPv6-Prefix": true,
 }
 
 // granted is what an attribute of a reply means to a device before its vendor's
@@ -74,27 +84,21 @@ func (v *vendor) changesKind(of kind) bool {
 	return false
 }
 
-// Mark returns the mark of what a reply grants on a device of a type, as MarkOf
-// does for what is sent. skip names attributes that are left out. It does not
-// allocate.
-func (m *Marker) Mark(deviceType string, reply dictionaries.Pairs, skip []*dictionaries.Attribute) (soft, hard uint64) {
+// Mark returns the mark of what rows grant on a device of a type, as MarkOf does
+// for what is sent, but for the addresses that they name: these are in hard. skip
+// names attributes that are left out. It does not allocate.
+func (m *Marker) Mark(deviceType string, rows dictionaries.Pairs, skip []*dictionaries.Attribute) (soft, hard uint64) {
 	parts := m.of(deviceType)
 	soft, hard = markBasis, markBasis
 	var there kind
-pairs:
-	for i := range reply {
-		p := &reply[i]
-		part, ok := parts[p.Attr]
-		if !ok || len(p.Value) == 0 {
+	for i := range rows {
+		p := &rows[i]
+		part := &parts[p.Attr.Index]
+		if part.nature == isNeutral || len(p.Value) == 0 || len(skip) > 0 && slices.Contains(skip, p.Attr) {
 			continue
 		}
-		for _, a := range skip {
-			if a == p.Attr {
-				continue pairs
-			}
-		}
 		h := hashValue(part.seed, p)
-		if part.hard {
+		if part.nature == isHard {
 			hard += h
 			continue
 		}
@@ -105,8 +109,11 @@ pairs:
 }
 
 func (m *Marker) of(deviceType string) marking {
-	if parts, ok := m.types[deviceType]; ok {
-		return parts
+	switch deviceType {
+	case "mikrotik":
+		return m.mikrotik
+	case "other":
+		return m.others
 	}
 	if parts, ok := m.types[strings.ToLower(deviceType)]; ok {
 		return parts

@@ -71,7 +71,7 @@ func TestMigrateMakesFreeRADIUSSchema(t *testing.T) {
 	wantIndexes = slices.DeleteFunc(wantIndexes, func(l string) bool { return strings.Contains(l, "INDEX radacct_active_session_idx ") })
 	for i, l := range wantIndexes {
 		if strings.Contains(l, "INDEX radacct_calss_idx ") {
-			wantIndexes[i] += " WHERE (class IS NOT NULL)"
+			wantIndexes[i] += " WHERE (class < 'r1:'::text)"
 		}
 	}
 	if d := cmp.Diff(wantIndexes, withoutOurs(gotIndexes)); d != "" {

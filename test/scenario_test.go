@@ -55,7 +55,7 @@ func TestScenarios(t *testing.T) {
 		t.Run(key, func(t *testing.T) {
 			db := storetest.New(t)
 			db.Exec(`INSERT INTO nas (nasname, shortname, type, secret) VALUES ('127.0.0.0/8', 'local', 'other', $1)`, scenarioSecret)
-			set := map[string]string{"RADIAL_REJECT_DELAY": "0s", "RADIAL_DATABASE_TIME_ZONE": "UTC"}
+			set := map[string]string{"RADIAL_REJECT_DELAY": "0s", "RADIAL_DATABASE_TIME_ZONE": "UTC", "RADIAL_CONTROL_MARK": "off"}
 			for kv := range strings.SplitSeq(key, ";") {
 				if name, value, ok := strings.Cut(kv, "="); ok {
 					set["RADIAL_"+strings.ToUpper(strings.ReplaceAll(name, ".", "_"))] = value

@@ -45,7 +45,7 @@ func policyEffects() effectGroup {
 			"filter_username": "on", "strip_realm": "on", "realms": "isp.example", "pool_full": "accept",
 			"simultaneous_use.message": "one is enough", "login_time.minimum": "1h", "default_user_profile": "everyone",
 			"ppp_defaults": "on", "radius.replay_window": "1s", "accounting.event_past": "1m", "accounting.event_future": "1s",
-			"accounting.store_class": "on",
+			"accounting.store_class": "on", "control.mark": "off",
 		},
 		effects: map[string]func(*testing.T, *world){
 			"filter_username": func(t *testing.T, w *world) {
@@ -139,6 +139,11 @@ func policyEffects() effectGroup {
 			"accounting.event_future": func(t *testing.T, w *world) {
 				w.account(t, "future", "bob", av(eventTimestamp, unixTime(time.Now().Add(time.Hour))))
 				w.startedNow(t, "future")
+			},
+			"control.mark": func(t *testing.T, w *world) {
+				if got := values(w.login(t, "bob"), classAttr); len(got) != 0 {
+					t.Errorf("Class %q", got)
+				}
 			},
 			"accounting.store_class": func(t *testing.T, w *world) {
 				w.account(t, "class", "bob", av(classAttr, "abc"))

@@ -21,7 +21,7 @@ func TestServerBehindFreeRADIUS(t *testing.T) {
 		('bob', 'Cleartext-Password', ':=', 'p w'), ('nt', 'NT-Password', ':=', '23f15e998de0633d9ee08093ba6d1244'),
 		('bob@isp.example', 'Cleartext-Password', ':=', 'p w')`)
 	db.Exec(`INSERT INTO radreply (username, attribute, op, value) VALUES ('bob', 'Framed-IP-Address', '=', '100.64.0.9'), ('bob', 'Class', '+=', '0x0102')`)
-	ours := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: map[string]string{"RADIAL_REJECT_DELAY": "0s"}})
+	ours := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: map[string]string{"RADIAL_REJECT_DELAY": "0s", "RADIAL_CONTROL_MARK": "off"}})
 	proxy := StartFreeRADIUS(t, Config{ProxyTo: ours.Auth, ProxyAcctTo: ours.Acct, ProxySecret: "between", Secret: secret})
 	peer := StartFreeRADIUS(t, Config{SQLDSN: db.URL(), Secret: secret})
 
