@@ -208,6 +208,15 @@ var routerOS = changing(
 	softly(ofOther, "Mikrotik-Advertise-URL", "Mikrotik-Advertise-Interval", "Port-Limit"),
 )
 
+// huaweiCoA is what NetEngine's command reference names for CoA ("radius-server
+// authorization error-reply"), and the rates that it reads in an Access-Accept.
+var huaweiCoA = changing(
+	softly(ofRate, "Huawei-Input-Average-Rate", "Huawei-Output-Average-Rate"),
+	softly(ofFilter, "Filter-Id"),
+	softly(ofProfile, "Huawei-Qos-Profile-Name", "Huawei-Down-QOS-Profile-Name"),
+	softly(ofTime, "Idle-Timeout"),
+)
+
 // FNV-1a of 64 bits.
 const (
 	markBasis = 14695981039346656037

@@ -15,6 +15,9 @@ type Live struct {
 	Address        netip.Addr
 }
 
+// foundBy is what a device finds a session by, beside its Acct-Session-Id.
+type foundBy struct{ user, address bool }
+
 // Identify gives what a CoA or Disconnect names a session by: what the device
 // needs and nothing that could keep it from finding the session, as all must fit
 // (RFC 5176 §3). NAS-IP-Address is never among them: a device behind NAT, or with
@@ -27,14 +30,15 @@ func Identify(dev *Device, l Live, d *dictionaries.Dictionary) dictionaries.Pair
 			ps = append(ps, dictionaries.Pair{Attr: a, Value: value})
 		}
 	}
-	if l.User != "" {
+	nameless := l.SessionID == ""
+	if v.foundBy.user || nameless {
 		add("User-Name", []byte(l.User))
 	}
 	add("Acct-Session-Id", []byte(l.SessionID))
-	if address := l.Address.Unmap(); address.Is4() && !address.IsUnspecified() && (v.byAddress || l.SessionID == "") {
+	if address := l.Address.Unmap(); address.Is4() && !address.IsUnspecified() && (v.foundBy.address || nameless) {
 		add("Framed-IP-Address", address.AsSlice())
 	}
-	if l.SessionID == "" {
+	if nameless {
 		add("Calling-Station-Id", []byte(l.CallingStation))
 	}
 	return ps

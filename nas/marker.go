@@ -115,7 +115,8 @@ func (m *Marker) of(deviceType string) marking {
 	case "other":
 		return m.others
 	}
-	if parts, ok := m.types[strings.ToLower(deviceType)]; ok {
+	base, _ := baseType(deviceType)
+	if parts, ok := m.types[strings.ToLower(base)]; ok {
 		return parts
 	}
 	return m.others
