@@ -27,9 +27,13 @@ type authorization struct {
 	quotas         []Quota            // that hold for the login: his own, and those of groups that apply
 	balances       []Balance          // how he stands with them
 
-	own   int                       // how much of reply is not leased
-	made  []*dictionaries.Attribute // of reply, whose values are made of the request
-	class [classMarkSize]byte
+	own       int                       // how much of reply is not leased
+	made      []*dictionaries.Attribute // of reply, whose values are made of the request
+	class     [classMarkSize]byte
+	wallOf    string      // the first group that applies and has a walled garden
+	wallFor   []WallState // for which it has
+	garden    string      // the walled garden's group, for who is in it
+	gardenWhy string      // what kept him out of full service, where the login found it out
 
 	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 

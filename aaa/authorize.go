@@ -145,7 +145,7 @@ func (l *authorization) decide(ctx context.Context) (Decision, error) {
 			return l.reject(d), nil
 		}
 	}
-	return Decision{Verdict: Accept, User: l.user, Reply: l.acceptReply()}, nil
+	return Decision{Verdict: Accept, User: l.user, Reply: l.acceptReply(), Walled: l.garden, Detail: l.walledDetail()}, nil
 }
 
 func (l *authorization) reject(d *denial) Decision {

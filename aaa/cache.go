@@ -107,6 +107,7 @@ type userPolicy struct {
 type groupPolicy struct {
 	check, reply ruleList
 	quotas       []Quota
+	walled       []WallState // for which there is a walled garden; of the garden itself too
 }
 
 func (c *Cache) readUser(ctx context.Context, name string) (cached[*userPolicy], error) {
@@ -132,7 +133,7 @@ func (c *Cache) readGroup(ctx context.Context, name string) (cached[*groupPolicy
 	if err != nil {
 		return cached[*groupPolicy]{}, err
 	}
-	g := &groupPolicy{check: c.comp.list(radgroupcheck, rows.Check), reply: c.comp.list(radgroupreply, rows.Reply), quotas: rows.Quotas}
+	g := &groupPolicy{check: c.comp.list(radgroupcheck, rows.Check), reply: c.comp.list(radgroupreply, rows.Reply), quotas: rows.Quotas, walled: rows.Walled}
 	return cached[*groupPolicy]{value: g, size: 152 + g.check.size() + g.reply.size() + quotaSize*len(g.quotas)}, nil
 }
 

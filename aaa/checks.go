@@ -34,8 +34,9 @@ func (l *authorization) checkName(context.Context) (*denial, error) {
 	return nil, nil
 }
 
-// checkExpiration refuses from the date on, and ends the session then.
-func (l *authorization) checkExpiration(context.Context) (*denial, error) {
+// checkExpiration refuses from the date on, or lets in behind a wall, and ends
+// the session then.
+func (l *authorization) checkExpiration(ctx context.Context) (*denial, error) {
 	v, ok := l.control.Value(l.e.words.expiration)
 	if !ok {
 		return nil, nil
@@ -43,7 +44,7 @@ func (l *authorization) checkExpiration(context.Context) (*denial, error) {
 	left := int64(uint32Value(v)) - l.in.now.Unix()
 	when := l.e.words.expiration.Text(v)
 	if left <= 0 {
-		return &denial{ReasonExpired, "expired at " + when}, nil
+		return l.wallIn(ctx, WallExpired, &denial{ReasonExpired, "expired at " + when})
 	}
 	if l.trace != nil {
 		l.note(StepYes, fmt.Sprintf("expires at %s, in %d s", when, left))

@@ -59,6 +59,7 @@ type Decision struct {
 	Verdict Verdict
 	Reason  Reason
 	Detail  string // for a person: the row, attribute or value that decided; no secrets
+	Walled  string // the group of the walled garden that an accept leads into; "": full service
 	User    string // the name that was looked up (after realm stripping)
 	Reply   dictionaries.Pairs
 	// Delay holds an Access-Reject back (reject_delay); zero for MikroTik.

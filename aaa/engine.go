@@ -43,9 +43,11 @@ type UserRows struct {
 }
 
 // GroupRows is all that the tables hold of a group, ordered by id.
+// Walled is for which states it has a walled garden, or is one.
 type GroupRows struct {
 	Check, Reply []Row
 	Quotas       []Quota
+	Walled       []WallState
 }
 
 // Addresses leases addresses (ipam.Allocator).

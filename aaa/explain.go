@@ -121,6 +121,9 @@ func (x *Explanation) Text() string {
 	}
 	if d.Verdict == Accept {
 		b.WriteString("answer: Access-Accept\n")
+		if d.Walled != "" {
+			fmt.Fprintf(&b, "  %s\n", d.Detail)
+		}
 	} else {
 		fmt.Fprintf(&b, "answer: Access-Reject, reason %s\n", d.Reason)
 		fmt.Fprintf(&b, "  %s\n", d.Detail)

@@ -9,6 +9,7 @@ type Metrics struct {
 	accepts  prometheus.Counter
 	rejects  map[Reason]prometheus.Counter
 	troubles prometheus.Counter
+	walled   prometheus.Counter
 	memory   map[bool]prometheus.Counter // logins by rows from memory, by whether they were accepted
 	reg      prometheus.Registerer
 }
@@ -23,12 +24,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "radial_logins_from_memory_total",
 		Help: "Logins by rows from memory while the database was away (policy.outage: cached): accept, or none (no answer: a refusal, or it needs the database).",
 	}, []string{"answer"})
-	reg.MustRegister(logins, memory)
+	walled := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "radial_logins_walled_total", Help: "Logins accepted into the walled garden of their package; they are among radial_logins_total too.",
+	})
+	reg.MustRegister(logins, memory, walled)
 	m := &Metrics{
 		accepts:  logins.WithLabelValues("accept", ""),
 		rejects:  make(map[Reason]prometheus.Counter, len(Reasons)),
 		troubles: logins.WithLabelValues("trouble", ""),
 		memory:   map[bool]prometheus.Counter{true: memory.WithLabelValues("accept"), false: memory.WithLabelValues("none")},
+		walled:   walled,
 		reg:      reg,
 	}
 	for _, r := range Reasons {
@@ -54,6 +59,9 @@ func (m *Metrics) decided(d *Decision) {
 	case m == nil:
 	case d.Verdict == Accept:
 		m.accepts.Inc()
+		if d.Walled != "" {
+			m.walled.Inc()
+		}
 	default:
 		if c := m.rejects[d.Reason]; c != nil {
 			c.Inc()

@@ -2,6 +2,7 @@ package aaa
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"time"
@@ -31,7 +32,12 @@ type Package struct {
 	Description string `json:"description"`
 	RateDown    int64  `json:"rate_down"` // bits per second to the subscriber
 	RateUp      int64  `json:"rate_up"`   // bits per second from the subscriber
+	PackageShaping
 	PackagePools
+	AddressList string       `json:"address_list"` // of the device's firewall: Mikrotik-Address-List
+	Filter      string       `json:"filter"`       // on the device: Filter-Id
+	DNS         []netip.Addr `json:"dns"`          // two IPv4 servers at most, any of IPv6
+	VLAN        int64        `json:"vlan"`         // 1 to 4094
 	// SessionTimeout, IdleTimeout and InterimInterval are in seconds.
 	SessionTimeout  int64 `json:"session_timeout"`
 	IdleTimeout     int64 `json:"idle_timeout"`
@@ -39,13 +45,15 @@ type Package struct {
 	// SimultaneousUse is the number of sessions at a time; nil is no limit, 0
 	// refuses every login.
 	SimultaneousUse *int64        `json:"simultaneous_use"`
-	Price           string        `json:"price"` // decimal with two places, or ""
+	Price           string        `json:"price"`    // decimal with two places, or ""
+	Currency        string        `json:"currency"` // ISO 4217, or ""
 	BillingCycle    BillingCycle  `json:"billing_cycle"`
 	ValidityDays    int64         `json:"validity_days"` // until a new subscriber expires
 	Status          PackageStatus `json:"status"`
 	Checks          []Item        `json:"checks"`
 	Replies         []Item        `json:"replies"`
 	Quotas          []Quota       `json:"quotas"` // of its group, beside FreeRADIUS's rows
+	Walled          *Walled       `json:"walled"` // nil: none
 	Created         time.Time     `json:"created_at"`
 	Updated         time.Time     `json:"updated_at"`
 }
@@ -91,8 +99,13 @@ func (p *PackagePools) valid() error {
 // pricePattern is what numeric(10, 2) holds.
 var pricePattern = regexp.MustCompile(`^[0-9]{1,8}(\.[0-9]{1,2})?$`)
 
+var currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
+
 // maxSeconds bounds timeouts: what an integer attribute and column both hold.
 const maxSeconds = 1<<31 - 1
+
+// maxValidity bounds validity: a hundred years, in days.
+const maxValidity = 36500
 
 // validPackage holds the fields to what the table and the projection take.
 func validPackage(p *Package) error {
@@ -108,8 +121,10 @@ func validPackage(p *Package) error {
 		return fmt.Errorf("interim interval %d: want 60 seconds or more (RFC 2869 §5.16): %w", p.InterimInterval, ErrInvalid)
 	case p.SimultaneousUse != nil && (*p.SimultaneousUse < 0 || *p.SimultaneousUse > maxSeconds):
 		return fmt.Errorf("simultaneous use %d: want 0 or more: %w", *p.SimultaneousUse, ErrInvalid)
-	case p.ValidityDays < 0 || p.ValidityDays > 36500:
-		return fmt.Errorf("validity %d: want 1 to 36500 days: %w", p.ValidityDays, ErrInvalid)
+	case p.ValidityDays < 0 || p.ValidityDays > maxValidity:
+		return fmt.Errorf("validity %d: want 1 to %d days: %w", p.ValidityDays, maxValidity, ErrInvalid)
+	case p.Currency != "" && !currencyPattern.MatchString(p.Currency):
+		return fmt.Errorf("currency %q: want three letters like EUR (ISO 4217): %w", p.Currency, ErrInvalid)
 	case p.Price != "" && !pricePattern.MatchString(p.Price):
 		return fmt.Errorf("price %q: want a number like 19.90: %w", p.Price, ErrInvalid)
 	case !slices.Contains(BillingCycles, p.BillingCycle):
@@ -124,6 +139,11 @@ func validPackage(p *Package) error {
 	}
 	if err := validQuotas(p.Quotas); err != nil {
 		return err
+	}
+	for _, err := range []error{p.shapingValid(), p.servedValid(), p.Walled.valid()} {
+		if err != nil {
+			return fmt.Errorf("package %q: %w", p.Name, err)
+		}
 	}
 	return p.PackagePools.valid()
 }

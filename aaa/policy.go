@@ -127,6 +127,7 @@ func (l *authorization) walkGroups(ctx context.Context, groups []Membership, thr
 			continue
 		}
 		l.addQuotas(g.quotas)
+		l.enter(name, g)
 		if l.trace != nil {
 			l.note(StepYes, "group "+name+" applies")
 			l.groups = append(l.groups, name)

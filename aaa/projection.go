@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"radial/nas"
 )
 
 // Table is one of the FreeRADIUS tables that provisioning writes to.
@@ -47,8 +45,11 @@ func (r ProjectedRow) Digest() string {
 // key is what a row is about: one attribute of a table, or one group of a
 // user. A change claims keys, and replaces what stands under them.
 func (r ProjectedRow) key() rowKey {
-	if r.Table == TableUserGroup {
+	switch {
+	case r.Table == TableUserGroup:
 		return rowKey{r.Table, r.Group}
+	case (r.Table == TableGroupCheck || r.Table == TableGroupReply) && strings.HasSuffix(r.Name, walledSuffix):
+		return rowKey{r.Table, walledSuffix + " " + strings.ToLower(r.Attribute)} // beside the package's own group
 	}
 	return rowKey{r.Table, strings.ToLower(r.Attribute)}
 }
@@ -71,8 +72,14 @@ var refusals = map[SubscriberStatus]string{
 //
 // One who is kept out has Auth-Type := Reject, no check that could fail before
 // it counts, and Fall-Through = No, so that no group, not even somebody else's
-// with Auth-Type := Accept, lets him in: under FreeRADIUS as under Radial.
-func ProjectSubscriber(s *Subscriber, passwords []Item, now time.Time, zone *time.Location) []ProjectedRow {
+// with Auth-Type := Accept, lets him in: under FreeRADIUS as under Radial. Where
+// wall, the walled garden of his package, is for his state, he is in its group
+// before all others instead, and has nothing of his own but what he is checked
+// with and his static address.
+func ProjectSubscriber(s *Subscriber, wall *Walled, passwords []Item, now time.Time, zone *time.Location) []ProjectedRow {
+	if refused := s.Refused(now); refused != "" && s.Package != "" && wall.Has(WallState(refused)) {
+		return projectInGarden(s, passwords)
+	}
 	var rows []ProjectedRow
 	check := func(it Item) { rows = append(rows, ProjectedRow{Table: TableCheck, Name: s.Name, Item: it}) }
 	reply := func(it Item) { rows = append(rows, ProjectedRow{Table: TableReply, Name: s.Name, Item: it}) }
@@ -80,6 +87,9 @@ func ProjectSubscriber(s *Subscriber, passwords []Item, now time.Time, zone *tim
 
 	for _, p := range passwords {
 		check(p)
+	}
+	if refused == "" {
+		rows = append(rows, macRows(s)...)
 	}
 	if s.Expires != nil {
 		check(Item{"Expiration", ":=", FormatExpiration(*s.Expires, zone)})
@@ -92,12 +102,7 @@ func ProjectSubscriber(s *Subscriber, passwords []Item, now time.Time, zone *tim
 			check(it)
 		}
 	}
-	switch {
-	case s.StaticIP.Is4():
-		reply(Item{"Framed-IP-Address", ":=", s.StaticIP.String()})
-	case s.StaticIP.Is6():
-		reply(Item{"Framed-IPv6-Address", ":=", s.StaticIP.String()})
-	}
+	rows = append(rows, staticRows(s)...)
 	if refused != "" {
 		reply(Item{"Reply-Message", ":=", refusals[refused]})
 		reply(Item{"Fall-Through", ":=", "No"})
@@ -107,6 +112,44 @@ func ProjectSubscriber(s *Subscriber, passwords []Item, now time.Time, zone *tim
 			reply(it)
 		}
 	}
+	return append(rows, memberRows(s)...)
+}
+
+// projectInGarden says the rows of one who is in the walled garden of his
+// package.
+func projectInGarden(s *Subscriber, passwords []Item) []ProjectedRow {
+	var rows []ProjectedRow
+	for _, it := range passwords {
+		rows = append(rows, ProjectedRow{Table: TableCheck, Name: s.Name, Item: it})
+	}
+	rows = append(rows, macRows(s)...)
+	for _, it := range s.Checks {
+		rows = append(rows, ProjectedRow{Table: TableCheck, Name: s.Name, Item: it})
+	}
+	rows = append(rows, staticRows(s)...)
+	rows = append(rows,
+		ProjectedRow{Table: TableReply, Name: s.Name, Item: Item{"Fall-Through", ":=", "Yes"}},
+		ProjectedRow{Table: TableUserGroup, Name: s.Name, Group: WalledGroup(s.Package), Priority: GardenPriority})
+	return append(rows, memberRows(s)...)
+}
+
+// staticRows gives the subscriber his own address.
+func staticRows(s *Subscriber) []ProjectedRow {
+	row := ProjectedRow{Table: TableReply, Name: s.Name}
+	switch {
+	case s.StaticIP.Is4():
+		row.Item = Item{"Framed-IP-Address", ":=", s.StaticIP.String()}
+	case s.StaticIP.Is6():
+		row.Item = Item{"Framed-IPv6-Address", ":=", s.StaticIP.String()}
+	default:
+		return nil
+	}
+	return []ProjectedRow{row}
+}
+
+// memberRows are the subscriber's groups: the package's, and further ones.
+func memberRows(s *Subscriber) []ProjectedRow {
+	var rows []ProjectedRow
 	if s.Package != "" {
 		rows = append(rows, ProjectedRow{Table: TableUserGroup, Name: s.Name, Group: s.Package, Priority: PackagePriority})
 	}
@@ -119,7 +162,8 @@ func ProjectSubscriber(s *Subscriber, passwords []Item, now time.Time, zone *tim
 // sets tells whether a check item is merged and never compared.
 func sets(op string) bool { return op == ":=" || op == "+=" }
 
-// ProjectPackage says which rows of the group tables a package is.
+// ProjectPackage says which rows of the group tables a package is, and its walled
+// garden with it.
 //
 // Its items yield to the subscriber's own: replies are added only where there
 // is none yet ("="), checks behind those that stand there ("+=", the first one
@@ -139,10 +183,7 @@ func ProjectPackage(p *Package) []ProjectedRow {
 	for _, it := range p.Checks {
 		add(TableGroupCheck, it)
 	}
-	if p.RateDown > 0 && p.RateUp > 0 {
-		limit := nas.RateLimit{Up: nas.Rates{Rate: p.RateUp}, Down: nas.Rates{Rate: p.RateDown}}
-		add(TableGroupReply, Item{"Mikrotik-Rate-Limit", "=", limit.String()})
-	}
+	projectService(p, func(it Item) { add(TableGroupReply, it) })
 	if p.FramedPool != "" {
 		add(TableGroupReply, Item{"Framed-Pool", "=", p.FramedPool})
 	}
@@ -158,5 +199,5 @@ func ProjectPackage(p *Package) []ProjectedRow {
 		add(TableGroupReply, it)
 	}
 	add(TableGroupReply, Item{"Fall-Through", "=", "Yes"})
-	return rows
+	return append(rows, projectWalled(p)...)
 }

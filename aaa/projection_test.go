@@ -89,7 +89,7 @@ radreply bob: Fall-Through := No
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			zone := time.FixedZone("one east", 3600)
-			got := printRows(ProjectSubscriber(&tc.sub, cleartext, projectionNow, zone))
+			got := printRows(ProjectSubscriber(&tc.sub, nil, cleartext, projectionNow, zone))
 			if diff := cmp.Diff(strings.TrimPrefix(tc.want, "\n"), got); diff != "" {
 				t.Error(diff)
 			}
@@ -125,6 +125,56 @@ radgroupcheck six: Delegated-IPv6-Prefix-Pool += pd
 radgroupcheck six: Stateful-IPv6-Address-Pool += na
 radgroupreply six: Framed-Pool = cgnat
 radgroupreply six: Fall-Through = Yes
+`},
+		{"the whole service", Package{
+			Name: "biz", RateDown: 50e6, RateUp: 10e6, PackageShaping: PackageShaping{BurstDown: 80e6, BurstUp: 20e6, ThresholdDown: 40e6, ThresholdUp: 8e6, BurstTime: 16, Priority: 3, MinDown: 5e6, MinUp: 1e6},
+			AddressList: "customers", Filter: "biz in", VLAN: 120,
+			DNS: []netip.Addr{netip.MustParseAddr("2620:fe::fe"), netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("149.112.112.112")},
+		}, `
+radgroupreply biz: Mikrotik-Rate-Limit = 10M/50M 20M/80M 8M/40M 16/16 3 1M/5M
+radgroupreply biz: Mikrotik-Address-List = customers
+radgroupreply biz: Filter-Id = biz in
+radgroupreply biz: MS-Primary-DNS-Server = 9.9.9.9
+radgroupreply biz: MS-Secondary-DNS-Server = 149.112.112.112
+radgroupreply biz: DNS-Server-IPv6-Address += 2620:fe::fe
+radgroupreply biz: Tunnel-Type = VLAN
+radgroupreply biz: Tunnel-Medium-Type = IEEE-802
+radgroupreply biz: Tunnel-Private-Group-Id = 120
+radgroupreply biz: Fall-Through = Yes
+`},
+		{"a burst alone has RouterOS's own threshold and time, a priority alone stands behind none", Package{Name: "b", RateDown: 50e6, RateUp: 10e6, PackageShaping: PackageShaping{BurstDown: 80e6, BurstUp: 20e6}}, `
+radgroupreply b: Mikrotik-Rate-Limit = 10M/50M 20M/80M
+radgroupreply b: Fall-Through = Yes
+`},
+		{"a walled garden", Package{
+			Name: "home", RateDown: 50e6, RateUp: 10e6, InterimInterval: 300, SimultaneousUse: &one,
+			Walled: &Walled{For: WallStates, RateDown: 1e6, RateUp: 512e3, AddressList: "unpaid", Filter: "pay", SessionTimeout: 600, Replies: []Item{{"Reply-Message", ":=", "please pay"}}},
+		}, `
+radgroupcheck home: Simultaneous-Use += 1
+radgroupreply home: Mikrotik-Rate-Limit = 10M/50M
+radgroupreply home: Acct-Interim-Interval = 300
+radgroupreply home: Fall-Through = Yes
+radgroupcheck home:walled: Simultaneous-Use += 1
+radgroupreply home:walled: Mikrotik-Rate-Limit := 512k/1M
+radgroupreply home:walled: Mikrotik-Address-List := unpaid
+radgroupreply home:walled: Filter-Id := pay
+radgroupreply home:walled: Session-Timeout := 600
+radgroupreply home:walled: Acct-Interim-Interval := 300
+radgroupreply home:walled: Reply-Message := please pay
+radgroupreply home:walled: Fall-Through := No
+`},
+		{"a walled garden with addresses of its own", Package{Name: "p", Walled: &Walled{For: WallStates, Pool: "unpaid"}}, `
+radgroupreply p: Fall-Through = Yes
+radgroupcheck p:walled: Pool-Name := unpaid
+radgroupreply p:walled: Framed-IP-Address !* 0.0.0.0
+radgroupreply p:walled: Framed-Pool !* ANY
+radgroupreply p:walled: Fall-Through := No
+`},
+		{"a walled garden with the device's addresses", Package{Name: "p", Walled: &Walled{For: WallStates, FramedPool: "unpaid"}}, `
+radgroupreply p: Fall-Through = Yes
+radgroupreply p:walled: Framed-IP-Address !* 0.0.0.0
+radgroupreply p:walled: Framed-Pool := unpaid
+radgroupreply p:walled: Fall-Through := No
 `},
 		{"kbit and a limit of none", Package{Name: "slow", RateDown: 512_000, RateUp: 1_500_000, SimultaneousUse: new(int64)}, `
 radgroupcheck slow: Simultaneous-Use += 0
@@ -162,8 +212,8 @@ func TestProjectionProperties(t *testing.T) {
 	const secret = "wonderland"
 	rapid.Check(t, func(t *rapid.T) {
 		s := anySubscriber(t)
-		rows := ProjectSubscriber(&s, []Item{{"Cleartext-Password", ":=", secret}}, projectionNow, time.UTC)
-		if diff := cmp.Diff(rows, ProjectSubscriber(&s, []Item{{"Cleartext-Password", ":=", secret}}, projectionNow, time.UTC)); diff != "" {
+		rows := ProjectSubscriber(&s, nil, []Item{{"Cleartext-Password", ":=", secret}}, projectionNow, time.UTC)
+		if diff := cmp.Diff(rows, ProjectSubscriber(&s, nil, []Item{{"Cleartext-Password", ":=", secret}}, projectionNow, time.UTC)); diff != "" {
 			t.Fatalf("the same input gives other rows:\n%s", diff)
 		}
 		rejects, fallsThrough := 0, ""

@@ -1,6 +1,10 @@
 package aaa
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
 
 // PackageState is all that the database holds of a package and of the group of
 // its name at one moment.
@@ -10,7 +14,8 @@ type PackageState struct {
 	Rows        []StoredRow
 	Lost        []LostRow
 	Subscribers int // who have it
-	Members     int // rows of radusergroup with that group that others wrote
+	Members     int // rows of radusergroup with that group, or its walled garden, that others wrote
+	InGarden    int // rows of radusergroup with its walled garden, whoever wrote them
 }
 
 // PackageDelta is what a change writes.
@@ -28,6 +33,11 @@ type PackageChange struct {
 	Description     *string
 	RateDown        *int64 // bits per second
 	RateUp          *int64
+	Burst           ShapingChange
+	AddressList     *string
+	Filter          *string
+	DNS             []netip.Addr // in place of all before; nil: as they are
+	VLAN            *int64
 	Pool            *string // names of pools, as in PackagePools
 	FramedPool      *string
 	IPv6PrefixPool  *string
@@ -38,10 +48,12 @@ type PackageChange struct {
 	InterimInterval *int64
 	SimultaneousUse *int64 // below 0 takes the limit away
 	Price           *string
+	Currency        *string
 	BillingCycle    *BillingCycle
 	ValidityDays    *int64
 	Status          *PackageStatus
 	Quotas          QuotaChange
+	Walled          WalledChange
 	AddChecks       []Item
 	DelChecks       []string
 	AddReplies      []Item
@@ -90,6 +102,16 @@ func (p *Provisioner) DeletePackage(s PackageState) (PackageDelta, error) {
 	return PackageDelta{Remove: true, Rows: reconcile(nil, s.Rows, s.Lost, overwrite{}), Audit: audit}, err
 }
 
+// project says the package's rows. While somebody is in a walled garden that is
+// gone, its group is shut.
+func (s *PackageState) project(p *Package) []ProjectedRow {
+	rows := ProjectPackage(p)
+	if p.Walled == nil && s.InGarden > 0 {
+		rows = append(rows, projectShut(p.Name)...)
+	}
+	return rows
+}
+
 // SyncPackage repairs a package's rows, as SyncSubscriber does a
 // subscriber's.
 func (p *Provisioner) SyncPackage(force bool) func(PackageState) (PackageDelta, error) {
@@ -97,7 +119,7 @@ func (p *Provisioner) SyncPackage(force bool) func(PackageState) (PackageDelta, 
 		if s.Package == nil {
 			return PackageDelta{}, fmt.Errorf("package %q: %w", s.Name, ErrNotFound)
 		}
-		d := PackageDelta{Rows: reconcile(ProjectPackage(s.Package), s.Rows, s.Lost, overwrite{force: force})}
+		d := PackageDelta{Rows: reconcile(s.project(s.Package), s.Rows, s.Lost, overwrite{force: force})}
 		if !d.Rows.Empty() {
 			d.Audit = Audit{"inserted": len(d.Rows.Insert), "updated": len(d.Rows.Update), "deleted": len(d.Rows.Delete)}
 			d.Audit.noteRows(&d.Rows)
@@ -121,6 +143,9 @@ func (p *Provisioner) changePackage(s PackageState, before Package, c PackageCha
 			return PackageDelta{}, err
 		}
 	}
+	if err := p.walledReplies(c.Walled.Replies); err != nil {
+		return PackageDelta{}, err
+	}
 	after, err := c.apply(before)
 	if err != nil {
 		return PackageDelta{}, err
@@ -128,7 +153,7 @@ func (p *Provisioner) changePackage(s PackageState, before Package, c PackageCha
 	if err := validPackage(&after); err != nil {
 		return PackageDelta{}, err
 	}
-	want := ProjectPackage(&after)
+	want := s.project(&after)
 	d := PackageDelta{Rows: reconcile(want, s.Rows, s.Lost, overwrite{claims: c.claims(want, adopt)})}
 	if s.Package == nil {
 		d.Audit, err = diff(nil, maskedPackage(after))
@@ -151,6 +176,14 @@ func (c *PackageChange) apply(p Package) (Package, error) {
 	assign(&p.Description, c.Description)
 	assign(&p.RateDown, c.RateDown)
 	assign(&p.RateUp, c.RateUp)
+	c.Burst.apply(&p.PackageShaping)
+	assign(&p.AddressList, c.AddressList)
+	assign(&p.Filter, c.Filter)
+	assign(&p.VLAN, c.VLAN)
+	if c.DNS != nil {
+		p.DNS = c.DNS
+	}
+	p.Walled = c.Walled.apply(p.Walled)
 	assign(&p.Pool, c.Pool)
 	assign(&p.FramedPool, c.FramedPool)
 	assign(&p.IPv6PrefixPool, c.IPv6PrefixPool)
@@ -160,6 +193,7 @@ func (c *PackageChange) apply(p Package) (Package, error) {
 	assign(&p.IdleTimeout, c.IdleTimeout)
 	assign(&p.InterimInterval, c.InterimInterval)
 	assign(&p.Price, c.Price)
+	assign(&p.Currency, c.Currency)
 	assign(&p.BillingCycle, c.BillingCycle)
 	assign(&p.ValidityDays, c.ValidityDays)
 	assign(&p.Status, c.Status)
@@ -183,7 +217,15 @@ func (c *PackageChange) apply(p Package) (Package, error) {
 func (c *PackageChange) claims(want []ProjectedRow, adopt bool) map[rowKey]bool {
 	claims := map[rowKey]bool{}
 	named := map[rowKey]bool{
-		{TableGroupReply, "mikrotik-rate-limit"}:        c.RateDown != nil || c.RateUp != nil,
+		{TableGroupReply, "mikrotik-rate-limit"}:        c.RateDown != nil || c.RateUp != nil || c.Burst != ShapingChange{},
+		{TableGroupReply, "mikrotik-address-list"}:      c.AddressList != nil,
+		{TableGroupReply, "filter-id"}:                  c.Filter != nil,
+		{TableGroupReply, "ms-primary-dns-server"}:      c.DNS != nil,
+		{TableGroupReply, "ms-secondary-dns-server"}:    c.DNS != nil,
+		{TableGroupReply, "dns-server-ipv6-address"}:    c.DNS != nil,
+		{TableGroupReply, "tunnel-private-group-id"}:    c.VLAN != nil,
+		{TableGroupReply, "tunnel-type"}:                c.VLAN != nil,
+		{TableGroupReply, "tunnel-medium-type"}:         c.VLAN != nil,
 		{TableGroupReply, "session-timeout"}:            c.SessionTimeout != nil,
 		{TableGroupReply, "idle-timeout"}:               c.IdleTimeout != nil,
 		{TableGroupReply, "acct-interim-interval"}:      c.InterimInterval != nil,
@@ -199,8 +241,8 @@ func (c *PackageChange) claims(want []ProjectedRow, adopt bool) map[rowKey]bool 
 			claims[key] = true
 		}
 	}
-	if adopt {
-		for _, row := range want {
+	for _, row := range want {
+		if adopt || !c.Walled.empty() && strings.HasSuffix(row.Name, walledSuffix) {
 			claims[row.key()] = true
 		}
 	}
@@ -211,5 +253,10 @@ func (c *PackageChange) claims(want []ProjectedRow, adopt bool) map[rowKey]bool 
 
 func maskedPackage(p Package) *Package {
 	p.Checks, p.Replies = maskedItems(p.Checks), maskedItems(p.Replies)
+	if p.Walled != nil {
+		w := *p.Walled
+		w.Replies = maskedItems(w.Replies)
+		p.Walled = &w
+	}
 	return &p
 }

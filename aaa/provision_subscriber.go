@@ -16,8 +16,10 @@ type Account struct {
 	Subscriber *Subscriber // nil: known to FreeRADIUS's tables alone, or to none
 	Rows       []StoredRow // radcheck, radreply and radusergroup, each in its order
 	Lost       []LostRow
-	// Packages are the groups among Rows that are packages of ours.
+	// Packages are the groups among Rows that are packages of ours, Bought is the
+	// one that Subscriber has, if any.
 	Packages []string
+	Bought   *Package
 }
 
 // Exists tells whether anything that lets him log in is there: a mere group
@@ -40,6 +42,7 @@ type AccountDelta struct {
 type SubscriberChange struct {
 	Password     *Item // a password attribute for radcheck, see PasswordItem
 	PasswordType string
+	NoPassword   bool    // the device's MAC address is enough
 	Package      *string // "" takes it away
 	Status       *SubscriberStatus
 	ServiceType  *ServiceType
@@ -48,7 +51,8 @@ type SubscriberChange struct {
 	Email        *string
 	Comment      *string
 	Quotas       QuotaChange
-	BillingDay   *int // 0 takes it away
+	BillingDay   *int     // 0 takes it away
+	MACs         []string // in place of all before; nil: as they are
 	AddGroups    []GroupItem
 	DelGroups    []string
 	AddChecks    []Item
@@ -87,10 +91,10 @@ func (p *Provisioner) AddSubscriber(c SubscriberChange, pkg *Package) func(Accou
 		if err := p.takePassword(&c); err != nil {
 			return AccountDelta{}, err
 		}
-		if c.Password == nil && !slices.ContainsFunc(c.AddChecks, func(it Item) bool { return strings.EqualFold(it.Attribute, "Auth-Type") }) {
-			return AccountDelta{}, fmt.Errorf("user %q: no password: nobody could log in; give one (--password-stdin, --password), or --check 'Auth-Type := Accept' to ask for none: %w", acc.Name, ErrInvalid)
+		if c.Password == nil && !c.NoPassword && !slices.ContainsFunc(c.AddChecks, func(it Item) bool { return strings.EqualFold(it.Attribute, "Auth-Type") }) {
+			return AccountDelta{}, fmt.Errorf("user %q: no password: nobody could log in; give one (--password-stdin, --password), or --no-password where the device's MAC address is enough: %w", acc.Name, ErrInvalid)
 		}
-		return p.change(acc, c, pkg)
+		return p.change(acc, c, pkg, "user.add")
 	}
 }
 
@@ -104,7 +108,7 @@ func (p *Provisioner) SetSubscriber(c SubscriberChange, pkg *Package) func(Accou
 		if err := p.takePassword(&c); err != nil {
 			return AccountDelta{}, err
 		}
-		return p.change(acc, c, pkg)
+		return p.change(acc, c, pkg, "user.set")
 	}
 }
 
@@ -122,6 +126,7 @@ func (p *Provisioner) DeleteSubscriber(acc Account) (AccountDelta, error) {
 		}
 	}
 	d.Audit.noteRows(&d.Rows)
+	d.Jobs = follow(acc.Name, "user.del")
 	return d, nil
 }
 
@@ -137,17 +142,22 @@ func (p *Provisioner) SyncSubscriber(force bool) func(Account) (AccountDelta, er
 			return AccountDelta{}, nil
 		}
 		var d AccountDelta
-		d.Rows = reconcile(p.project(acc.Subscriber, passwordsOf(acc.Rows)), acc.Rows, acc.Lost, overwrite{force: force})
+		d.Rows = reconcile(p.project(acc.Subscriber, acc.Bought, passwordsOf(acc.Rows)), acc.Rows, acc.Lost, overwrite{force: force})
 		if !d.Rows.Empty() {
 			d.Audit = Audit{"inserted": len(d.Rows.Insert), "updated": len(d.Rows.Update), "deleted": len(d.Rows.Delete)}
 			d.Audit.noteRows(&d.Rows)
+			d.Jobs = follow(acc.Name, "user.sync")
 		}
 		return d, nil
 	}
 }
 
-func (p *Provisioner) project(s *Subscriber, passwords []Item) []ProjectedRow {
-	return ProjectSubscriber(s, passwords, p.Now(), p.Zone)
+func (p *Provisioner) project(s *Subscriber, bought *Package, passwords []Item) []ProjectedRow {
+	var wall *Walled
+	if bought != nil {
+		wall = bought.Walled
+	}
+	return ProjectSubscriber(s, wall, passwords, p.Now(), p.Zone)
 }
 
 // passwordsOf returns the passwords that we projected, as they stand: radcheck
@@ -188,8 +198,9 @@ func (p *Provisioner) takePassword(c *SubscriberChange) error {
 	return nil
 }
 
-// change is what add and set have in common.
-func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (AccountDelta, error) {
+// change is what all changes have in common; why names the change for the jobs
+// that go with it.
+func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package, why string) (AccountDelta, error) {
 	before := acc.Subscriber
 	if before == nil {
 		before = &Subscriber{Name: acc.Name, Status: SubscriberActive, ServiceType: ServicePPPoE, PasswordType: "other"}
@@ -198,17 +209,27 @@ func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (Acc
 	if err != nil {
 		return AccountDelta{}, err
 	}
+	if c.Expires != nil && c.Status == nil && after.Status == SubscriberExpired && (after.Expires == nil || after.Expires.After(p.Now())) {
+		after.Status = SubscriberActive // his time goes on
+	}
 	if err := validSubscriber(&after); err != nil {
 		return AccountDelta{}, err
+	}
+	bought := acc.Bought
+	if c.Package != nil {
+		bought = pkg
 	}
 	if c.Package != nil && *c.Package != "" && *c.Package != before.Package && pkg != nil && pkg.Status != PackageActive {
 		return AccountDelta{}, fmt.Errorf("package %q is inactive: it is not given to anyone new: %w", pkg.Name, ErrConflict)
 	}
 	passwords := passwordsOf(acc.Rows)
-	if c.Password != nil {
+	switch {
+	case c.Password != nil:
 		passwords = []Item{*c.Password}
+	case c.NoPassword:
+		passwords = nil
 	}
-	d := AccountDelta{Rows: reconcile(p.project(&after, passwords), acc.Rows, acc.Lost, overwrite{claims: c.claims(acc, before, &after)})}
+	d := AccountDelta{Rows: reconcile(p.project(&after, bought, passwords), acc.Rows, acc.Lost, overwrite{claims: c.claims(acc, before, &after)})}
 	if acc.Subscriber == nil {
 		d.Audit, err = diff(nil, maskedSubscriber(after))
 	} else {
@@ -226,6 +247,11 @@ func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (Acc
 		return d, nil
 	}
 	d.Save = &after
+	if acc.Exists() && c.Password != nil {
+		d.Jobs = endAll(acc.Name, why)
+	} else if acc.Exists() && (!d.Rows.Empty() || d.Audit["quotas"] != nil || d.Audit["billing_day"] != nil) {
+		d.Jobs = follow(acc.Name, why)
+	}
 	return d, nil
 }
 
@@ -238,6 +264,15 @@ func (c *SubscriberChange) apply(s Subscriber) (Subscriber, error) {
 	assign(&s.Email, c.Email)
 	assign(&s.Comment, c.Comment)
 	assign(&s.BillingDay, c.BillingDay)
+	if c.MACs != nil {
+		s.MACs = c.MACs
+	}
+	if c.NoPassword {
+		s.PasswordType = PasswordNone
+		if mac, err := NormalMAC(s.Name); err == nil && len(s.MACs) == 0 {
+			s.MACs = []string{mac}
+		}
+	}
 	s.Quotas = c.Quotas.apply(s.Quotas)
 	if c.Password != nil {
 		s.PasswordType = c.PasswordType
@@ -280,6 +315,15 @@ func (c *SubscriberChange) claims(acc Account, before, after *Subscriber) map[ro
 		for name := range passwordAttributes {
 			claims[rowKey{TableCheck, name}] = true
 		}
+	}
+	if c.NoPassword {
+		for name := range passwordAttributes {
+			claims[rowKey{TableCheck, name}] = true
+		}
+		claims[rowKey{TableCheck, "auth-type"}] = true
+	}
+	if c.MACs != nil || c.NoPassword {
+		claims[rowKey{TableCheck, "calling-station-id"}] = true
 	}
 	if c.Package != nil {
 		// Whoever put him into a package of ours: he has one, the named one.

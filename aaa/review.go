@@ -28,7 +28,7 @@ func (e *Engine) Review(ctx context.Context, req *Request) (Standing, error) {
 	if d, err := l.findItems(ctx); d != nil || err != nil {
 		return Standing{}, err // rows that cannot be read refuse the next login, and end no session
 	}
-	d, err := l.checkUsage(ctx)
+	d, err := l.judgeUsage(ctx)
 	if err != nil {
 		return Standing{}, err
 	}

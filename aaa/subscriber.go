@@ -34,10 +34,11 @@ const (
 	ServicePPPoE   ServiceType = "pppoe"
 	ServiceHotspot ServiceType = "hotspot"
 	ServiceStatic  ServiceType = "static"
+	ServiceDHCP    ServiceType = "dhcp" // IPoE: the device's MAC address is mostly the name
 )
 
 // ServiceTypes lists every kind of service.
-var ServiceTypes = []ServiceType{ServicePPPoE, ServiceHotspot, ServiceStatic}
+var ServiceTypes = []ServiceType{ServicePPPoE, ServiceHotspot, ServiceStatic, ServiceDHCP}
 
 // Subscriber is a row of radial.subscribers: what the operator said of a
 // customer. The password is not here but in radcheck alone.
@@ -47,7 +48,11 @@ type Subscriber struct {
 	Package     string           `json:"package"` // name, or ""
 	Status      SubscriberStatus `json:"status"`
 	ServiceType ServiceType      `json:"service_type"`
-	// PasswordType is how radcheck keeps the password: a kind of HashPassword.
+	// MACs are the only devices that he may use, as NormalMAC writes them; empty:
+	// any.
+	MACs []string `json:"macs"`
+	// PasswordType is how radcheck keeps the password: a kind of HashPassword, or
+	// PasswordNone.
 	PasswordType string      `json:"password_type"`
 	StaticIP     netip.Addr  `json:"static_ip"` // invalid: none
 	Expires      *time.Time  `json:"expires_at"`
@@ -69,8 +74,10 @@ type GroupItem struct {
 }
 
 // DefaultGroupPriority is the priority of a group that was named without one:
-// after the package, whose priority is PackagePriority.
+// after the package, whose priority is PackagePriority. A walled garden comes
+// before all.
 const (
+	GardenPriority       int32 = -1
 	PackagePriority      int32 = 100
 	DefaultGroupPriority int32 = 200
 )
@@ -155,8 +162,10 @@ func validSubscriber(s *Subscriber) error {
 	if s.BillingDay < 0 || s.BillingDay > 31 {
 		return fmt.Errorf("billing day %d: want 1 to 31: %w", s.BillingDay, ErrInvalid)
 	}
-	if err := validQuotas(s.Quotas); err != nil {
-		return err
+	for _, err := range []error{validQuotas(s.Quotas), validMACs(s), validEmail(s.Email)} {
+		if err != nil {
+			return err
+		}
 	}
 	for _, g := range s.Groups {
 		if g.Group == s.Package {

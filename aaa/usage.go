@@ -6,10 +6,23 @@ import (
 	"radial/nas"
 )
 
-// checkUsage holds the login to what may be used in a time: counters of session
-// time and quotas of data. All that it needs to know of usage is one question;
-// logins without such limits ask nothing.
+// checkUsage holds the login to what may be used in a time. Who has nothing left
+// is refused, or let in behind a wall, where nothing is counted.
 func (l *authorization) checkUsage(ctx context.Context) (*denial, error) {
+	d, err := l.judgeUsage(ctx)
+	if d == nil || err != nil || d.reason == ReasonUnsupportedCheck {
+		return d, err
+	}
+	return l.wallIn(ctx, WallExhausted, d)
+}
+
+// judgeUsage looks at counters of session time and quotas of data. All that it
+// needs to know of usage is one question; logins without such limits, and those
+// within a walled garden, ask nothing.
+func (l *authorization) judgeUsage(ctx context.Context) (*denial, error) {
+	if l.garden != "" {
+		return nil, nil
+	}
 	if !l.counted && len(l.quotas) == 0 {
 		return nil, nil
 	}

@@ -30,6 +30,8 @@ type vocabulary struct {
 	neverCompared map[*dictionaries.Attribute]bool
 	virtual       map[*dictionaries.Attribute]virtual
 	inReject      map[*dictionaries.Attribute]bool
+	inGarden      map[*dictionaries.Attribute]bool // of a reply, what a walled garden takes over
+	choosesPool   map[*dictionaries.Attribute]bool
 	unsupported   map[*dictionaries.Attribute]bool
 	counters      []*dictionaries.Attribute // at the places of counters; nil where the dictionary lacks one
 
@@ -54,6 +56,11 @@ func newVocabulary(d *dictionaries.Dictionary) *vocabulary {
 	}
 	w.neverCompared = attributeSet(d, "Crypt-Password", "Auth-Type", "Autz-Type", "Acct-Type", "Session-Type", "Strip-User-Name")
 	w.inReject = attributeSet(d, "Reply-Message", "State", "EAP-Message", "Error-Cause", "MS-CHAP-Error")
+	w.inGarden = attributeSet(d, "Framed-Protocol", "Framed-Compression", "Framed-IP-Address", "Framed-IPv6-Address")
+	w.choosesPool = map[*dictionaries.Attribute]bool{}
+	for _, k := range w.address.kinds {
+		w.choosesPool[k.choose] = true
+	}
 	w.virtual = virtualAttributes(d)
 	w.unsupported = attributeSet(d, unsupportedItems...)
 	for a := range d.All() {

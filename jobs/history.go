@@ -20,6 +20,9 @@ type Options struct {
 	Stale store.StaleRule
 	// Warden looks at users with quotas; nil: nobody does.
 	Warden *aaa.Warden
+	// Rules are those of provisioning, for subscribers whose end has come; nil:
+	// nobody's state changes by itself.
+	Rules *aaa.Provisioner
 	// Archive says when closed sessions leave radacct, and when the archive.
 	Archive ArchiveRule
 	// Routers says how routers are reached; nil: nobody looks at them.

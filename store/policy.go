@@ -15,7 +15,8 @@ const maxPolicyBatch = 500
 
 const (
 	// All rows of users: 1 radcheck, 2 radreply (by id), 3 radusergroup (by priority, then id). Schema radial has raw
-	// names: 4 quotas, 5 top-ups, 6 the subscriber; days are counted since 1970-01-01.
+	// names: 4 quotas, 5 top-ups, 6 the subscriber; days are counted since 1970-01-01. Of groups 7 is the walled garden, of the
+	// group that has it as of the group that it is.
 	sqlUserRows = `
 SELECT 1 AS part, username::text, id::bigint, coalesce(attribute::text, ''), coalesce(op::text, ''), coalesce(value::text, ''), 0 AS priority
 FROM radcheck WHERE username = ANY($1::text[])
@@ -45,6 +46,9 @@ FROM radgroupreply WHERE groupname = ANY($1::text[])
 UNION ALL
 SELECT 4, name, id, period, counts, concat_ws(' ', octets, coalesce(rate_down, 0), coalesce(rate_up, 0), carry_over::int)
 FROM radial.quotas WHERE subject = 'group' AND name = ANY($2::text[])
+UNION ALL
+SELECT 7, g.name, p.id, '', '', (SELECT string_agg(s, ' ') FROM jsonb_array_elements_text(p.walled -> 'for') s)
+FROM unnest($2::text[]) AS g(name) JOIN radial.packages p ON p.name = regexp_replace(g.name, ':walled$', '') WHERE p.walled IS NOT NULL
 ORDER BY part, 3`
 )
 
@@ -148,6 +152,10 @@ func (p *Policy) readGroups(ctx context.Context, groups []string) ([]aaa.GroupRo
 			q, err := readQuota(r)
 			g.Quotas = append(g.Quotas, q)
 			return err
+		case partWalled:
+			for _, state := range strings.Fields(r.Value) {
+				g.Walled = append(g.Walled, aaa.WallState(state))
+			}
 		default:
 			g.Reply = append(g.Reply, r)
 		}

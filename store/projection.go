@@ -102,17 +102,30 @@ var projectionSQL = map[aaa.Table]tableSQL{
 
 // owned is whose rows are read or written: the name as it stands in
 // FreeRADIUS's tables and raw, and the owner in radial.projection.
-type owned struct{ name, stored, owner string }
+type owned struct {
+	name, stored, owner string
+	also                []string // further groups of the owner's
+}
 
 // userRows names a subscriber's rows; names are escaped as FreeRADIUS would
 // look them up.
 func userRows(esc Escaper, name string) owned {
-	return owned{name, esc.EscapeUser(name), "user:" + name}
+	return owned{name: name, stored: esc.EscapeUser(name), owner: "user:" + name}
 }
 
-// groupRows names a package's rows: such names need no escaping (aaa holds
-// them to that).
-func groupRows(name string) owned { return owned{name, name, "package:" + name} }
+// groupRows names a package's rows, and its walled garden's: such names need no
+// escaping (aaa holds them to that).
+func groupRows(name string) owned {
+	return owned{name: name, stored: name, owner: "package:" + name, also: []string{aaa.WalledGroup(name)}}
+}
+
+// storedName is how the name of a row stands in FreeRADIUS's tables.
+func (o *owned) storedName(name string) string {
+	if name == o.name {
+		return o.stored
+	}
+	return name
+}
 
 // rowsOf reads the rows of the tables, and what we wrote that is gone.
 func rowsOf(ctx context.Context, q querier, o owned, tables ...aaa.Table) ([]aaa.StoredRow, []aaa.LostRow, error) {
@@ -123,18 +136,20 @@ func rowsOf(ctx context.Context, q querier, o owned, tables ...aaa.Table) ([]aaa
 	}
 	there := map[place]bool{}
 	for _, t := range tables {
-		rows, err := q.Query(ctx, projectionSQL[t].rows, o.stored, o.owner)
-		if err != nil {
-			return nil, nil, wrapErr("rows of "+o.name, err)
-		}
-		r := aaa.StoredRow{ProjectedRow: aaa.ProjectedRow{Table: t, Name: o.name}}
-		_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Attribute, &r.Op, &r.Value, &r.Group, &r.Priority, &r.Digest}, func() error {
-			all = append(all, r)
-			there[place{t, r.ID}] = true
-			return nil
-		})
-		if err != nil {
-			return nil, nil, wrapErr("rows of "+o.name, err)
+		for _, name := range append([]string{o.name}, o.also...) {
+			rows, err := q.Query(ctx, projectionSQL[t].rows, o.storedName(name), o.owner)
+			if err != nil {
+				return nil, nil, wrapErr("rows of "+name, err)
+			}
+			r := aaa.StoredRow{ProjectedRow: aaa.ProjectedRow{Table: t, Name: name}}
+			_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Attribute, &r.Op, &r.Value, &r.Group, &r.Priority, &r.Digest}, func() error {
+				all = append(all, r)
+				there[place{t, r.ID}] = true
+				return nil
+			})
+			if err != nil {
+				return nil, nil, wrapErr("rows of "+name, err)
+			}
 		}
 	}
 	rows, err := q.Query(ctx, sqlProjectionOf, o.owner)
@@ -177,7 +192,7 @@ func applyRows(ctx context.Context, tx pgx.Tx, o owned, d *aaa.RowDelta) error {
 		b.Queue(sqlProjectionDel, string(l.Table), l.ID)
 	}
 	for _, r := range d.Insert {
-		args := append([]any{o.stored}, append(content(r), o.owner, r.Digest())...)
+		args := append([]any{o.storedName(r.Name)}, append(content(r), o.owner, r.Digest())...)
 		one(b.Queue(projectionSQL[r.Table].add, args...), r)
 	}
 	if b.Len() == 0 {

@@ -16,6 +16,7 @@ const (
 	partQuotas     = 4
 	partTopUps     = 5
 	partSubscriber = 6
+	partWalled     = 7
 )
 
 const (

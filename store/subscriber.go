@@ -15,7 +15,7 @@ import (
 const (
 	subscriberColumns = `
 s.id, s.username, coalesce(p.name, ''), s.status, s.service_type, s.password_type, s.static_ip, s.expires_at,
-coalesce(s.email, ''), s.comment, s.groups, s.checks, s.replies,` + quotaFields + `'user' AND q.name = s.username), '[]'), coalesce(s.billing_day, 0)::int, s.created_at, s.updated_at
+coalesce(s.email, ''), s.comment, s.groups, s.checks, s.replies,` + quotaFields + `'user' AND q.name = s.username), '[]'), coalesce(s.billing_day, 0)::int, s.macs, s.created_at, s.updated_at
 FROM radial.subscribers s LEFT JOIN radial.packages p ON p.id = s.package_id`
 
 	sqlSubscriberGet  = `SELECT` + subscriberColumns + ` WHERE s.username = $1::text`
@@ -27,12 +27,12 @@ WHERE ($1::text = '' OR s.username COLLATE "C" > $1)
 ORDER BY s.username COLLATE "C" LIMIT $6::int`
 
 	sqlSubscriberSave = `
-INSERT INTO radial.subscribers (username, package_id, status, service_type, password_type, static_ip, expires_at, email, comment, groups, checks, replies, billing_day)
+INSERT INTO radial.subscribers (username, package_id, status, service_type, password_type, static_ip, expires_at, email, comment, groups, checks, replies, billing_day, macs)
 VALUES ($1::text, (SELECT id FROM radial.packages WHERE name = $2::text), $3::text, $4::text, $5::text, $6::inet, $7::timestamptz,
-        nullif($8::text, ''), $9::text, $10::jsonb, $11::jsonb, $12::jsonb, nullif($13::int, 0))
+        nullif($8::text, ''), $9::text, $10::jsonb, $11::jsonb, $12::jsonb, nullif($13::int, 0), $14::text[])
 ON CONFLICT (username) DO UPDATE SET package_id = excluded.package_id, status = excluded.status, service_type = excluded.service_type,
     password_type = excluded.password_type, static_ip = excluded.static_ip, expires_at = excluded.expires_at, email = excluded.email,
-    comment = excluded.comment, groups = excluded.groups, checks = excluded.checks, replies = excluded.replies, billing_day = excluded.billing_day, updated_at = now()
+    comment = excluded.comment, groups = excluded.groups, checks = excluded.checks, replies = excluded.replies, billing_day = excluded.billing_day, macs = excluded.macs, updated_at = now()
 RETURNING package_id IS NOT NULL`
 	sqlSubscriberDelete = `DELETE FROM radial.subscribers WHERE username = $1::text`
 
@@ -107,6 +107,13 @@ func account(ctx context.Context, q querier, esc Escaper, name string) (aaa.Acco
 	if len(subs) > 0 {
 		acc.Subscriber = &subs[0]
 	}
+	if s := acc.Subscriber; s != nil && s.Package != "" {
+		bought, err := packageOf(ctx, q, s.Package)
+		if err != nil {
+			return acc, err
+		}
+		acc.Bought = &bought
+	}
 	acc.Rows, acc.Lost, err = rowsOf(ctx, q, userRows(esc, name), aaa.TableCheck, aaa.TableReply, aaa.TableUserGroup)
 	if err != nil {
 		return acc, err
@@ -131,7 +138,7 @@ func scanSubscriber(row pgx.CollectableRow) (aaa.Subscriber, error) {
 	var s aaa.Subscriber
 	var ip *netip.Addr
 	err := row.Scan(&s.ID, &s.Name, &s.Package, &s.Status, &s.ServiceType, &s.PasswordType, &ip, &s.Expires,
-		&s.Email, &s.Comment, &s.Groups, &s.Checks, &s.Replies, &s.Quotas, &s.BillingDay, &s.Created, &s.Updated)
+		&s.Email, &s.Comment, &s.Groups, &s.Checks, &s.Replies, &s.Quotas, &s.BillingDay, &s.MACs, &s.Created, &s.Updated)
 	if ip != nil {
 		s.StaticIP = *ip
 	}
@@ -159,7 +166,7 @@ func writeSubscriber(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.Acc
 	}
 	var hasPackage bool
 	err := tx.QueryRow(ctx, sqlSubscriberSave, s.Name, s.Package, string(s.Status), string(s.ServiceType), s.PasswordType, ip, s.Expires,
-		s.Email, s.Comment, orEmpty(s.Groups), orEmpty(s.Checks), orEmpty(s.Replies), s.BillingDay).Scan(&hasPackage)
+		s.Email, s.Comment, orEmpty(s.Groups), orEmpty(s.Checks), orEmpty(s.Replies), s.BillingDay, orEmpty(s.MACs)).Scan(&hasPackage)
 	if err != nil {
 		return wrapErr(op, err)
 	}

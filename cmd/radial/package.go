@@ -2,13 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
-	"radial/nas"
 )
 
 func newPackageCmd(a *app) *cobra.Command {
@@ -28,6 +26,8 @@ type packageFlags struct {
 	delChecks, delReplies       []string
 	adopt, dryRun, noRate       bool
 	quotas                      quotaFlags
+	service                     serviceFlags
+	walled                      walledFlags
 }
 
 func (f *packageFlags) register(cmd *cobra.Command, set bool) {
@@ -43,12 +43,14 @@ func (f *packageFlags) register(cmd *cobra.Command, set bool) {
 	fl.StringVar(&f.idleTimeout, "idle-timeout", "", "longest silence, `seconds` or 10m")
 	fl.StringVar(&f.interim, "interim-interval", "", "`seconds` between two accounting updates, 60 and more")
 	fl.StringVar(&f.simultaneous, "simultaneous-use", "", "sessions at a time, a `number` or none")
+	f.service.register(cmd)
 	fl.StringVar(&f.price, "price", "", "`price` of a cycle, as 19.90")
 	fl.StringVar(&f.cycle, "cycle", "monthly", "once, daily, monthly, quarterly or yearly")
 	fl.Int64Var(&f.validity, "validity-days", 0, "new subscribers expire after so many `days`")
 	fl.StringVar(&f.description, "description", "", "a `text` for people")
 	fl.StringVar(&f.status, "status", "active", "active, or inactive: nobody new gets it")
 	f.quotas.register(cmd, set)
+	f.walled.register(cmd, set)
 	fl.StringArrayVar(&f.checks, "check", nil, "further check item of its group, `'Attr op value'`; may be repeated")
 	fl.StringArrayVar(&f.replies, "reply", nil, "further reply item of its group, `'Attr op value'`; may be repeated")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
@@ -81,14 +83,20 @@ func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err erro
 		if !cmd.Flags().Changed(rate.flag) {
 			continue
 		}
-		bits, err := nas.ParseRate(rate.text)
-		if err != nil || bits == 0 {
+		bits, err := rateFlag(rate.flag, rate.text)
+		if err != nil {
+			return c, err
+		}
+		if bits == 0 {
 			return c, usagef("--%s %q: want bits per second with k, M or G, as in 20M", rate.flag, rate.text)
 		}
-		if bits < 1000 {
-			return c, usagef("--%s %q: that is %d bits per second; say %sM for megabits", rate.flag, rate.text, bits, rate.text)
-		}
 		*rate.to = &bits
+	}
+	if err := f.service.change(cmd, &c); err != nil {
+		return c, err
+	}
+	if c.Walled, err = f.walled.change(cmd); err != nil {
+		return c, err
 	}
 	for _, timeout := range []struct {
 		flag, text string
@@ -180,6 +188,11 @@ func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
 		if err := errors.Join(d.notePools(cmd.Context(), f.pools), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
 			return err
 		}
+		if delta.Audit["walled"] != nil && !f.dryRun {
+			if err := d.tendGardens(cmd.Context()); err != nil {
+				return err
+			}
+		}
 		return a.did("package", name, did, f.dryRun, delta.Audit)
 	})
 }
@@ -207,92 +220,4 @@ func newPackageDelCmd(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
 	return cmd
-}
-
-func newPackageListCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
-		Short: "List packages",
-		Args:  named(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withDesk(cmd.Context(), func(d *desk) error {
-				all, err := d.db.Packages(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return d.print(orEmpty(all), func() string {
-					g := grid{titles: []string{"package", "status", "down", "up", "pool", "price", "cycle", "valid days", "description"}}
-					for _, p := range all {
-						g.add(p.Name, string(p.Status), rateOr(p.RateDown), rateOr(p.RateUp), orDash(p.Pool), orDash(p.Price),
-							string(p.BillingCycle), numberOr(p.ValidityDays), p.Description)
-					}
-					return g.String()
-				})
-			})
-		},
-	}
-}
-
-func newPackageShowCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "show NAME",
-		Short: "Show a package, who has it, and the rows of its group",
-		Args:  named("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withDesk(cmd.Context(), func(d *desk) error {
-				s, err := d.db.PackageState(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				if s.Package == nil {
-					return fmt.Errorf("package %q: %w", args[0], aaa.ErrNotFound)
-				}
-				return showPackage(d, s)
-			})
-		},
-	}
-}
-
-func showPackage(d *desk, s aaa.PackageState) error {
-	p := *s.Package
-	p.Checks, p.Replies, p.Quotas = orEmpty(p.Checks), orEmpty(p.Replies), orEmpty(p.Quotas)
-	v := struct {
-		aaa.Package
-		Subscribers int       `json:"subscribers"`
-		Rows        []rowView `json:"rows"`
-	}{p, s.Subscribers, viewRows(s.Rows)}
-	return d.print(v, func() string {
-		g := grid{}
-		g.add("package", p.Name)
-		g.add("status", string(p.Status))
-		g.add("down", rateOr(p.RateDown))
-		g.add("up", rateOr(p.RateUp))
-		g.add("pool", orDash(p.Pool))
-		g.add("framed pool", orDash(p.FramedPool))
-		g.add("ipv6 pool", orDash(p.IPv6PrefixPool))
-		g.add("delegated pool", orDash(p.DelegatedPool))
-		g.add("ipv6 address pool", orDash(p.IPv6AddressPool))
-		g.add("session timeout", numberOr(p.SessionTimeout))
-		g.add("idle timeout", numberOr(p.IdleTimeout))
-		g.add("interim interval", numberOr(p.InterimInterval))
-		limit := "-"
-		if p.SimultaneousUse != nil {
-			limit = strconv.FormatInt(*p.SimultaneousUse, 10)
-		}
-		g.add("simultaneous use", limit)
-		g.add("quota", quotaText(p.Quotas, false))
-		g.add("fair use", quotaText(p.Quotas, true))
-		g.add("price", orDash(p.Price))
-		g.add("cycle", string(p.BillingCycle))
-		g.add("validity days", numberOr(p.ValidityDays))
-		g.add("description", orDash(p.Description))
-		g.add("subscribers", strconv.Itoa(s.Subscribers))
-		g.add("created", d.timeOr(&p.Created))
-		g.add("changed", d.timeOr(&p.Updated))
-		out := g.String()
-		if len(v.Rows) > 0 {
-			out += "\n" + rowGrid(v.Rows)
-		}
-		return out
-	})
 }

@@ -189,7 +189,6 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	if err != nil {
 		return nil, err
 	}
-
 	accounting.Tell(m.warden.Seen)
 
 	// the outside
@@ -200,7 +199,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 		return nil, err
 	}
 	work := c.Jobs
-	work.Warden = m.warden
+	work.Warden, work.Rules = m.warden, &aaa.Provisioner{Rows: aaa.NewCompiler(dict, location), Zone: location, Now: time.Now}
 	if work.Routers, err = m.routerBook(ctx); err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 func newUserCmd(a *app) *cobra.Command {
 	return nounOf("user", "Subscribers: who may log in, and what they get",
 		newUserAddCmd(a), newUserSetCmd(a), newUserShowCmd(a), newUserListCmd(a), newUserDelCmd(a), newUserExplainCmd(a), newUserSyncCmd(a),
-		newUserTopUpCmd(a))
+		newUserRenewCmd(a), newUserTopUpCmd(a))
 }
 
 // userFlags are the flags of user add and user set.
@@ -34,6 +34,8 @@ type userFlags struct {
 	dryRun                 bool
 	quotas                 quotaFlags
 	billingDay             int
+	macs                   []string
+	noMAC, noPassword      bool
 }
 
 // hashKinds names the ways to store a password.
@@ -53,10 +55,13 @@ func (f *userFlags) register(cmd *cobra.Command, set bool) {
 		" (CHAP needs cleartext, MS-CHAP cleartext or nt)")
 	fl.StringVar(&f.pkg, "package", "", "the package's `name`")
 	fl.StringVar(&f.status, "status", "active", "active, inactive, suspended or expired")
-	fl.StringVar(&f.service, "service-type", "pppoe", "pppoe, hotspot or static")
+	fl.StringVar(&f.service, "service-type", "pppoe", "pppoe, hotspot, static or dhcp")
+	fl.BoolVar(&f.noPassword, "no-password", false, "no password: the device's MAC address is enough, that of NAME or of --mac (DHCP, hotspots)")
+	fl.StringSliceVar(&f.macs, "mac", nil, "the only `devices` that he may use, MAC addresses with commas between; in place of all before")
 	choices(cmd, "hash", hashKinds()...)
 	choices(cmd, "status", "active", "inactive", "suspended", "expired")
-	choices(cmd, "service-type", "pppoe", "hotspot", "static")
+	choices(cmd, "service-type", wordsOf(aaa.ServiceTypes)...)
+	cmd.MarkFlagsMutuallyExclusive("password", "password-stdin", "no-password")
 	fl.StringVar(&f.ip, "ip", "", "static `address`, IPv4 or IPv6")
 	fl.StringVar(&f.expires, "expires", "", "last moment, `when`: 2026-11-30, 2026-11-30T23:00 or \"30 Nov 2026 23:00\"")
 	fl.StringVar(&f.email, "email", "", "e-mail `address`")
@@ -73,6 +78,8 @@ func (f *userFlags) register(cmd *cobra.Command, set bool) {
 	fl.BoolVar(&f.noPackage, "no-package", false, "take the package away")
 	fl.BoolVar(&f.noIP, "no-ip", false, "take the static address away")
 	fl.BoolVar(&f.noExp, "no-expires", false, "take the expiry away")
+	fl.BoolVar(&f.noMAC, "no-mac", false, "any device may be used")
+	cmd.MarkFlagsMutuallyExclusive("mac", "no-mac")
 	fl.StringArrayVar(&f.delGroups, "del-group", nil, "take a `group` away; may be repeated")
 	fl.StringArrayVar(&f.delChecks, "del-check", nil, "take all check items of an `attribute` away; may be repeated")
 	fl.StringArrayVar(&f.delReplies, "del-reply", nil, "take all reply items of an `attribute` away; may be repeated")
@@ -114,6 +121,17 @@ func (f *userFlags) change(d *desk, cmd *cobra.Command) (c aaa.SubscriberChange,
 		}
 	}
 	c.BillingDay = given(cmd, "billing-day", f.billingDay)
+	c.NoPassword = f.noPassword
+	if f.noMAC {
+		c.MACs = []string{}
+	}
+	for _, text := range f.macs {
+		mac, err := aaa.NormalMAC(text)
+		if err != nil {
+			return c, usagef("--mac: %w", err)
+		}
+		c.MACs = append(c.MACs, mac)
+	}
 	if c.Quotas, err = f.quotas.change(cmd); err != nil {
 		return c, err
 	}
@@ -169,7 +187,8 @@ func newUserAddCmd(a *app) *cobra.Command {
 		Use:   "add NAME",
 		Short: "Make a new subscriber",
 		Example: `  radial user add bob --password 'p w' --package gold
-  radial user add shop7 --password-stdin --hash nt --ip 100.64.9.7 --reply 'Framed-Route += 192.0.2.0/28' < secret`,
+  radial user add shop7 --password-stdin --hash nt --ip 100.64.9.7 --reply 'Framed-Route += 192.0.2.0/28' < secret
+  radial user add 4C:5E:0C:01:02:03 --no-password --service-type dhcp --package home`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(a, cmd, args[0], "added", func(d *desk, c aaa.SubscriberChange, pkg *aaa.Package) func(aaa.Account) (aaa.AccountDelta, error) {
@@ -268,7 +287,7 @@ func newUserListCmd(a *app) *cobra.Command {
 			case status != "" && !slices.Contains(aaa.SubscriberStatuses, f.Status):
 				return usagef("--status %q: active, inactive, suspended or expired", status)
 			case service != "" && !slices.Contains(aaa.ServiceTypes, f.Service):
-				return usagef("--service-type %q: pppoe, hotspot or static", service)
+				return usagef("--service-type %q: %s", service, strings.Join(wordsOf(aaa.ServiceTypes), ", "))
 			case f.Limit < 1 || f.Limit > 100_000:
 				return usagef("--limit %d: want 1 to 100000", f.Limit)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ type userView struct {
 	Package      string          `json:"package"`
 	ServiceType  string          `json:"service_type"`
 	PasswordType string          `json:"password_type"`
+	MACs         []string        `json:"macs"`
 	StaticIP     string          `json:"static_ip"`
 	Expires      *time.Time      `json:"expires_at"`
 	Email        string          `json:"email"`
@@ -40,7 +42,7 @@ const (
 func viewOf(s aaa.Subscriber) userView {
 	v := userView{
 		Username: s.Name, Source: knownByFreeRADIUS, Status: string(s.Status), Package: s.Package, ServiceType: string(s.ServiceType),
-		PasswordType: s.PasswordType, Expires: s.Expires, Email: s.Email, Comment: s.Comment,
+		PasswordType: s.PasswordType, MACs: orEmpty(s.MACs), Expires: s.Expires, Email: s.Email, Comment: s.Comment,
 		Groups: orEmpty(s.Groups), Checks: masked(s.Checks), Replies: masked(s.Replies),
 		Quotas: orEmpty(s.Quotas), BillingDay: s.BillingDay,
 	}
@@ -51,6 +53,13 @@ func viewOf(s aaa.Subscriber) userView {
 		v.StaticIP = s.StaticIP.String()
 	}
 	return v
+}
+
+func passwordText(kind string) string {
+	if kind == aaa.PasswordNone {
+		return "none: the device's MAC address is enough"
+	}
+	return kind + " ***"
 }
 
 func orEmpty[T any](all []T) []T {
@@ -165,7 +174,10 @@ func showUser(d *desk, acc aaa.Account, use userUsage) error {
 			g.add("status", status)
 			g.add("package", orDash(v.Package))
 			g.add("service", v.ServiceType)
-			g.add("password", v.PasswordType+" ***")
+			g.add("password", passwordText(v.PasswordType))
+			if len(v.MACs) > 0 {
+				g.add("devices", strings.Join(v.MACs, ", "))
+			}
 			g.add("static ip", orDash(v.StaticIP))
 			g.add("expires", d.timeOr(v.Expires))
 			for _, line := range []struct{ title, text string }{

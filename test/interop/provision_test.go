@@ -35,8 +35,10 @@ func TestFreeRADIUSReadsWhatWeProvision(t *testing.T) {
 	cases := provision(t, db, rules)
 
 	policy := store.NewPolicy(db.DB, store.NewMetrics(prometheus.NewRegistry()))
+	opts := aaa.DefaultOptions()
+	opts.Mark = false // FreeRADIUS has none
 	engine := aaa.NewEngine(aaa.EngineConfig{
-		Dict: d, Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d}), Verifier: aaa.NewVerifier(d), Admissions: store.NewAdmissions(db.DB), Options: aaa.DefaultOptions(),
+		Dict: d, Policies: aaa.NewCache(aaa.CacheConfig{Reader: policy, Dict: d}), Verifier: aaa.NewVerifier(d), Admissions: store.NewAdmissions(db.DB), Options: opts,
 	})
 	for _, tc := range cases {
 		t.Run(tc.user+" "+tc.password, func(t *testing.T) {
@@ -135,5 +137,60 @@ func provision(t *testing.T, db *storetest.DB, rules *aaa.Provisioner) []provisi
 	}
 	add("past", "p w", aaa.SubscriberChange{Expires: new(time.Now().Add(-time.Hour))})
 	cases = append(cases, provisioned{"past", "p w", "reject", []string{`Reply-Message = "Your account has expired."`}})
-	return cases
+	return append(cases, provisionGardens(t, db, rules)...)
+}
+
+// provisionGardens writes packages with walled gardens and subscribers inside,
+// with rows of others that would open more.
+func provisionGardens(t *testing.T, db *storetest.DB, rules *aaa.Provisioner) (cases []provisioned) {
+	t.Helper()
+	for name, pool := range map[string]string{"fenced": "", "moved": "there"} {
+		_, err := db.ChangePackage(t.Context(), store.Change{Actor: "cli:test", Action: "package.add"}, name, rules.AddPackage(aaa.PackageChange{
+			RateDown: new(int64(100e6)), RateUp: new(int64(20e6)), VLAN: new(int64(12)), DNS: []netip.Addr{netip.MustParseAddr("9.9.9.9")},
+			Burst: aaa.ShapingChange{BurstDown: new(int64(200e6)), BurstUp: new(int64(40e6)), Priority: new(int64(3))}, AddressList: new("customers"),
+			Walled: aaa.WalledChange{RateDown: new(int64(1e6)), RateUp: new(int64(1e6)), AddressList: new("unpaid"), FramedPool: &pool, For: []aaa.WallState{aaa.WallSuspended, aaa.WallExpired}},
+		}, false))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func(user, pkg string, change aaa.SubscriberChange) {
+		t.Helper()
+		bought, err := db.Package(t.Context(), pkg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change.Package = &pkg
+		change.StaticIP = new(netip.MustParseAddr("100.64.9." + map[string]string{"in1": "11", "in2": "12", "in3": "13", "in4": "14", "full": "15"}[user]))
+		if !change.NoPassword {
+			if change.Password, err = aaa.PasswordItem("cleartext", "p w"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		by := store.Change{Actor: "cli:test", Action: "user.add"}
+		if _, err = db.ChangeSubscriber(t.Context(), by, user, rules.AddSubscriber(change, &bought)); err != nil {
+			t.Fatal(err)
+		}
+		db.Exec(`INSERT INTO radreply (username, attribute, op, value) VALUES ($1, 'Mikrotik-Address-List', ':=', 'vip')`, user)
+		db.Exec(`INSERT INTO radusergroup (username, groupname, priority) VALUES ($1, 'vip', 0)`, user)
+	}
+	own := []aaa.Item{{Attribute: "Mikrotik-Rate-Limit", Op: ":=", Value: "1G/1G"}}
+	add("in1", "fenced", aaa.SubscriberChange{Status: new(aaa.SubscriberSuspended), AddReplies: own})
+	add("in2", "fenced", aaa.SubscriberChange{Expires: new(time.Now().Add(-time.Hour)), AddReplies: own})
+	add("in3", "moved", aaa.SubscriberChange{Status: new(aaa.SubscriberExpired)})
+	add("in4", "fenced", aaa.SubscriberChange{Status: new(aaa.SubscriberSuspended), MACs: []string{"AA:BB:CC:DD:EE:FF"}})
+	add("full", "fenced", aaa.SubscriberChange{AddGroups: []aaa.GroupItem{{Group: "fenced2", Priority: 300}}})
+	db.Exec(`DELETE FROM radusergroup WHERE username = 'full' AND groupname = 'vip'`)
+	inside := []string{`Mikrotik-Address-List = "unpaid"`, `Mikrotik-Rate-Limit = "1M/1M"`}
+	return []provisioned{
+		{"in1", "p w", "accept", append([]string{"Framed-IP-Address = 100.64.9.11"}, inside...)},
+		{"in1", "p x", "reject", nil},
+		{"in2", "p w", "accept", append([]string{"Framed-IP-Address = 100.64.9.12"}, inside...)},
+		{"in3", "p w", "accept", append(inside, `Framed-Pool = "there"`)},
+		{"in4", "p w", "reject", nil}, // another device
+		{"full", "p w", "accept", []string{
+			"Framed-IP-Address = 100.64.9.15", `Mikrotik-Address-List = "vip"`, `Mikrotik-Rate-Limit = "20M/100M 40M/200M 20M/100M 1/1 3"`,
+			"MS-Primary-DNS-Server = 9.9.9.9", "Tunnel-Type = VLAN", "Tunnel-Medium-Type = IEEE-802", `Tunnel-Private-Group-Id = "12"`,
+		}},
+	}
 }
