@@ -59,4 +59,7 @@ type Learnt struct {
 	RequireMessageAuthenticator atomic.Uint32 // holds a Policy: Auto (not learnt), Yes or No
 	LimitProxyState             atomic.Uint32
 	LastSeen                    atomic.Int64 // Unix seconds of the last admitted packet
+	// Asked is the address of this server's that the device sends to: what comes
+	// from there it takes for its server's. Nil: no packet has come here.
+	Asked atomic.Pointer[netip.Addr]
 }

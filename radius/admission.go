@@ -33,6 +33,7 @@ func (s *Server) admit(x *exchange) (do todo) {
 	}
 	if now := x.received.Unix(); x.device.Learnt.LastSeen.Load() != now {
 		x.device.Learnt.LastSeen.Store(now)
+		x.learnAsked()
 	}
 	if x.packet.code() == wire.CodeStatusServer {
 		return s.answerStatus(x)
@@ -60,6 +61,14 @@ func (s *Server) admit(x *exchange) (do todo) {
 		return toDrop
 	}
 	return toAnswer
+}
+
+// learnAsked notes which address of ours the device has sent to.
+func (x *exchange) learnAsked() {
+	asked := x.route.local()
+	if last := x.device.Learnt.Asked.Load(); asked.IsValid() && (last == nil || *last != asked) {
+		x.device.Learnt.Asked.Store(&asked)
+	}
 }
 
 // judge asks everything that can refuse a datagram, the cheap questions first.

@@ -168,6 +168,23 @@ func (rt *route) putControl(level int32, local *unix.Inet6Pktinfo) {
 	rt.ctlLen = unix.CmsgSpace(size)
 }
 
+// local is the address of ours that a datagram came to; the zero one where it is
+// not known, or belongs to an interface (IPv6 link-local).
+func (rt *route) local() netip.Addr {
+	if rt.ctlLen == 0 {
+		return netip.Addr{}
+	}
+	data := rt.control[unix.CmsgLen(0):]
+	if (*unix.Cmsghdr)(unsafe.Pointer(&rt.control[0])).Level == unix.IPPROTO_IP {
+		return netip.AddrFrom4([4]byte(data[4:8]))
+	}
+	addr := netip.AddrFrom16([16]byte(data[:16])).Unmap()
+	if addr.IsLinkLocalUnicast() {
+		return netip.Addr{}
+	}
+	return addr
+}
+
 // sender sends replies on a socket.
 type sender struct{ *batch }
 

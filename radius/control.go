@@ -22,9 +22,6 @@ type Control struct {
 
 // ControlOptions are the settings of a Control.
 type ControlOptions struct {
-	// Source is the address that CoA and Disconnect leave from; the zero one
-	// leaves it to the system.
-	Source netip.Addr
 	// Fallback is asked where the device did not answer, or cannot do by RADIUS
 	// what is wanted. Nil: there is none.
 	Fallback aaa.Way
@@ -62,6 +59,10 @@ func (c *Control) byRADIUS(ctx context.Context, d aaa.Deed) (aaa.Effect, error) 
 		return aaa.Effect{Result: aaa.ResultUnsupported, Detail: why}, nil
 	}
 	reply, err := c.dae.Do(ctx, request)
+	if err != nil && request.From.IsValid() && !errors.Is(err, ErrNoAnswer) && !errors.Is(err, ErrDAEClosed) && ctx.Err() == nil {
+		request.From = netip.Addr{} // an address that was ours and is not any more
+		reply, err = c.dae.Do(ctx, request)
+	}
 	switch {
 	case err == nil:
 		return effectOf(d.Do, reply), nil
@@ -83,7 +84,7 @@ func (c *Control) request(d *aaa.Deed) (r DAERequest, why string) {
 	if d.Device.Settings.CoAPort == 0 {
 		return r, fmt.Sprintf("%s takes neither CoA nor Disconnect (CoA port 0)", d.Device.Name)
 	}
-	r = DAERequest{To: netip.AddrPortFrom(to, d.Device.Settings.CoAPort), Secret: d.Device.Secret, From: c.opts.Source, Code: DisconnectRequest}
+	r = DAERequest{To: netip.AddrPortFrom(to, d.Device.Settings.CoAPort), Secret: d.Device.Secret, From: c.from(d.Device, to), Code: DisconnectRequest}
 	r.Pairs = nas.Identify(d.Device, nas.Live{
 		User: d.Session.Login.User, SessionID: d.Session.SessionID, CallingStation: d.Session.Login.CallingStation, Address: d.Session.Address,
 	}, c.dict)
@@ -103,6 +104,18 @@ func (c *Control) request(d *aaa.Deed) (r DAERequest, why string) {
 		return r, fmt.Sprintf("%q is neither %s nor %s", d.Do, aaa.VerbChange, aaa.VerbDisconnect)
 	}
 	return r, ""
+}
+
+// from is the address that a device takes requests from: what the settings say,
+// else the one that it sends its own requests to.
+func (c *Control) from(dev *nas.Device, to netip.Addr) netip.Addr {
+	if c.dae.opts.Source.IsValid() || dev.Learnt == nil {
+		return netip.Addr{}
+	}
+	if asked := dev.Learnt.Asked.Load(); asked != nil && asked.Is4() == to.Unmap().Is4() {
+		return *asked
+	}
+	return netip.Addr{}
 }
 
 // daeAddress is where a device takes CoA: where its packets come from. That is
@@ -130,45 +143,6 @@ func effectOf(do aaa.Verb, r *DAEReply) aaa.Effect {
 	}
 	e.Detail = r.Cause.explain()
 	return e
-}
-
-// unsupported tells the causes that say that the device never does such a thing:
-// asking again is of no use.
-func (c ErrorCause) unsupported(do aaa.Verb) bool {
-	switch c {
-	case CauseUnsupportedService, CauseUnsupportedExtension:
-		return true
-	case CauseUnsupportedAttribute, CauseInvalidValue, CauseRequestInitiated:
-		return do == aaa.VerbChange
-	}
-	return false
-}
-
-// explain is a cause in words, and what an operator may do about it.
-func (c ErrorCause) explain() string {
-	words := map[ErrorCause]string{
-		0:                           "the device refused and does not say why",
-		CauseUnsupportedAttribute:   "the device does not know, or does not change, an attribute of the request",
-		CauseMissingAttribute:       "the device needs another attribute to find the session: see that its type is right (radial nas set)",
-		CauseIdentification:         "the device says that the request is for another NAS",
-		CauseInvalidRequest:         "the device takes the request for malformed or too old: compare the clocks",
-		CauseUnsupportedService:     "the device does not offer that service",
-		CauseUnsupportedExtension:   "the device does not do CoA and Disconnect: see that it is allowed to (RouterOS: /radius incoming set accept=yes)",
-		CauseInvalidValue:           "the device refuses a value of the request",
-		CauseProhibited:             "the device is told not to take such requests from this server",
-		CauseNotRoutable:            "a proxy on the way does not know the way to the device",
-		CauseSessionNotFound:        "the device has no such session",
-		CauseSessionNotRemovable:    "the device cannot end this session",
-		CauseProxyProcessing:        "a proxy on the way failed",
-		CauseResources:              "the device has no resources left for it now",
-		CauseRequestInitiated:       "the device asks for a new authorization instead (Authorize-Only), which is not done here",
-		CauseMultipleNotSupported:   "more than one session fits, and the device acts on one only",
-		CauseResidualContextRemoved: "the device had a remainder of the session, and has removed it",
-	}
-	if text, ok := words[c]; ok {
-		return fmt.Sprintf("%s: %s", c, text)
-	}
-	return c.String()
 }
 
 // silence says what may be behind it that no valid answer came.

@@ -111,6 +111,71 @@ func TestControlSilence(t *testing.T) {
 	}
 }
 
+// A router that reboots in the middle says nothing; asked again, it knows of no
+// session.
+func TestControlReboot(t *testing.T) {
+	r := newDAERig(t, DAEOptions{Timeout: 30 * time.Millisecond, Tries: 2})
+	c := NewControl(r.DAE, ControlOptions{})
+	s := r.local(t, "alice")
+	r.router.Incoming(routeros.Incoming{Mute: true})
+	deed := r.deed(t, s, aaa.VerbDisconnect)
+	done := make(chan aaa.Effect, 1)
+	go func() {
+		e, err := c.Do(t.Context(), deed)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- e
+	}()
+	for len(r.router.Asked()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	r.router.Reboot()
+	if e := <-done; e.Result != aaa.ResultUnknown {
+		t.Errorf("while it reboots: %+v", e)
+	}
+	r.router.Incoming(routeros.Incoming{})
+	if e, err := c.Do(t.Context(), deed); err != nil || e.Result != aaa.ResultGone || e.Cause != 503 {
+		t.Errorf("after its reboot: %+v, %v", e, err)
+	}
+}
+
+// Requests leave from the address that the device sends to; from the one of the
+// settings, where there is one; and from any, where that is not ours.
+func TestControlSource(t *testing.T) {
+	device := listenUDP(t)
+	for _, tc := range []struct{ set, learnt, want string }{
+		{"", "", "127.0.0.1"},
+		{"", "127.0.0.7", "127.0.0.7"},
+		{"127.0.0.8", "127.0.0.7", "127.0.0.8"},
+		{"2001:db8::1", "", "127.0.0.1"}, // of the other family
+		{"", "203.0.113.9", "127.0.0.1"}, // not ours (any more)
+	} {
+		o := DAEOptions{Timeout: 10 * time.Millisecond, Tries: 1}
+		if tc.set != "" {
+			o.Source = netip.MustParseAddr(tc.set)
+		}
+		r := newDAERig(t, o)
+		d := r.deed(t, &routeros.Session{ID: "81"}, aaa.VerbDisconnect)
+		d.Device.Settings.CoAPort = addrPortOf(device.LocalAddr()).Port()
+		d.Device.Learnt = &nas.Learnt{}
+		if tc.learnt != "" {
+			asked := netip.MustParseAddr(tc.learnt)
+			d.Device.Learnt.Asked.Store(&asked)
+		}
+		if e, err := NewControl(r.DAE, ControlOptions{}).Do(t.Context(), d); err != nil || e.Result != aaa.ResultUnknown {
+			t.Errorf("%+v: %+v, %v", tc, e, err)
+		}
+		_, from, err := device.ReadFromUDPAddrPort(make([]byte, 4096))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := from.Addr().Unmap().String(); got != tc.want {
+			t.Errorf("%+v: sent from %s", tc, got)
+		}
+	}
+}
+
 func TestControlSendsNothing(t *testing.T) {
 	r := newDAERig(t, DAEOptions{})
 	c := NewControl(r.DAE, ControlOptions{})

@@ -39,13 +39,34 @@ type DAEOptions struct {
 	// PerDevice is how many requests may be under way to one device; more wait
 	// their turn. At most 256, the Identifiers that there are; default 32.
 	PerDevice int
+	// Source is the address that requests leave from which name none; the zero one
+	// leaves it to the system.
+	Source netip.Addr
+}
+
+// DefaultDAEOptions are the values of DAEOptions that stand for 0.
+func DefaultDAEOptions() DAEOptions {
+	return DAEOptions{Timeout: time.Second, Tries: 4, PerDevice: 32}
+}
+
+// maxWait bounds the time from the first to the last try: a device refuses what
+// its Event-Timestamp says is older than 300 s (RFC 5176 §3.3), and a request that
+// is sent again must be the same to the byte.
+const maxWait = 240 * time.Second
+
+// wait is how long a request may be under way.
+func (o *DAEOptions) wait() (all time.Duration) {
+	for one, try := o.Timeout, 0; try < o.Tries && all <= maxWait; try++ {
+		all, one = all+one, 2*one
+	}
+	return all
 }
 
 // DAERequest is a CoA or Disconnect for one device.
 type DAERequest struct {
 	To     netip.AddrPort // the device's dynamic authorization server: port 3799 or 1700, as its row says
 	Secret nas.Secret
-	From   netip.Addr // source address that the device takes it from; the zero one leaves it to the system
+	From   netip.Addr // source address that the device takes it from; the zero one is DAEOptions.Source
 	Code   Code       // DisconnectRequest or CoARequest
 	Pairs  dictionaries.Pairs
 }
@@ -59,48 +80,6 @@ type DAEReply struct {
 	RTT   time.Duration // from the last send
 }
 
-// ErrorCause is the value of Error-Cause (RFC 5176 §3.6).
-type ErrorCause uint32
-
-// The values of RFC 5176 §3.6.
-const (
-	CauseResidualContextRemoved ErrorCause = 201
-	CauseInvalidEAP             ErrorCause = 202
-	CauseUnsupportedAttribute   ErrorCause = 401
-	CauseMissingAttribute       ErrorCause = 402
-	CauseIdentification         ErrorCause = 403
-	CauseInvalidRequest         ErrorCause = 404
-	CauseUnsupportedService     ErrorCause = 405
-	CauseUnsupportedExtension   ErrorCause = 406
-	CauseInvalidValue           ErrorCause = 407
-	CauseProhibited             ErrorCause = 501
-	CauseNotRoutable            ErrorCause = 502
-	CauseSessionNotFound        ErrorCause = 503
-	CauseSessionNotRemovable    ErrorCause = 504
-	CauseProxyProcessing        ErrorCause = 505
-	CauseResources              ErrorCause = 506
-	CauseRequestInitiated       ErrorCause = 507
-	CauseMultipleNotSupported   ErrorCause = 508
-)
-
-var errorCauses = map[ErrorCause]string{
-	201: "Residual-Context-Removed", 202: "Invalid-EAP-Packet", 401: "Unsupported-Attribute", 402: "Missing-Attribute", 403: "NAS-Identification-Mismatch",
-	404: "Invalid-Request", 405: "Unsupported-Service", 406: "Unsupported-Extension", 407: "Invalid-Attribute-Value", 501: "Administratively-Prohibited",
-	502: "Request-Not-Routable", 503: "Session-Context-Not-Found", 504: "Session-Context-Not-Removable", 505: "Other-Proxy-Processing-Error",
-	506: "Resources-Unavailable", 507: "Request-Initiated", 508: "Multiple-Session-Selection-Unsupported",
-}
-
-// String is the name of RFC 5176 with the number.
-func (c ErrorCause) String() string {
-	if c == 0 {
-		return "no Error-Cause"
-	}
-	if name, ok := errorCauses[c]; ok {
-		return fmt.Sprintf("%s (%d)", name, uint32(c))
-	}
-	return fmt.Sprintf("Error-Cause %d", uint32(c))
-}
-
 // Gone tells whether the answer to a Disconnect means that the session is over:
 // it was ended now, or the device does not know it (503). An ACK promises no
 // Stop.
@@ -111,14 +90,15 @@ var ErrDAEClosed = errors.New("the dynamic authorization client has ended")
 
 // NewDAE makes a client. It opens no socket before the first request.
 func NewDAE(dict *dictionaries.Dictionary, o DAEOptions, now func() time.Time) (*DAE, error) {
+	standard := DefaultDAEOptions()
 	if o.Timeout <= 0 {
-		o.Timeout = time.Second
+		o.Timeout = standard.Timeout
 	}
 	if o.Tries <= 0 {
-		o.Tries = 4
+		o.Tries = standard.Tries
 	}
 	if o.PerDevice <= 0 {
-		o.PerDevice = 32
+		o.PerDevice = standard.PerDevice
 	}
 	d := &DAE{
 		dict: dict, opts: o, now: now, event: dict.Find("Event-Timestamp"), cause: dict.Find("Error-Cause"),
@@ -126,6 +106,9 @@ func NewDAE(dict *dictionaries.Dictionary, o DAEOptions, now func() time.Time) (
 	}
 	if o.PerDevice > 256 {
 		return nil, fmt.Errorf("%d requests under way to a device: at most 256, one for each Identifier", o.PerDevice)
+	}
+	if o.wait() > maxWait {
+		return nil, fmt.Errorf("%d tries, the first after %s and each after twice as long: a device refuses what is older than 300 s, so all together at most %s", o.Tries, o.Timeout, maxWait)
 	}
 	if d.event == nil || d.cause == nil {
 		return nil, errors.New("the dictionary lacks Event-Timestamp or Error-Cause")
@@ -164,7 +147,11 @@ func (d *DAE) close() {
 // wraps ErrNoAnswer where nothing valid came: what the device did is not known
 // then, and a device that has another secret is silent.
 func (d *DAE) Do(ctx context.Context, r DAERequest) (*DAEReply, error) {
-	s, err := d.socket(ctx, r.From.Unmap())
+	from := r.From.Unmap()
+	if !from.IsValid() && d.opts.Source.Unmap().Is4() == r.To.Addr().Unmap().Is4() {
+		from = d.opts.Source.Unmap()
+	}
+	s, err := d.socket(ctx, from)
 	if err != nil {
 		return nil, fmt.Errorf("%s to %s: %w", r.Code, r.To, err)
 	}

@@ -1,7 +1,11 @@
 package radius
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/md5"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -220,8 +224,62 @@ func TestDAERetransmission(t *testing.T) {
 	}
 }
 
+// What is sent again is the same to the byte; what is asked again has another
+// Identifier, as its Event-Timestamp is another (RFC 5176 §3.3, RFC 5080 §2.2.1).
+// Both are signed as RFC 5176 §2.3 and §3.5 say, to another's eye.
+func TestDAEOnTheWire(t *testing.T) {
+	r := newDAERig(t, DAEOptions{Timeout: 5 * time.Millisecond, Tries: 3})
+	clock := time.Unix(1_800_000_000, 0)
+	r.now = func() time.Time { return clock }
+	device := listenUDP(t)
+	q := r.ask(t, CoARequest, "User-Name=alice", "Acct-Session-Id=81a00001", "Mikrotik-Rate-Limit=2M/10M")
+	q.To = addrPortOf(device.LocalAddr())
+	var sent [][]byte
+	for range 2 {
+		if _, err := r.Do(t.Context(), q); !errors.Is(err, ErrNoAnswer) {
+			t.Fatal(err)
+		}
+		for range 3 {
+			buf := make([]byte, 4096)
+			n, err := device.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent = append(sent, buf[:n])
+		}
+		clock = clock.Add(time.Second)
+	}
+	for i, b := range sent {
+		if same := bytes.Equal(b, sent[i/3*3]); !same {
+			t.Errorf("try %d differs from the first", i%3+1)
+		}
+		if !wire.IsAuthenticRequest(b, []byte(secret)) {
+			t.Error("the authenticator is not right")
+		}
+		p, err := wire.Parse(b, []byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.Index(b, append([]byte{80, 18}, p.Get(80)...))
+		unsigned := bytes.Clone(b)
+		clear(unsigned[4:20])
+		clear(unsigned[at+2 : at+18])
+		mac := hmac.New(md5.New, []byte(secret))
+		mac.Write(unsigned)
+		if !hmac.Equal(mac.Sum(nil), p.Get(80)) {
+			t.Error("the Message-Authenticator is not right")
+		}
+		if got, want := binary.BigEndian.Uint32(p.Get(55)), uint32(1_800_000_000+i/3); got != want {
+			t.Errorf("Event-Timestamp %d, want %d", got, want)
+		}
+	}
+	if sent[0][1] == sent[3][1] {
+		t.Error("another Event-Timestamp, and the same Identifier")
+	}
+}
+
 func TestDAEEnds(t *testing.T) {
-	r := newDAERig(t, DAEOptions{Timeout: time.Minute})
+	r := newDAERig(t, DAEOptions{Timeout: 10 * time.Second})
 	r.router.Incoming(routeros.Incoming{Mute: true})
 	done := make(chan error, 1)
 	q := r.ask(t, CoARequest, "User-Name=alice")
@@ -238,5 +296,8 @@ func TestDAEEnds(t *testing.T) {
 	}
 	if _, err := NewDAE(r.dict, DAEOptions{PerDevice: 300}, time.Now); err == nil || !strings.Contains(err.Error(), "256") {
 		t.Errorf("300 requests to a device: %v", err)
+	}
+	if _, err := NewDAE(r.dict, DAEOptions{Timeout: 10 * time.Second, Tries: 5}, time.Now); err == nil || !strings.Contains(err.Error(), "300 s") {
+		t.Errorf("under way for five minutes: %v", err)
 	}
 }

@@ -273,6 +273,8 @@ func TestWildcard(t *testing.T) {
 				devices: []*nas.Device{deviceOf("127.0.0.0/8"), deviceOf("::1/128")},
 			})
 			for _, ip := range tc.ask {
+				device := r.server.devices.Find(netip.MustParseAddr(ip))
+				device.Learnt.LastSeen.Store(0) // what a device teaches is taken once a second
 				to := netip.AddrPortFrom(netip.MustParseAddr(ip), r.authAddr().Port())
 				conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(map[bool]string{true: "127.0.0.1", false: "::1"}[to.Addr().Is4()])})
 				if err != nil {
@@ -292,6 +294,9 @@ func TestWildcard(t *testing.T) {
 					t.Errorf("asked %s, answered by %s", to, from)
 				}
 				checkReply(t, b[:n], pap(1), secret)
+				if asked := device.Learnt.Asked.Load(); asked == nil || *asked != to.Addr() {
+					t.Errorf("asked %s, learnt %v", to, asked)
+				}
 			}
 			if tc.deaf != "" {
 				conn := dial(t, netip.AddrPortFrom(netip.MustParseAddr(tc.deaf), r.authAddr().Port()))

@@ -17,6 +17,8 @@ const batchSize = 64
 
 type route struct{}
 
+func (*route) local() netip.Addr { return netip.Addr{} }
+
 func bind(string, int, int, bool) ([]*net.UDPConn, error) { return nil, errNotLinux }
 func recvBufferOf(*net.UDPConn) (int, error)              { return 0, errNotLinux }
 
