@@ -22,6 +22,10 @@ type Control struct {
 
 // ControlOptions are the settings of a Control.
 type ControlOptions struct {
+	// Source is the address that CoA and Disconnect leave from. The zero one: the
+	// address of ours that the device sends its own requests to, where it has sent
+	// any to this server, else what the system chooses.
+	Source netip.Addr
 	// Fallback is asked where the device did not answer, or cannot do by RADIUS
 	// what is wanted. Nil: there is none.
 	Fallback aaa.Way
@@ -59,7 +63,7 @@ func (c *Control) byRADIUS(ctx context.Context, d aaa.Deed) (aaa.Effect, error) 
 		return aaa.Effect{Result: aaa.ResultUnsupported, Detail: why}, nil
 	}
 	reply, err := c.dae.Do(ctx, request)
-	if err != nil && request.From.IsValid() && !errors.Is(err, ErrNoAnswer) && !errors.Is(err, ErrDAEClosed) && ctx.Err() == nil {
+	if err != nil && request.From.IsValid() && request.From != c.opts.Source && !errors.Is(err, ErrNoAnswer) && !errors.Is(err, ErrDAEClosed) && ctx.Err() == nil {
 		request.From = netip.Addr{} // an address that was ours and is not any more
 		reply, err = c.dae.Do(ctx, request)
 	}
@@ -109,7 +113,10 @@ func (c *Control) request(d *aaa.Deed) (r DAERequest, why string) {
 // from is the address that a device takes requests from: what the settings say,
 // else the one that it sends its own requests to.
 func (c *Control) from(dev *nas.Device, to netip.Addr) netip.Addr {
-	if c.dae.opts.Source.IsValid() || dev.Learnt == nil {
+	if source := c.opts.Source.Unmap(); source.IsValid() && source.Is4() == to.Unmap().Is4() {
+		return source
+	}
+	if dev.Learnt == nil {
 		return netip.Addr{}
 	}
 	if asked := dev.Learnt.Asked.Load(); asked != nil && asked.Is4() == to.Unmap().Is4() {

@@ -151,11 +151,11 @@ func TestControlSource(t *testing.T) {
 		{"2001:db8::1", "", "127.0.0.1"}, // of the other family
 		{"", "203.0.113.9", "127.0.0.1"}, // not ours (any more)
 	} {
-		o := DAEOptions{Timeout: 10 * time.Millisecond, Tries: 1}
+		var o ControlOptions
 		if tc.set != "" {
 			o.Source = netip.MustParseAddr(tc.set)
 		}
-		r := newDAERig(t, o)
+		r := newDAERig(t, DAEOptions{Timeout: 10 * time.Millisecond, Tries: 1})
 		d := r.deed(t, &routeros.Session{ID: "81"}, aaa.VerbDisconnect)
 		d.Device.Settings.CoAPort = addrPortOf(device.LocalAddr()).Port()
 		d.Device.Learnt = &nas.Learnt{}
@@ -163,7 +163,7 @@ func TestControlSource(t *testing.T) {
 			asked := netip.MustParseAddr(tc.learnt)
 			d.Device.Learnt.Asked.Store(&asked)
 		}
-		if e, err := NewControl(r.DAE, ControlOptions{}).Do(t.Context(), d); err != nil || e.Result != aaa.ResultUnknown {
+		if e, err := NewControl(r.DAE, o).Do(t.Context(), d); err != nil || e.Result != aaa.ResultUnknown {
 			t.Errorf("%+v: %+v, %v", tc, e, err)
 		}
 		_, from, err := device.ReadFromUDPAddrPort(make([]byte, 4096))

@@ -39,9 +39,6 @@ type DAEOptions struct {
 	// PerDevice is how many requests may be under way to one device; more wait
 	// their turn. At most 256, the Identifiers that there are; default 32.
 	PerDevice int
-	// Source is the address that requests leave from which name none; the zero one
-	// leaves it to the system.
-	Source netip.Addr
 }
 
 // DefaultDAEOptions are the values of DAEOptions that stand for 0.
@@ -66,7 +63,7 @@ func (o *DAEOptions) wait() (all time.Duration) {
 type DAERequest struct {
 	To     netip.AddrPort // the device's dynamic authorization server: port 3799 or 1700, as its row says
 	Secret nas.Secret
-	From   netip.Addr // source address that the device takes it from; the zero one is DAEOptions.Source
+	From   netip.Addr // source address that the device takes it from; the zero one leaves it to the system
 	Code   Code       // DisconnectRequest or CoARequest
 	Pairs  dictionaries.Pairs
 }
@@ -147,11 +144,7 @@ func (d *DAE) close() {
 // wraps ErrNoAnswer where nothing valid came: what the device did is not known
 // then, and a device that has another secret is silent.
 func (d *DAE) Do(ctx context.Context, r DAERequest) (*DAEReply, error) {
-	from := r.From.Unmap()
-	if !from.IsValid() && d.opts.Source.Unmap().Is4() == r.To.Addr().Unmap().Is4() {
-		from = d.opts.Source.Unmap()
-	}
-	s, err := d.socket(ctx, from)
+	s, err := d.socket(ctx, r.From.Unmap())
 	if err != nil {
 		return nil, fmt.Errorf("%s to %s: %w", r.Code, r.To, err)
 	}
