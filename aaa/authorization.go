@@ -37,7 +37,8 @@ type authorization struct {
 
 	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 
-	kept bool // rows are from memory, from before the database went away
+	held *held // rows that are read once for several looks; nil: there is one
+	kept bool  // rows are from memory, from before the database went away
 
 	dry    bool // Explain: nothing is leased or logged
 	trace  *trace

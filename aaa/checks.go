@@ -70,7 +70,7 @@ func (l *authorization) checkLoginTime(context.Context) (*denial, error) {
 		return &denial{ReasonOutsideHours, fmt.Sprintf("Login-Time %s does not allow %s", v, l.in.now.Format("Mon 15:04"))}, nil
 	case !limited:
 		return nil, nil
-	case secs < int64(l.e.opts.MinimumTimeout.Seconds()):
+	case secs < int64(l.e.opts.MinimumTimeout.Seconds()) && l.in.doubt == nil: // who is in may stay so long
 		return &denial{ReasonOutsideHours, fmt.Sprintf("Login-Time %s leaves only %d s", v, secs)}, nil
 	}
 	if l.trace != nil {
@@ -91,17 +91,9 @@ func (l *authorization) checkLimits(context.Context) (*denial, error) {
 // checkPassword acts on Auth-Type Accept and Reject, and leaves all else to
 // the credential methods. Any Reject wins; of several others the last counts.
 func (l *authorization) checkPassword(ctx context.Context) (*denial, error) {
-	w := l.e.words
-	accept := false
-	for i := range l.control {
-		p := &l.control[i]
-		if p.Attr != w.authType {
-			continue
-		}
-		if bytes.Equal(p.Value, w.authTypeReject) {
-			return &denial{ReasonAuthTypeReject, "Auth-Type is Reject"}, nil
-		}
-		accept = bytes.Equal(p.Value, w.authTypeAccept)
+	accept, reject := l.authType()
+	if reject {
+		return &denial{ReasonAuthTypeReject, "Auth-Type is Reject"}, nil
 	}
 	if accept {
 		l.note(StepYes, "Auth-Type is Accept: no password is asked for")
@@ -122,6 +114,22 @@ func (l *authorization) checkPassword(ctx context.Context) (*denial, error) {
 		return &denial{v.Reason, v.Detail}, nil
 	}
 	return l.withoutPassword(v.Detail), nil
+}
+
+// authType tells whether Auth-Type lets in or refuses whatever the credential.
+func (l *authorization) authType() (accept, reject bool) {
+	w := l.e.words
+	for i := range l.control {
+		p := &l.control[i]
+		if p.Attr != w.authType {
+			continue
+		}
+		if bytes.Equal(p.Value, w.authTypeReject) {
+			return false, true
+		}
+		accept = bytes.Equal(p.Value, w.authTypeAccept)
+	}
+	return accept, false
 }
 
 // withoutPassword says why there is no password to check against.

@@ -13,6 +13,7 @@ type checkInput struct {
 	pairs  dictionaries.Pairs // of the request, with what preprocessing added
 	groups []Membership       // of the user, for SQL-Group
 	now    time.Time          // in the engine's location
+	doubt  *doubt             // nil at logins: they tell all
 }
 
 // outcome is what comparing one rule found.
@@ -41,6 +42,14 @@ func (e *Engine) compareRules(in *checkInput, rules []rule) (outcome, *rule) {
 // (radius-semantics: operators on check rows): any instance of the attribute
 // may satisfy it; without an instance only !* matches, and != and !~ do not.
 func (e *Engine) compareRule(in *checkInput, r *rule) outcome {
+	if in.doubt != nil {
+		return e.compareInDoubt(in, r)
+	}
+	return e.compareKnown(in, r)
+}
+
+// compareKnown compares with what is in the request.
+func (e *Engine) compareKnown(in *checkInput, r *rule) outcome {
 	if r.op == opSet || r.op == opAdd || e.words.neverCompared[r.attr] {
 		return matched
 	}

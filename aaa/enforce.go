@@ -35,9 +35,14 @@ type Mark struct{ Soft, Hard uint64 }
 type Due struct {
 	Refused Reason // ReasonNone: it would be accepted
 	Detail  string // of a refusal, for a person
-	Reply   dictionaries.Pairs
-	Mark    Mark        // of Reply
-	Device  *nas.Device // nil: no row of nas has the session's NAS
+	// Unsure is why it cannot be told, or why a refusal of the next login ends no
+	// session; then nothing is done. For a person; "" where it is certain.
+	Unsure string
+	Reply  dictionaries.Pairs // without what is made of the request, and without leases
+	Mark   Mark               // of Reply
+	Device *nas.Device        // nil: no row of nas has the session's NAS
+
+	doubtful *rule // what could not be told, where there are several cases
 }
 
 // Verb is what is done to a session by its device.
@@ -52,8 +57,10 @@ const (
 
 // Action is what follows from what a session has and what is due (Decide).
 type Action struct {
-	Do  Verb
-	Why string // for a person: "rate 10M/10M instead of …", "suspended"
+	Do Verb
+	// Gently is set where the session is to stay even if its device refuses that.
+	Gently bool
+	Why    string // for a person
 }
 
 // Deed is one act on one session.

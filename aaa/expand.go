@@ -179,6 +179,16 @@ func (e *Engine) unexpandable(rules []rule, in expandInput) *rule {
 	return nil
 }
 
+// firstMade is the first rule whose value is made when it is used.
+func firstMade(rules []rule) *rule {
+	for i := range rules {
+		if r := &rules[i]; r.late != nil && r.late.expand != nil {
+			return r
+		}
+	}
+	return nil
+}
+
 // expandValue makes a rule's value from its template; ok is false where the
 // text is no value of the attribute's type.
 func (e *Engine) expandValue(r *rule, in expandInput) (value []byte, ok bool) {

@@ -161,8 +161,10 @@ func (l *authorization) witness() witness {
 	for i := range values {
 		h = mixBytes(h, values[i])
 	}
-	return witness{name: half(mixString(witnessBegin, l.user)), request: half(h)}
+	return witness{name: l.nameWitness(), request: half(h)}
 }
+
+func (l *authorization) nameWitness() uint32 { return half(mixString(witnessBegin, l.user)) }
 
 // The witness is hashed eight octets at a time, as it is made at each login.
 // These numbers stay what they are: hashes of sessions that run are made of them.

@@ -26,7 +26,7 @@ func (f fallThrough) goesOn(byDefault bool) bool {
 // the algorithm of FreeRADIUS's rlm_sql (radius-semantics: algorithm): radcheck
 // and radreply, then groups by priority, then the profile's groups.
 func (l *authorization) findItems(ctx context.Context) (*denial, error) {
-	u, kept, err := l.e.policies.user(ctx, l.user)
+	u, kept, err := l.userPolicy(ctx, l.user)
 	if err != nil {
 		return nil, fmt.Errorf("read policy of user %q: %w", l.user, err)
 	}
@@ -80,8 +80,11 @@ func (l *authorization) apply(check, reply ruleList) (ok bool, d *denial) {
 		return false, nil
 	}
 	l.noteRules("matches", check.rules)
-	if r := l.e.unexpandable(check.rules, l.lists()); r != nil {
+	if r := l.e.unexpandable(check.rules, l.lists()); r != nil && l.in.doubt == nil {
 		return false, &denial{ReasonUnparsableItem, "its value makes no " + r.attr.Type.String() + " in this request: " + r.String()}
+	}
+	if l.in.doubt != nil && l.in.doubt.made == nil && len(check.made) > 0 {
+		l.in.doubt.made = firstMade(check.rules)
 	}
 	l.limit, l.counted = cmp.Or(l.limit, check.limit), l.counted || check.counted
 	l.control = l.e.mergeRules(&l.merging, l.control, check.rules, l.lists())
@@ -108,7 +111,7 @@ func (l *authorization) lists() expandInput {
 func (l *authorization) walkGroups(ctx context.Context, groups []Membership, through *fallThrough) (*denial, error) {
 	for i := range groups {
 		name := groups[i].Group
-		g, kept, err := l.e.policies.group(ctx, name)
+		g, kept, err := l.groupPolicy(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("read policy of group %q: %w", name, err)
 		}
@@ -152,7 +155,7 @@ func (l *authorization) walkProfile(ctx context.Context, through *fallThrough) (
 	if profile == "" {
 		return nil, nil
 	}
-	p, kept, err := l.e.policies.user(ctx, profile)
+	p, kept, err := l.userPolicy(ctx, profile)
 	if err != nil {
 		return nil, fmt.Errorf("read profile %q: %w", profile, err)
 	}

@@ -245,8 +245,8 @@ func (e *Engine) requestOf(o OpenLogin) (*Request, error) {
 		{"Service-Type", o.ServiceType}, {"Framed-Protocol", o.FramedProtocol},
 	} {
 		p, err := e.dict.Pair(item.name, item.value)
-		if item.name == "User-Name" { // not by the dictionary: any bytes
-			p, err = dictionaries.Pair{Attr: e.words.userName, Value: []byte(item.value)}, nil
+		if a := e.dict.Find(item.name); a != nil && a.Type == dictionaries.TypeString { // not by the dictionary: any bytes
+			p, err = dictionaries.Pair{Attr: a, Value: []byte(item.value)}, nil
 		}
 		if item.value == "" || err != nil {
 			continue // an IPv6 NAS, or a name that the dictionary has not: the login is told without

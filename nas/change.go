@@ -72,7 +72,9 @@ func closeMark(soft, hard uint64, there kind) (uint64, uint64) {
 // Lost tells of two soft marks whether what was granted before had something
 // that is to be no more: a rate, an address list, a filter. A CoA says what is,
 // and cannot take anything away; that needs a new login.
-func Lost(before, now uint64) bool { return before&^now&0xff != 0 }
+func Lost(before, now uint64) bool {
+	return before&^now&uint64(ofRate|ofAddressList|ofFilter|ofProfile|ofService) != 0
+}
 
 // nature is what a change of an attribute means for a session that runs.
 type nature uint8

@@ -3,6 +3,7 @@ package nas
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"radial/dictionaries"
 )
@@ -10,14 +11,19 @@ import (
 // Marker makes marks of what the rows of a login grant, before ShapeReply: what
 // a profile makes of it may differ from version to version, and a mark must not.
 // It knows by heart what each attribute of the dictionary is to each type of
-// device. It is immutable.
+// device. It is safe for concurrent use.
 type Marker struct {
-	types            map[string]marking
-	mikrotik, others marking
+	types            map[string]*marking
+	mikrotik, others *marking
 }
 
-// marking has what attributes are to a device, at their Index.
-type marking []markPart
+// marking has what attributes are to a device, at their Index; worked out at the
+// first reply for one.
+type marking struct {
+	once  sync.Once
+	make  func() []markPart
+	parts []markPart
+}
 
 type markPart struct {
 	nature nature
@@ -27,16 +33,16 @@ type markPart struct {
 
 // NewMarker makes a Marker of the attributes of d.
 func NewMarker(d *dictionaries.Dictionary) *Marker {
-	m := &Marker{types: make(map[string]marking, len(vendors))}
+	m := &Marker{types: make(map[string]*marking, len(vendors))}
 	for i := range vendors {
-		m.types[vendors[i].name] = markingOf(&vendors[i], d)
+		m.types[vendors[i].name] = &marking{make: func() []markPart { return markPartsOf(&vendors[i], d) }}
 	}
 	m.mikrotik, m.others = m.types["mikrotik"], m.types["other"]
 	return m
 }
 
-func markingOf(v *vendor, d *dictionaries.Dictionary) marking {
-	all := marking{{nature: isNeutral}} // of unknown ones
+func markPartsOf(v *vendor, d *dictionaries.Dictionary) []markPart {
+	all := []markPart{{nature: isNeutral}} // of unknown ones
 	for a := range d.All() {
 		for a.Index >= len(all) {
 			all = append(all, markPart{nature: isNeutral})
@@ -88,7 +94,9 @@ func (v *vendor) changesKind(of kind) bool {
 // for what is sent, but for the addresses that they name: these are in hard. skip
 // names attributes that are left out. It does not allocate.
 func (m *Marker) Mark(deviceType string, rows dictionaries.Pairs, skip []*dictionaries.Attribute) (soft, hard uint64) {
-	parts := m.of(deviceType)
+	known := m.of(deviceType)
+	known.once.Do(func() { known.parts = known.make() })
+	parts := known.parts
 	soft, hard = markBasis, markBasis
 	var there kind
 	for i := range rows {
@@ -108,7 +116,7 @@ func (m *Marker) Mark(deviceType string, rows dictionaries.Pairs, skip []*dictio
 	return closeMark(soft, hard, there)
 }
 
-func (m *Marker) of(deviceType string) marking {
+func (m *Marker) of(deviceType string) *marking {
 	switch deviceType {
 	case "mikrotik":
 		return m.mikrotik
