@@ -25,6 +25,11 @@
 // methods of method.go. Explain (explain.go) walks the same code as Authorize
 // with a trace, and does nothing to the world.
 //
+// Sessions that run follow the rows: what a login grants travels as a mark in its
+// Class (mark.go), what it would be granted now is told by the same stages, with
+// check items compared to what accounting told (due.go, doubt.go), and decide.go
+// says what follows from both.
+//
 // Accounting turns an Accounting-Request into a Record (account.go), and the
 // state machine of a session (session.go) says what a record does to a row.
 // Provisioning is pure as well: what an operator says of a subscriber, a package

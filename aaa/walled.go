@@ -73,7 +73,7 @@ func (l *authorization) wallIn(ctx context.Context, state WallState, d *denial) 
 		return d, nil
 	}
 	name := WalledGroup(l.wallOf)
-	g, kept, err := l.e.policies.group(ctx, name)
+	g, kept, err := l.groupPolicy(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("read policy of group %q: %w", name, err)
 	}
