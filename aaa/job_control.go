@@ -53,3 +53,11 @@ type FollowMany struct {
 
 // Kind is the job's name in the queue.
 func (FollowMany) Kind() string { return "follow_many" }
+
+// TidyControl forgets what control knows of sessions that are long over.
+type TidyControl struct {
+	Batch int `json:"batch"` // rows in one transaction
+}
+
+// Kind is the job's name in the queue.
+func (TidyControl) Kind() string { return "tidy_control" }

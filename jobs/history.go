@@ -27,6 +27,9 @@ type Options struct {
 	Archive ArchiveRule
 	// Routers says how routers are reached; nil: nobody looks at them.
 	Routers *store.RouterBook
+	// Control carries out what is wanted of sessions that run; nil: other servers
+	// do.
+	Control *Control
 }
 
 // history is the history of addresses (store.DB).

@@ -26,6 +26,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Minute, aaa.LookAtQuotas{Batch: 1000}, lookAtQuotas(db, opts.Warden)),
 		every(time.Minute, aaa.ExpireSubscribers{Batch: 500}, expireSubscribers(db, opts.Rules)),
 		every(10*time.Minute, aaa.TendGardens{Batch: 500}, tendGardens(db, opts.Rules)),
+		every(10*time.Minute, aaa.TidyControl{Batch: 1000}, tidyControl(db)),
 		every(time.Minute, aaa.EndCooling{Batch: 5000}, endCooling(db)),
 		every(time.Hour, aaa.DropIdlePrefixes{Batch: 5000, Days: 90}, dropIdlePrefixes(db)),
 		every(24*time.Hour, aaa.DropConflicts{Batch: 5000}, dropConflicts(db, opts.ConflictRetention, time.Now)),

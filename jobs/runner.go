@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,19 +25,40 @@ const (
 
 // Runner works the queue off.
 type Runner struct {
-	client *river.Client[pgx.Tx]
-	log    *zap.Logger
+	client  *river.Client[pgx.Tx]
+	control *control // nil: none
+	log     *zap.Logger
 }
 
 // NewRunner makes a runner of all work (periodic.go). It does not touch the
 // database; Run does.
 func NewRunner(db *store.DB, opts Options, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {
-	return newRunner(db, periodic(db, opts), reg, logger)
+	var c *control
+	if opts.Control != nil {
+		c = newControl(db, *opts.Control, reg, logger)
+	}
+	return newRunner(db, periodic(db, opts), c, reg, logger)
 }
 
-func newRunner(db *store.DB, all []work, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {
+// newControl makes control's workers.
+func newControl(db *store.DB, opts Control, reg prometheus.Registerer, logger *zap.Logger) *control {
+	quiet := newQuietDevices(time.Now)
+	e := &enforcer{Control: opts, rows: db, quiet: quiet, metrics: newControlMetrics(reg, quiet), log: logger.Named("control")}
+	return &control{enforcer: e, db: db, bulk: db, letGo: db}
+}
+
+func newRunner(db *store.DB, all []work, c *control, reg prometheus.Registerer, logger *zap.Logger) (*Runner, error) {
 	metrics := NewMetrics(reg)
 	workers := river.NewWorkers()
+	queues := map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers}}
+	id := ""
+	if c != nil {
+		id = c.Client
+		if err := c.register(workers, metrics); err != nil {
+			return nil, fmt.Errorf("jobs of control: %w", err)
+		}
+		maps.Copy(queues, c.queues())
+	}
 	var due []*river.PeriodicJob
 	for _, w := range all {
 		if err := w.register(workers, metrics); err != nil {
@@ -45,19 +67,22 @@ func newRunner(db *store.DB, all []work, reg prometheus.Registerer, logger *zap.
 		due = append(due, w.due)
 	}
 	client, err := river.NewClient(riverpgxv5.New(db.Pool()), &river.Config{
+		ID:              id,
 		Schema:          store.Schema,
-		Queues:          map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers}},
+		Queues:          queues,
 		Workers:         workers,
 		PeriodicJobs:    due,
 		PollOnly:        true,
 		SoftStopTimeout: stopTimeout,
-		ErrorHandler:    failures{logger},
-		Logger:          slog.New(riverLog{logger.Named("river")}),
+		// What has no timeout of its own and is not rescued sooner (control.rescue).
+		RescueStuckJobsAfter: 5 * time.Minute,
+		ErrorHandler:         failures{logger},
+		Logger:               slog.New(riverLog{logger.Named("river")}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
-	return &Runner{client: client, log: logger}, nil
+	return &Runner{client: client, control: c, log: logger}, nil
 }
 
 // Run works until ctx ends, then lets running jobs finish, for ten seconds at
@@ -80,6 +105,9 @@ func (r *Runner) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(startAgain):
 		}
+	}
+	if r.control != nil {
+		r.control.watch(ctx)
 	}
 	<-r.client.Stopped() // which the end of ctx brings about
 	return nil

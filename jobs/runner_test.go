@@ -116,7 +116,7 @@ func TestRunnerTellsFailures(t *testing.T) {
 		}
 		return errors.New("no luck")
 	})}
-	r, err := newRunner(db.DB, all, prometheus.NewRegistry(), zap.New(core))
+	r, err := newRunner(db.DB, all, nil, prometheus.NewRegistry(), zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestRunnerDrains(t *testing.T) {
 		ended = true
 		return nil
 	})}
-	r, err := newRunner(db.DB, all, prometheus.NewRegistry(), zap.NewNop())
+	r, err := newRunner(db.DB, all, nil, prometheus.NewRegistry(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"radial/aaa"
 )
@@ -56,7 +54,10 @@ func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx
 			if err := writeAudit(ctx, tx, c, key, w.audit); err != nil {
 				return err
 			}
-			if err := db.enqueue(ctx, tx, w.jobs); err != nil {
+			if err := db.follow(ctx, tx, c, key, w.audit); err != nil {
+				return err
+			}
+			if err := db.enqueue(ctx, tx, c, w.jobs); err != nil {
 				return err
 			}
 			if c.DryRun {
@@ -72,23 +73,6 @@ func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx
 		return nil
 	}
 	return wrapPlain(c.Action+" "+key, err)
-}
-
-// enqueue queues jobs in the change's transaction: they run if it commits.
-func (db *DB) enqueue(ctx context.Context, tx pgx.Tx, jobs []aaa.Job) error {
-	if len(jobs) == 0 {
-		return nil
-	}
-	client, err := river.NewClient(riverpgxv5.New(db.pool), &river.Config{Schema: Schema}) // it inserts and never runs
-	if err != nil {
-		return fmt.Errorf("queue: %w", err)
-	}
-	for _, job := range jobs {
-		if _, err := client.InsertTx(ctx, tx, job, nil); err != nil {
-			return wrapErr("queue "+job.Kind(), err)
-		}
-	}
-	return nil
 }
 
 // wrapPlain adds the operation to errors that carry no sentinel yet; the

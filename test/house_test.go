@@ -57,7 +57,7 @@ var modules = map[string][]string{
 	"golang.org/x/crypto":                                {"aaa", "store"},
 	"golang.org/x/sys":                                   {"radius", "load", "store", "cmd"},
 	"golang.org/x/sync":                                  {"cmd", "radius", "store", "jobs", "nas", "load"},
-	"golang.org/x/time":                                  {"radius", "load"},
+	"golang.org/x/time":                                  {"radius", "load", "jobs"},
 	"pgregory.net/rapid":                                 {"_test"},
 	"go.uber.org/goleak":                                 {"_test"},
 	"github.com/google/go-cmp":                           {"_test"},
