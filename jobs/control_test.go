@@ -90,7 +90,9 @@ func (r *room) serve(client string) (stop func()) {
 	}
 	device := &nas.Device{Row: nas.Row{Name: "10.0.0.1"}}
 	runner, err := NewRunner(r.DB.DB, Options{Control: &Control{
-		Due: func(_ context.Context, s *aaa.LiveSession) (aaa.Due, error) { return aaa.Due{Mark: dueMark, Device: device}, nil },
+		Due: func(_ context.Context, s *aaa.LiveSession) (aaa.Due, error) {
+			return aaa.Due{Mark: dueMark, Device: device}, nil
+		},
 		Decide: func(s *aaa.LiveSession, d *aaa.Due) aaa.Action {
 			if s.Applied == d.Mark {
 				return aaa.Action{}
@@ -106,7 +108,6 @@ func (r *room) serve(client string) (stop func()) {
 	}
 	return start(r.t, runner)
 }
-
 
 // job is the state and outcome of the newest job of a kind.
 func (r *room) job(kind string) (state, outcome string) {
@@ -221,7 +222,9 @@ func TestEffectsOfDevices(t *testing.T) {
 		{"disconnect refused", aaa.VerbDisconnect, "", func(aaa.Deed) (aaa.Effect, error) {
 			return aaa.Effect{Result: aaa.ResultRefused, Cause: 501, Detail: "words"}, nil
 		}, "cancelled", "1 disconnect refused", "disconnect refused false", "disconnect of session s1 at 10.0.0.1: refused: words"},
-		{"trouble", aaa.VerbChange, "", func(aaa.Deed) (aaa.Effect, error) { return aaa.Effect{Result: aaa.ResultFailed}, errors.New("no socket") }, "retryable", "no open session", "", `session s1 of "alice" at 10.0.0.1: no socket`},
+		{"trouble", aaa.VerbChange, "", func(aaa.Deed) (aaa.Effect, error) {
+			return aaa.Effect{Result: aaa.ResultFailed}, errors.New("no socket")
+		}, "retryable", "no open session", "", `session s1 of "alice" at 10.0.0.1: no socket`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRoom(t)
@@ -290,7 +293,9 @@ func TestCloseLetGo(t *testing.T) {
 			r.Exec(`UPDATE radial.addresses SET state = 'bound', radacctid = (SELECT radacctid FROM radacct), username = 'alice', until = now() + interval '1 day' WHERE address = '192.0.2.1'`)
 			r.follow("alice")
 			defer r.serve("server#1")()
-			until(t, "disconnect", func() bool { return r.Rows(`SELECT count(*) FROM radial.enforcements WHERE close_at IS NOT NULL`)[0][0] == "1" })
+			until(t, "disconnect", func() bool {
+				return r.Rows(`SELECT count(*) FROM radial.enforcements WHERE close_at IS NOT NULL`)[0][0] == "1"
+			})
 			if c.heard != "" {
 				r.Exec(`UPDATE radacct SET acctupdatetime = ` + c.heard)
 			}

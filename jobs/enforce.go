@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	deedTime  = 35 * time.Second // that a deed may take, with a second one where the first was refused
-	claimTime = 50 * time.Second // that nobody else acts on its session; longer than deedTime and what the rows take
-	together  = 16               // deeds of one job at a time
+	deedTime  = 35 * time.Second       // that a deed may take, with a second one where the first was refused
+	claimTime = 50 * time.Second       // that nobody else acts on its session; longer than deedTime and what the rows take
+	together  = 16                     // deeds of one job at a time
 	busyWait  = 300 * time.Millisecond // between looks at sessions that another job acts on
 	busyWaits = 30
 )
