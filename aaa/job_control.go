@@ -48,7 +48,9 @@ func (EndUser) Kind() string { return "end_user" }
 // FollowMany works off a list of sessions, paced: radial.bulk has what is to be
 // done, radial.bulk_targets with which, and how far it is.
 type FollowMany struct {
-	Bulk int64 `json:"bulk"`
+	Bulk  int64  `json:"bulk"`
+	Asked string `json:"asked"` // which sessions, in words
+	Actor string `json:"actor"`
 }
 
 // Kind is the job's name in the queue.

@@ -334,16 +334,16 @@ func TestBulkDisconnect(t *testing.T) {
 		return aaa.Effect{Result: aaa.ResultDone}, nil
 	}
 	begin := time.Now()
-	id, total, err := r.OrderBulk(t.Context(), store.Change{Actor: "cli:test", Action: "session.order"}, store.BulkOrder{Verb: store.BulkDisconnect, Asked: "package gold", Why: "test", Rate: 200, Groups: []string{"gold"}})
-	if err != nil || total != 299 {
-		t.Fatalf("%d sessions, %v", total, err)
+	made, err := r.OrderBulk(t.Context(), store.Change{Actor: "cli:test", Action: "session.order"}, store.BulkOrder{Verb: store.BulkDisconnect, Asked: "package gold", Why: "test", Rate: 200, Groups: []string{"gold"}})
+	if err != nil || made.Total != 299 {
+		t.Fatalf("%+v, %v", made, err)
 	}
 	stop, other := r.serve(serverA+"#1"), r.serve(serverB+"#1")
-	until(t, "end of the order", func() bool { b, err := r.Bulk(t.Context(), id); return err == nil && b.Finished != nil })
+	until(t, "end of the order", func() bool { b, err := r.Bulk(t.Context(), made.Bulk); return err == nil && b.Finished != nil })
 	took := time.Since(begin)
 	stop()
 	other()
-	b, err := r.Bulk(t.Context(), id)
+	b, err := r.Bulk(t.Context(), made.Bulk)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func TestBulkDisconnect(t *testing.T) {
 	if took < 1200*time.Millisecond {
 		t.Errorf("300 at 200 a second took %s", took)
 	}
-	trouble, err := r.BulkTrouble(t.Context(), id, 10)
+	trouble, err := r.BulkTrouble(t.Context(), made.Bulk, 10)
 	if err != nil || len(trouble) != 1 || trouble[0].User != "u11" || trouble[0].Detail != "told not to" {
 		t.Errorf("trouble %+v, %v", trouble, err)
 	}
@@ -403,7 +403,7 @@ func TestOneAtATime(t *testing.T) {
 	if n, err := r.FollowSessions(t.Context(), "job:reconcile", "test", ids); n != 5 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
-	if _, _, err := r.OrderBulk(t.Context(), store.Change{Actor: "cli:test", Action: "session.order"}, store.BulkOrder{Verb: store.BulkFollow, Asked: "user alice", Why: "test", Rate: 100, Users: []string{"alice"}}); err != nil {
+	if _, err := r.OrderBulk(t.Context(), store.Change{Actor: "cli:test", Action: "session.order"}, store.BulkOrder{Verb: store.BulkFollow, Asked: "user alice", Why: "test", Rate: 100, Users: []string{"alice"}}); err != nil {
 		t.Fatal(err)
 	}
 	stop, other := r.serve(serverA+"#1"), r.serve(serverB+"#1")

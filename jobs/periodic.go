@@ -35,3 +35,14 @@ func periodic(db *store.DB, opts Options) []work {
 		every(15*time.Minute, aaa.CheckRouters{}, checkRouters(db, opts.Routers, time.Now)),
 	}
 }
+
+// Periodic is the periodic job of a kind, with the arguments that it has; nil
+// where there is none. kinds are those that there are.
+func Periodic(kind string) (job aaa.Job, kinds []string) {
+	for _, w := range periodic(nil, Options{}) {
+		if kinds = append(kinds, w.kind); w.kind == kind {
+			job = w.args
+		}
+	}
+	return job, kinds
+}

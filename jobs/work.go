@@ -11,6 +11,7 @@ import (
 // work is one kind of job: how to work it off, and when it is due.
 type work struct {
 	kind     string
+	args     river.JobArgs
 	cadence  time.Duration
 	register func(*river.Workers, *Metrics) error
 	due      *river.PeriodicJob
@@ -27,6 +28,7 @@ func every[A river.JobArgs](cadence time.Duration, args A, do func(context.Conte
 	}
 	return work{
 		kind:    args.Kind(),
+		args:    args,
 		cadence: cadence,
 		register: func(workers *river.Workers, metrics *Metrics) error {
 			return river.AddWorkerSafely(workers, &worker[A]{do: do, timeout: max(cadence, time.Minute), metrics: metrics})

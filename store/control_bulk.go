@@ -81,6 +81,10 @@ WHERE t.bulk_id = $1::bigint AND t.radacctid = e.radacctid AND t.result IS NULL`
 	sqlBulkCancel = `
 WITH b AS (UPDATE radial.bulk SET cancelled_by = $2::text, finished_at = now() WHERE id = $1::bigint AND finished_at IS NULL RETURNING id)
 UPDATE radial.bulk_targets t SET result = 'cancelled' FROM b WHERE t.bulk_id = b.id AND t.result IS NULL`
+	sqlBulkAgain = `
+WITH b AS (UPDATE radial.bulk SET cancelled_by = NULL, finished_at = NULL WHERE id = $1::bigint RETURNING id)
+UPDATE radial.bulk_targets t SET result = NULL, detail = NULL, cause = NULL, tries = 0, next_at = now()
+FROM b WHERE t.bulk_id = b.id AND t.result NOT IN ('done', 'gone', 'nothing', 'over')`
 	sqlBulkForget = `
 DELETE FROM radial.bulk WHERE id IN (SELECT id FROM radial.bulk WHERE finished_at < now() - interval '7 days' OR made_at < now() - interval '30 days' ORDER BY id LIMIT 100)`
 )
@@ -100,27 +104,27 @@ type BulkOrder struct {
 	IDs    []int64  // radacctid
 }
 
+// Ordered is a bulk order that is queued; a dry run has but the total.
+type Ordered struct {
+	Bulk, Job int64
+	Total     int // sessions
+}
+
 // OrderBulk queues one thing for all sessions that are open now and fit, with
-// its audit row, and says by which number it is known, and for how many.
-// aaa.ErrNotFound where none fits.
-func (db *DB) OrderBulk(ctx context.Context, c Change, o BulkOrder) (id int64, total int, err error) {
+// its audit row. aaa.ErrNotFound where none fits.
+func (db *DB) OrderBulk(ctx context.Context, c Change, o BulkOrder) (Ordered, error) {
 	if o.Rate < 1 || o.Rate > MaxBulkRate {
-		return 0, 0, fmt.Errorf("%d sessions a second: want 1 to %d: %w", o.Rate, MaxBulkRate, aaa.ErrInvalid)
+		return Ordered{}, fmt.Errorf("%d sessions a second: want 1 to %d: %w", o.Rate, MaxBulkRate, aaa.ErrInvalid)
 	}
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		id, err = db.orderBulk(ctx, tx, c, &o)
-		if err != nil {
+	var made Ordered
+	err := db.inTx(ctx, func(tx pgx.Tx) (err error) {
+		if made, err = db.orderBulk(ctx, tx, c, &o); err != nil {
 			return err
 		}
-		if id == 0 {
+		if made.Total == 0 {
 			return fmt.Errorf("no open session of %s: %w", o.Asked, aaa.ErrNotFound)
 		}
-		b, err := bulkOf(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		total = b.Total
-		audit := aaa.Audit{"do": string(o.Verb), "sessions": total, "rate": o.Rate, "bulk": id}
+		audit := aaa.Audit{"do": string(o.Verb), "sessions": made.Total, "rate": o.Rate, "job": made.Job}
 		if o.Verb == BulkChange {
 			audit["limit"] = o.Limit.String()
 		}
@@ -133,38 +137,43 @@ func (db *DB) OrderBulk(ctx context.Context, c Change, o BulkOrder) (id int64, t
 		return nil
 	})
 	if errors.Is(err, errDryRun) {
-		return 0, total, nil
+		return Ordered{Total: made.Total}, nil
 	}
-	return id, total, wrapPlain(c.Action+" "+o.Asked, err)
+	return made, wrapPlain(c.Action+" "+o.Asked, err)
 }
 
-// orderBulk is OrderBulk in the transaction of a change; 0: no session fits.
-func (db *DB) orderBulk(ctx context.Context, tx pgx.Tx, c Change, o *BulkOrder) (int64, error) {
+// orderBulk is OrderBulk in the transaction of a change; without a session that
+// fits nothing is queued.
+func (db *DB) orderBulk(ctx context.Context, tx pgx.Tx, c Change, o *BulkOrder) (made Ordered, err error) {
 	const op = "bulk order"
 	esc, err := db.Escaper(ctx)
 	if err != nil {
-		return 0, err
+		return made, err
 	}
 	var users []string
 	for _, u := range o.Users {
 		users = append(users, esc.EscapeUser(u))
 	}
-	var id int64
-	if err := tx.QueryRow(ctx, sqlBulkAdd, string(o.Verb), o.Asked, c.Actor, o.Why, o.Rate, o.Limit.Down.Rate, o.Limit.Up.Rate).Scan(&id); err != nil {
-		return 0, wrapErr(op, err)
+	if err := tx.QueryRow(ctx, sqlBulkAdd, string(o.Verb), o.Asked, c.Actor, o.Why, o.Rate, o.Limit.Down.Rate, o.Limit.Up.Rate).Scan(&made.Bulk); err != nil {
+		return made, wrapErr(op, err)
 	}
-	tag, err := tx.Exec(ctx, sqlBulkTargets, id, users, nullPrefixes(o.NAS), o.Pool, o.Groups, o.IDs)
+	tag, err := tx.Exec(ctx, sqlBulkTargets, made.Bulk, users, nullPrefixes(o.NAS), o.Pool, o.Groups, o.IDs)
 	if err != nil {
-		return 0, wrapErr(op, err)
+		return made, wrapErr(op, err)
 	}
-	if tag.RowsAffected() == 0 {
-		_, err := tx.Exec(ctx, sqlBulkDelete, id)
-		return 0, wrapErr(op, err)
+	made.Total = int(tag.RowsAffected())
+	if made.Total == 0 {
+		_, err := tx.Exec(ctx, sqlBulkDelete, made.Bulk)
+		return Ordered{}, wrapErr(op, err)
 	}
-	if _, err := tx.Exec(ctx, sqlBulkTotal, id, tag.RowsAffected()); err != nil {
-		return 0, wrapErr(op, err)
+	if _, err := tx.Exec(ctx, sqlBulkTotal, made.Bulk, made.Total); err != nil {
+		return made, wrapErr(op, err)
 	}
-	return id, db.enqueue(ctx, tx, c, []aaa.Job{aaa.FollowMany{Bulk: id}})
+	ids, err := db.insertJobs(ctx, tx, []aaa.Job{aaa.FollowMany{Bulk: made.Bulk, Asked: o.Asked, Actor: c.Actor}})
+	if err == nil {
+		made.Job = ids[0]
+	}
+	return made, err
 }
 
 // Bulk is a bulk order and how far it is.
@@ -300,12 +309,6 @@ func (db *DB) SettleBulk(ctx context.Context, id int64, who string, closeAfter t
 	}
 	err := db.inTx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b).Close() })
 	return wrapErr("settle bulk order", err)
-}
-
-// CancelBulk gives up what is left of a bulk order.
-func (db *DB) CancelBulk(ctx context.Context, id int64, by string) error {
-	_, err := db.pool.Exec(ctx, sqlBulkCancel, id, by)
-	return wrapErr("bulk order", err)
 }
 
 // FinishBulk says that nothing is left of a bulk order.

@@ -118,11 +118,27 @@ func (db *DB) Job(ctx context.Context, id int64) (Job, error) {
 }
 
 // RetryJob makes a job available now, whatever came of it before; one that runs is left
-// alone.
+// alone. Of a bulk order those sessions are done again with which not all is well.
 func (db *DB) RetryJob(ctx context.Context, c Change, id int64) (Job, error) {
 	return db.changeJob(ctx, c, id, func(client *river.Client[pgx.Tx], tx pgx.Tx) (*rivertype.JobRow, error) {
-		return client.JobRetryTx(ctx, tx, id)
+		row, err := client.JobRetryTx(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if bulk := bulkOfJob(row); bulk != 0 {
+			_, err = tx.Exec(ctx, sqlBulkAgain, bulk)
+		}
+		return row, err
 	})
+}
+
+// bulkOfJob is the bulk order that a job works at; 0: none.
+func bulkOfJob(row *rivertype.JobRow) int64 {
+	var args aaa.FollowMany
+	if row.Kind != args.Kind() || json.Unmarshal(row.EncodedArgs, &args) != nil {
+		return 0
+	}
+	return args.Bulk
 }
 
 // CancelJob gives a job up; what it is doing just now, it may finish.
@@ -132,9 +148,8 @@ func (db *DB) CancelJob(ctx context.Context, c Change, id int64) (Job, error) {
 		if err != nil {
 			return nil, err
 		}
-		var args aaa.FollowMany
-		if row.Kind == args.Kind() && json.Unmarshal(row.EncodedArgs, &args) == nil {
-			_, err = tx.Exec(ctx, sqlBulkCancel, args.Bulk, c.Actor)
+		if bulk := bulkOfJob(row); bulk != 0 {
+			_, err = tx.Exec(ctx, sqlBulkCancel, bulk, c.Actor)
 		}
 		return row, err
 	})
@@ -152,7 +167,7 @@ func (db *DB) changeJob(ctx context.Context, c Change, id int64, f func(*river.C
 			return written{}, jobErr(id, err)
 		}
 		job = jobOf(row)
-		return written{audit: aaa.Audit{"kind": row.Kind, "args": row.EncodedArgs, "state": string(row.State)}}, nil
+		return written{audit: aaa.Audit{"kind": row.Kind, "args": json.RawMessage(row.EncodedArgs), "state": string(row.State)}}, nil
 	})
 	return job, err
 }

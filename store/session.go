@@ -144,6 +144,12 @@ func (db *DB) OpenSessions(ctx context.Context, q SessionQuery) ([]Session, erro
 	return db.sessions(ctx, "open sessions", esc, sql, args...)
 }
 
+// CheckSessionScope is aaa.ErrNotFound for a pool, or a package or group, that
+// is not there; "" is none.
+func (db *DB) CheckSessionScope(ctx context.Context, pool, name string) error {
+	return db.checkScope(ctx, SessionQuery{Pool: pool, Package: name})
+}
+
 // checkScope tells a name that nothing has from one that has no sessions.
 func (db *DB) checkScope(ctx context.Context, q SessionQuery) error {
 	if q.Pool == "" && q.Package == "" {
