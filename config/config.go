@@ -31,6 +31,14 @@ type Config struct {
 	Pools        store.PoolOptions
 	PoolWatch    store.PoolWatchOptions
 	Jobs         jobs.Options
+	Control      Control
+}
+
+// Control is how sessions that run are changed and ended.
+type Control struct {
+	Source string // the address that requests leave from; "" leaves it to the system
+	DAE    radius.DAEOptions
+	Jobs   jobs.ControlOptions
 }
 
 // Log is how the server writes its log.
@@ -58,6 +66,7 @@ func Default() *Config {
 		Journal:   journal.Options{MaxBytes: journal.DefaultMaxBytes},
 		PoolWatch: store.DefaultPoolWatchOptions(),
 		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour, Stale: store.StaleRule{Intervals: 3}},
+		Control:   Control{DAE: radius.DAEOptions{Timeout: time.Second, Tries: 4, PerDevice: 32}, Jobs: jobs.DefaultControl()},
 	}
 	c.Radius.Sockets = 0 // by the machine, not by the one that wrote the reference
 	return c

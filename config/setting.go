@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -162,6 +163,19 @@ func list(key string, p *[]string, want, doc string, check func(string) error) s
 
 func addresses(key string, p *[]string, doc string) setting {
 	return list(key, p, "host:port texts such as :1812, 10.0.0.1:1812 or [::1]:1812, several with commas between", doc, checkAddress)
+}
+
+func optionalAddress(key string, p *string, doc string) setting {
+	return setting{key: key, doc: doc, want: "an IPv4 or IPv6 address, or nothing",
+		set: one(func(s string) error {
+			if s = strings.TrimSpace(s); s != "" {
+				if _, err := netip.ParseAddr(s); err != nil {
+					return fmt.Errorf("not %q", s)
+				}
+			}
+			*p = s
+			return nil
+		}), get: func() string { return *p }}
 }
 
 func checkAddress(s string) error {

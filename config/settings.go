@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"radial/aaa"
+	"radial/jobs"
 	"radial/store"
 	"radial/store/journal"
 )
@@ -12,7 +13,7 @@ import (
 // settings is the list of all keys, bound to the fields of c that they set.
 // The order is that of the reference.
 func settings(c *Config) []setting {
-	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c), historySettings(c), sessionSettings(c))
+	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c), historySettings(c), sessionSettings(c), controlSettings(c))
 }
 
 func serverSettings(c *Config) []setting {
@@ -153,6 +154,22 @@ func sessionSettings(c *Config) []setting {
 			"Moves sessions out of radacct into radial.radacct_archive so long after they ended: 9504h is 13 months. Radial's own commands look into both; what reads radacct alone (FreeRADIUS's counters, panels) does not see them any more. 0: never. The same for all servers."),
 		durationOrOff("sessions.archive_retention", &c.Jobs.Archive.Retention, leastKept, 1_000_000*time.Hour,
 			"How long after their end sessions stay in the archive; they go by whole months of their start, when the last of a month is that old. radacct itself is not touched. 0: for ever. The same for all servers."),
+	}
+}
+
+func controlSettings(c *Config) []setting {
+	k := &c.Control
+	return []setting{
+		optionalAddress("control.source", &k.Source, "The address of this server that CoA and Disconnect leave from: many a NAS takes them from its RADIUS servers alone. Empty: the system chooses."),
+		duration("control.timeout", &k.DAE.Timeout, 100*time.Millisecond, 2*time.Second, "How long a CoA or Disconnect waits for an answer before it is sent again; then twice as long, and so on."),
+		integer("control.tries", &k.DAE.Tries, 1, 4, "times", "How often a CoA or Disconnect is sent before the device counts as silent. Then the job tries again, later and later."),
+		integer("control.per_device", &k.DAE.PerDevice, 1, 256, "requests", "CoA and Disconnect under way to one device at a time."),
+		duration("control.close_after", &k.Jobs.CloseAfter, time.Second, time.Hour,
+			"How long a session stays open whose device has acknowledged a Disconnect, or does not know it, and has sent no Stop. Then it is closed, and its addresses are free. One that has been heard of since stays open."),
+		choice("control.refused", &k.Jobs.Refused, []string{jobs.RefusedDisconnect, jobs.RefusedKeep},
+			"A session whose device refuses a change by CoA. disconnect: it has to log in anew. keep: it goes on as it was, and the job says so."),
+		choice("control.password_change", &k.Jobs.Password, []string{jobs.PasswordDisconnect, jobs.PasswordKeep},
+			"Sessions of a user whose password is changed by radial. disconnect: whoever has them logs in with the new one. keep: they go on."),
 	}
 }
 

@@ -52,7 +52,7 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 	parts.Go(func() error { return m.presence.Run(present) })
 	parts.Go(func() error { return m.pools.Run(back) })
 	parts.Go(func() error { return m.warden.Run(back) })
-	parts.Go(func() error { return m.jobs.Run(back) })
+	parts.Go(func() error { return m.work(back) })
 	parts.Go(func() error { return m.api.Run(back) })
 	parts.Go(func() error { return m.reload(back, reread) })
 	parts.Go(func() error {

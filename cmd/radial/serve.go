@@ -22,6 +22,7 @@ import (
 	"radial/ipam"
 	"radial/jobs"
 	"radial/nas"
+	"radial/nas/routeros"
 	"radial/radius"
 	"radial/store"
 	"radial/store/journal"
@@ -130,6 +131,8 @@ type machine struct {
 	pools    *store.PoolWatch
 	warden   *aaa.Warden
 	jobs     *jobs.Runner
+	dae      *radius.DAE     // CoA and Disconnect
+	fleet    *routeros.Fleet // routers by their API
 	radius   *radius.Server
 	api      *api.Server
 
@@ -204,10 +207,13 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	if work.Routers, err = m.routerBook(ctx); err != nil {
 		return nil, err
 	}
-	if m.jobs, err = jobs.NewRunner(db, work, reg, log.Named("jobs")); err != nil {
+	if err := m.bePresent(); err != nil {
 		return nil, err
 	}
-	if err := m.bePresent(); err != nil {
+	if work.Control, err = m.enforce(work.Routers); err != nil {
+		return nil, err
+	}
+	if m.jobs, err = jobs.NewRunner(db, work, reg, log.Named("jobs")); err != nil {
 		return nil, err
 	}
 	if !m.away {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"radial/aaa"
+	"radial/dictionaries"
+	"radial/jobs"
+	"radial/nas"
+	"radial/nas/routeros"
+	"radial/radius"
+	"radial/store"
+)
+
+// routersByAPI is how many connections a server keeps to one router.
+const routersByAPI = 2
+
+// enforce makes what carries out what operators want of sessions that run: what
+// is due (aaa), the way to the device (radius, and RouterOS's API where that does
+// not help), and the queue between (jobs).
+func (m *machine) enforce(book *store.RouterBook) (_ *jobs.Control, err error) {
+	c := &m.config.Control
+	if m.dae, err = radius.NewDAE(m.dict, c.DAE, time.Now); err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	var source netip.Addr
+	if c.Source != "" {
+		if source, err = netip.ParseAddr(c.Source); err != nil {
+			return nil, fmt.Errorf("control.source: %w", err)
+		}
+	}
+	m.fleet = routeros.NewFleet(book, routersByAPI, time.Now)
+	way := radius.NewControl(m.dae, radius.ControlOptions{Source: source, Fallback: jobs.NewRouterWay(m.fleet, m.dict)})
+	return &jobs.Control{
+		Due: m.due, Decide: func(*aaa.LiveSession, *aaa.Due) aaa.Action { return aaa.Action{} }, Limit: m.limited, Device: m.devices.Find, Way: way,
+		Client: m.presence.ID + "#" + strconv.FormatInt(time.Now().UnixNano(), 36), ControlOptions: c.Jobs,
+	}, nil
+}
+
+// due is the device of a session; what a login would be given is not asked yet.
+func (m *machine) due(_ context.Context, s *aaa.LiveSession) (aaa.Due, error) {
+	return aaa.Due{Device: m.devices.Find(s.NAS)}, nil
+}
+
+// limited is a reply with another rate, in the terms of the device.
+func (m *machine) limited(dev *nas.Device, reply dictionaries.Pairs, rate nas.RateLimit) dictionaries.Pairs {
+	return nas.ShapeReply(dev, nas.ReplaceRate(slices.Clone(reply), rate, m.dict), m.dict)
+}
+
+// work runs the queue until ctx ends, and what its jobs need after it.
+func (m *machine) work(ctx context.Context) error {
+	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	replies := make(chan error, 1)
+	go func() { replies <- m.dae.Run(behind) }()
+	err := m.jobs.Run(ctx)
+	stop()
+	return errors.Join(err, <-replies, m.fleet.Close())
+}
