@@ -48,9 +48,9 @@ func (m *machine) due(_ context.Context, s *aaa.LiveSession) (aaa.Due, error) {
 	return aaa.Due{Device: m.devices.Find(s.NAS)}, nil
 }
 
-// limited is a reply with another rate, in the terms of the device.
-func (m *machine) limited(dev *nas.Device, reply dictionaries.Pairs, rate nas.RateLimit) dictionaries.Pairs {
-	return nas.ShapeReply(dev, nas.ReplaceRate(slices.Clone(reply), rate, m.dict), m.dict)
+// limited is a reply with another rate.
+func (m *machine) limited(_ *nas.Device, reply dictionaries.Pairs, rate nas.RateLimit) dictionaries.Pairs {
+	return nas.ReplaceRate(slices.Clone(reply), rate, m.dict)
 }
 
 // work runs the queue until ctx ends, and what its jobs need after it.
