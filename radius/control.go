@@ -26,8 +26,8 @@ type ControlOptions struct {
 	// address of ours that the device sends its own requests to, where it has sent
 	// any to this server, else what the system chooses.
 	Source netip.Addr
-	// Fallback is asked where the device did not answer, or cannot do by RADIUS
-	// what is wanted. Nil: there is none.
+	// Fallback is asked where the device did not answer, or refused, or cannot do by
+	// RADIUS what is wanted. Nil: there is none.
 	Fallback aaa.Way
 }
 
@@ -40,7 +40,7 @@ func NewControl(dae *DAE, o ControlOptions) *Control {
 // last way that was tried.
 func (c *Control) Do(ctx context.Context, d aaa.Deed) (aaa.Effect, error) {
 	effect, err := c.byRADIUS(ctx, d)
-	if c.opts.Fallback == nil || ctx.Err() != nil || err == nil && effect.Result != aaa.ResultUnknown && effect.Result != aaa.ResultUnsupported {
+	if c.opts.Fallback == nil || ctx.Err() != nil || effect.Result == aaa.ResultDone || effect.Result == aaa.ResultGone {
 		return effect, err
 	}
 	other, otherErr := c.opts.Fallback.Do(ctx, d)

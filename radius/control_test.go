@@ -228,7 +228,8 @@ func TestControlFallback(t *testing.T) {
 		{406, another{effect: aaa.Effect{Result: aaa.ResultUnsupported, Detail: "no login to its API is known"}}, aaa.ResultUnsupported, 1},
 		{406, another{effect: aaa.Effect{Result: aaa.ResultFailed}, err: errors.New("no route")}, aaa.ResultUnsupported, 1},
 		{503, another{effect: done}, aaa.ResultGone, 0},
-		{504, another{effect: done}, aaa.ResultRefused, 0},
+		{504, another{effect: done}, aaa.ResultDone, 1},
+		{501, another{effect: aaa.Effect{Result: aaa.ResultUnsupported, Detail: "no login to its API is known"}}, aaa.ResultRefused, 1},
 	} {
 		r.router.Incoming(routeros.Incoming{NAK: c.nak})
 		control := NewControl(r.DAE, ControlOptions{Fallback: &c.other})
