@@ -22,8 +22,6 @@ func sealer(t *testing.T) *nas.Sealer {
 	return s
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestRouters(t *testing.T) {
 	db, s := storetest.New(t), sealer(t)
 	db.Exec(`INSERT INTO nas (nasname, shortname, type, secret) VALUES ('10.0.0.1', 'pop1', 'mikrotik', 'k9-long-enough')`)

@@ -179,8 +179,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	engineMetrics.WatchCache(cache)
 	engine := aaa.NewEngine(aaa.EngineConfig{
 		Dict: dict, Policies: cache, Verifier: aaa.NewVerifier(dict), Addresses: allocator, Admissions: store.NewAdmissions(db), Meter: store.NewMeter(db),
-		PostAuth: m.postAuth, Options: c.Policy, Metrics: engineMetrics, Location: location,
-		Devices: m.devices.Find,
+		PostAuth: m.postAuth, Options: c.Policy, Metrics: engineMetrics, Location: location, Devices: m.devices.Find,
 	})
 
 	m.warden = aaa.NewWarden(engine, store.NewOrders(db, log.Named("quota")), tellLook(log.Named("quota")))
