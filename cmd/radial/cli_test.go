@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sql": runSQL, "journal": fillJournal, "fakerouter": playRouter, "routeritems": routerItems, "putitem": putItem,
+			"routerset": changeRouter, "routerdrop": dropItem, "routerfault": breakRouter, "routerdial": dialRouter,
 		},
 	})
 }

@@ -18,8 +18,8 @@ import (
 )
 
 func newRouterCmd(a *app) *cobra.Command {
-	return nounOf("router", "MikroTik routers: reached by RouterOS's API",
-		newRouterAddCmd(a), newRouterSetCmd(a), newRouterShowCmd(a), newRouterListCmd(a), newRouterDelCmd(a), newRouterHealthCmd(a))
+	return nounOf("router", "MikroTik routers: reached by RouterOS's API", append(routerThings(a),
+		newRouterAddCmd(a), newRouterSetCmd(a), newRouterShowCmd(a), newRouterListCmd(a), newRouterDelCmd(a), newRouterHealthCmd(a))...)
 }
 
 // routerDesk is what a verb works with that talks to routers.

@@ -102,3 +102,48 @@ func ownCertificate(ts *testscript.TestScript) (*tls.Certificate, string) {
 	sum := sha256.Sum256(der)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, hex.EncodeToString(sum[:])
 }
+
+// changeRouter: `routerset NAME PATH ITEM FIELD=VALUE…` changes an item past all
+// rules, `routerdrop NAME PATH ITEM` removes one.
+func changeRouter(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 || routersOf(ts)[args[0]] == nil {
+		ts.Fatalf("usage: routerset NAME PATH ITEM FIELD=VALUE…")
+	}
+	values := map[string]string{}
+	for _, a := range args[3:] {
+		name, value, _ := strings.Cut(a, "=")
+		values[name] = value
+	}
+	ts.Check(routersOf(ts)[args[0]].Set(args[1], args[2], values))
+}
+
+func dropItem(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || routersOf(ts)[args[0]] == nil {
+		ts.Fatalf("usage: routerdrop NAME PATH ITEM")
+	}
+	r := routersOf(ts)[args[0]]
+	for _, i := range r.Items(args[1]) {
+		if i["name"] == args[2] || i["comment"] == args[2] {
+			r.Drop(args[1], i[".id"])
+		}
+	}
+}
+
+// breakRouter: `routerfault NAME lose|drop COMMAND` breaks the connection once,
+// after the router has done a command or before.
+func breakRouter(ts *testscript.TestScript, neg bool, args []string) {
+	how := map[string]fake.Breaking{"lose": fake.Lose, "drop": fake.Drop}
+	if neg || len(args) != 3 || routersOf(ts)[args[0]] == nil || how[args[1]] == 0 {
+		ts.Fatalf("usage: routerfault NAME lose|drop COMMAND")
+	}
+	routersOf(ts)[args[0]].Break(fake.Fault{On: args[2], How: how[args[1]]})
+}
+
+// dialRouter: `routerdial NAME USER PASSWORD` logs a subscriber in.
+func dialRouter(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || routersOf(ts)[args[0]] == nil {
+		ts.Fatalf("usage: routerdial NAME USER PASSWORD")
+	}
+	_, err := routersOf(ts)[args[0]].Dial(context.Background(), fake.Subscriber{Name: args[1], Password: args[2], MAC: "00:00:5E:00:53:01"})
+	ts.Check(err)
+}

@@ -144,18 +144,27 @@ func End(ctx context.Context, c *Conn, s Seat) (gone bool, err error) {
 			continue
 		}
 		gone = false
-		if _, err := c.Run(ctx, a.path()+"/remove", "=.id="+a.ID); err != nil && !IsMissing(err) {
-			return false, fmt.Errorf("end session %s of %q: %w", a.SessionID, a.User, err)
-		}
-		left, err := c.Run(ctx, a.path()+"/print", "=.proplist=.id", "?.id="+a.ID)
-		if err != nil {
+		if err := EndOne(ctx, c, a); err != nil {
 			return false, err
-		}
-		if len(left.Rows) > 0 {
-			return false, fmt.Errorf("end session %s of %q: the router lists it still", a.SessionID, a.User)
 		}
 	}
 	return gone, nil
+}
+
+// EndOne takes a session off the router that Sessions has just shown. One that
+// has ended meanwhile is no error; one that the router lists still is.
+func EndOne(ctx context.Context, c *Conn, a Active) error {
+	if _, err := c.Run(ctx, a.path()+"/remove", "=.id="+a.ID); err != nil && !IsMissing(err) {
+		return fmt.Errorf("end session %s of %q: %w", a.SessionID, a.User, err)
+	}
+	left, err := c.Run(ctx, a.path()+"/print", "=.proplist=.id", "?.id="+a.ID)
+	if err != nil {
+		return err
+	}
+	if len(left.Rows) > 0 {
+		return fmt.Errorf("end session %s of %q: the router lists it still", a.SessionID, a.User)
+	}
+	return nil
 }
 
 // ErrFixedQueue is a session whose queue the router has made by itself: it
@@ -218,5 +227,5 @@ func queueOf(ctx context.Context, c *Conn, a Active) (Row, error) {
 	if fixed {
 		return nil, ErrFixedQueue
 	}
-	return nil, errNoRow
+	return nil, ErrNoItem
 }

@@ -217,7 +217,7 @@ func placeBefore(ctx context.Context, c *Conn, before, self string) (string, err
 	if before == "first" {
 		return "", nil
 	}
-	return "", fmt.Errorf("before %q: want first, an .id or the name of a rule of ours: %w", before, errNoRow)
+	return "", fmt.Errorf("before %q: want first, an .id or the name of a rule of ours: %w", before, ErrNoItem)
 }
 
 // moveBefore moves a rule that does not stand right before the one named.

@@ -343,4 +343,53 @@ func wrongKind(i Item, want ...Kind) error {
 	return nil
 }
 
-var errNoRow = errors.New("the router has no such item")
+// ErrNoItem is a thing that a router does not have.
+var ErrNoItem = errors.New("the router has no such item")
+
+// ObjectOf is the typed thing of an item: a Secret, a Profile, ….
+func ObjectOf(i Item) (Object, error) {
+	switch i.Kind {
+	case KindSecret, KindVPN:
+		return SecretOf(i)
+	case KindProfile:
+		return ProfileOf(i)
+	case KindIPPool:
+		return IPPoolOf(i)
+	case KindQueue:
+		return QueueOf(i)
+	case KindHotspot:
+		return HotspotUserOf(i)
+	case KindFirewall:
+		return RuleOf(i)
+	}
+	return nil, fmt.Errorf("kind %q is none of %v", i.Kind, Kinds())
+}
+
+// WantedOf is an object as an item, with its fields as RouterOS takes them; its
+// password stands in Hidden alone. The error names all that no router would take.
+func WantedOf(o Object, note string) (Item, error) {
+	row, err := o.Row()
+	if err != nil {
+		return Item{}, err
+	}
+	i := Item{Kind: o.Kind(), Fields: row, Ours: true, Note: note}
+	i.Name, i.Scope = o.Identity()
+	if h := shapes[i.Kind].hidden; h != "" {
+		i.Hidden = nas.Secret(row[h])
+		delete(row, h)
+	}
+	return i, nil
+}
+
+// Differs are the fields in which an item on a router is not as wanted, by what
+// they mean: 5m is 300s.
+func Differs(have, want Row) []string {
+	var fields []string
+	for f, w := range want {
+		if !same(f, have[f], w) && !(empty(w) && empty(have[f])) {
+			fields = append(fields, f)
+		}
+	}
+	slices.Sort(fields)
+	return fields
+}

@@ -97,7 +97,7 @@ func VPNServers(ctx context.Context, c *Conn) ([]VPNServer, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("vpn servers: %w", errNoRow)
+		return nil, fmt.Errorf("vpn servers: %w", ErrNoItem)
 	}
 	return all, nil
 }
