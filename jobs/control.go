@@ -26,6 +26,9 @@ const (
 	patience       = 15 * time.Minute       // how long a job waits for a device that does not answer
 )
 
+// actorOthers stands for whoever changes rows past us: psql, a panel, a script.
+const actorOthers = "psql"
+
 // Control is what carries out what operators want of sessions that run. Without
 // Way nothing of it is done here: other servers may.
 type Control struct {
@@ -160,7 +163,7 @@ func (w *controlWorker[A]) Work(ctx context.Context, job *river.Job[A]) error {
 
 func (c *control) followUser(ctx context.Context, job *river.Job[aaa.FollowUser]) error {
 	a := job.Args
-	return c.follow(ctx, job.JobRow, store.UserSubject(a.User), a.Serial, wish{verb: store.BulkFollow, actor: a.Actor, why: a.Why},
+	return c.follow(ctx, job.JobRow, store.UserSubject(a.User), a.Serial, wish{verb: store.BulkFollow, actor: a.Actor, why: a.Why, changed: a.Actor != actorOthers},
 		func(ctx context.Context) ([]int64, error) { return c.db.OpenSessionsOf(ctx, a.User) })
 }
 

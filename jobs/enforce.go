@@ -52,6 +52,7 @@ type wish struct {
 	job     int64
 	bulk    int64
 	asked   time.Time
+	changed bool      // rows of the user have just been changed: he is not unknown for another reason
 	begunBy time.Time // sessions that have begun later are not meant; zero: all are
 }
 
@@ -87,7 +88,7 @@ func (e *enforcer) act(ctx context.Context, w wish, s *aaa.LiveSession) verdict 
 	effect, err := e.do(ctx, d)
 	e.quiet.heard(s.NAS, effect.Result != aaa.ResultUnknown && err == nil)
 	verb := d.Do
-	if err == nil && verb == aaa.VerbChange && e.Refused != RefusedKeep && (effect.Result == aaa.ResultRefused && !passing(effect.Cause) || effect.Result == aaa.ResultUnsupported) {
+	if err == nil && verb == aaa.VerbChange && e.Refused != RefusedKeep && !d.gently && (effect.Result == aaa.ResultRefused && !passing(effect.Cause) || effect.Result == aaa.ResultUnsupported) {
 		refused := effect
 		d.Do, verb, applied = aaa.VerbDisconnect, aaa.VerbDisconnect, nil
 		if effect, err = e.do(ctx, d); err == nil {
@@ -113,7 +114,8 @@ func (e *enforcer) act(ctx context.Context, w wish, s *aaa.LiveSession) verdict 
 // deedOf is a deed and why it is done.
 type deedOf struct {
 	aaa.Deed
-	why string
+	why    string
+	gently bool // the session is to stay even if its device refuses that
 }
 
 // deed is what follows for a session, and the mark of what it has once that is
@@ -128,6 +130,9 @@ func (e *enforcer) deed(ctx context.Context, w wish, s *aaa.LiveSession) (deedOf
 	if err != nil {
 		return d, nil, fmt.Errorf("what is due to session %s of %q: %w", s.SessionID, s.Login.User, err)
 	}
+	if w.changed {
+		due.Believe()
+	}
 	d.Device, d.Reply = due.Device, due.Reply
 	if w.verb == store.BulkChange {
 		if due.Device == nil {
@@ -138,7 +143,7 @@ func (e *enforcer) deed(ctx context.Context, w wish, s *aaa.LiveSession) (deedOf
 		return d, &due.Mark, nil // so that it holds until something else is due
 	}
 	action := e.Decide(s, &due)
-	d.Do, d.why = action.Do, action.Why
+	d.Do, d.why, d.gently = action.Do, action.Why, action.Gently
 	return d, &due.Mark, nil
 }
 

@@ -201,18 +201,10 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	if m.pools, err = store.NewPoolWatch(db, c.PoolWatch, store.NewPoolMetrics(reg), log.Named("pools"), time.Now); err != nil {
 		return nil, err
 	}
-	work := c.Jobs
-	work.Warden, work.Rules = m.warden, &aaa.Provisioner{Rows: aaa.NewCompiler(dict, location), Zone: location, Now: time.Now}
-	if work.Routers, err = m.routerBook(ctx); err != nil {
-		return nil, err
-	}
 	if err := m.bePresent(); err != nil {
 		return nil, err
 	}
-	if work.Control, err = m.enforce(work.Routers); err != nil {
-		return nil, err
-	}
-	if m.jobs, err = jobs.NewRunner(db, work, reg, log.Named("jobs")); err != nil {
+	if err := m.hire(ctx, engine); err != nil {
 		return nil, err
 	}
 	if !m.away {

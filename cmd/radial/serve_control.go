@@ -21,10 +21,25 @@ import (
 // routersByAPI is how many connections a server keeps to one router.
 const routersByAPI = 2
 
+// hire makes what works the queue off: what is due by the clock, and what
+// operators want of sessions that run.
+func (m *machine) hire(ctx context.Context, engine *aaa.Engine) (err error) {
+	work := m.config.Jobs
+	work.Warden, work.Rules = m.warden, &aaa.Provisioner{Rows: aaa.NewCompiler(m.dict, m.location), Zone: m.location, Now: time.Now}
+	if work.Routers, err = m.routerBook(ctx); err != nil {
+		return err
+	}
+	if work.Control, err = m.enforce(engine, work.Routers); err != nil {
+		return err
+	}
+	m.jobs, err = jobs.NewRunner(m.db, work, m.metrics, m.log.Named("jobs"))
+	return err
+}
+
 // enforce makes what carries out what operators want of sessions that run: what
 // is due (aaa), the way to the device (radius, and RouterOS's API where that does
 // not help), and the queue between (jobs).
-func (m *machine) enforce(book *store.RouterBook) (_ *jobs.Control, err error) {
+func (m *machine) enforce(engine *aaa.Engine, book *store.RouterBook) (_ *jobs.Control, err error) {
 	c := &m.config.Control
 	if m.dae, err = radius.NewDAE(m.dict, c.DAE, time.Now); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
@@ -38,14 +53,9 @@ func (m *machine) enforce(book *store.RouterBook) (_ *jobs.Control, err error) {
 	m.fleet = routeros.NewFleet(book, routersByAPI, time.Now)
 	way := radius.NewControl(m.dae, radius.ControlOptions{Source: source, Fallback: jobs.NewRouterWay(m.fleet, m.dict)})
 	return &jobs.Control{
-		Due: m.due, Decide: func(*aaa.LiveSession, *aaa.Due) aaa.Action { return aaa.Action{} }, Limit: m.limited, Device: m.devices.Find, Way: way,
+		Due: engine.Due, Decide: aaa.Decide, Limit: m.limited, Device: m.devices.Find, Way: way,
 		Client: m.presence.ID + "#" + strconv.FormatInt(time.Now().UnixNano(), 36), ControlOptions: c.Jobs,
 	}, nil
-}
-
-// due is the device of a session; what a login would be given is not asked yet.
-func (m *machine) due(_ context.Context, s *aaa.LiveSession) (aaa.Due, error) {
-	return aaa.Due{Device: m.devices.Find(s.NAS)}, nil
 }
 
 // limited is a reply with another rate.
