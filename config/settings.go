@@ -160,7 +160,7 @@ func sessionSettings(c *Config) []setting {
 func controlSettings(c *Config) []setting {
 	k := &c.Control
 	return []setting{
-		optionalAddress("control.source", &k.Source, "The address of this server that CoA and Disconnect leave from: many a NAS takes them from its RADIUS servers alone. Empty: the system chooses."),
+		optionalAddress("control.source", &k.Source, "The address of this server that CoA and Disconnect leave from: many a NAS takes them from its RADIUS servers alone. Empty: the one that the device sends its own requests to, where it has sent any to this server; else the system chooses."),
 		duration("control.timeout", &k.DAE.Timeout, 100*time.Millisecond, 2*time.Second, "How long a CoA or Disconnect waits for an answer before it is sent again; then twice as long, and so on."),
 		integer("control.tries", &k.DAE.Tries, 1, 4, "times", "How often a CoA or Disconnect is sent before the device counts as silent. Then the job tries again, later and later."),
 		integer("control.per_device", &k.DAE.PerDevice, 1, 256, "requests", "CoA and Disconnect under way to one device at a time."),

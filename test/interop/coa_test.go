@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -12,6 +13,8 @@ import (
 	"radial/dictionaries"
 	"radial/nas"
 	"radial/radius"
+	"radial/store/storetest"
+	"radial/test/harness"
 )
 
 // recvCoA answers as a device would: by the user's name, and only what is
@@ -124,4 +127,47 @@ func TestCoAByFreeRADIUS(t *testing.T) {
 			t.Errorf("%s of %q: %+v, %v; want %s, cause %d", c.do, c.user, e, err, c.result, c.cause)
 		}
 	}
+}
+
+// A package's rate and a session's end by the command line, at a device that we
+// did not write.
+func TestSessionCommandsAtFreeRADIUS(t *testing.T) {
+	peer := StartFreeRADIUS(t, Config{Secret: secret, CoA: `
+	if (&User-Name != "alice" || &Acct-Session-Id != "81a00001" || &Framed-IP-Address != 100.64.0.7 || &NAS-IP-Address) {
+		update reply { Error-Cause := Session-Context-Not-Found }
+		reject
+	}
+	elsif ("%{Packet-Type}" == "CoA-Request" && &Mikrotik-Rate-Limit != "4M/20M") {
+		update reply { Error-Cause := Invalid-Attribute-Value }
+		reject
+	}
+	else {
+		ok
+	}
+`})
+	at, err := netip.ParseAddrPort(peer.CoAAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := storetest.New(t)
+	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('alice', 'Cleartext-Password', ':=', 'p'), ('bob', 'Cleartext-Password', ':=', 'p')`)
+	db.Exec(`INSERT INTO nas (nasname, shortname, type, secret) VALUES ('127.0.0.1', 'freeradius', 'mikrotik', $1)`, secret)
+	server := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: map[string]string{"RADIAL_CONTROL_TIMEOUT": "300ms", "RADIAL_CONTROL_CLOSE_AFTER": "1s"}})
+	run := func(want int, says string, args ...string) {
+		t.Helper()
+		if out := server.Radial(t, args...); out.Code != want || !strings.Contains(out.Stdout+out.Stderr, says) {
+			t.Errorf("radial %s: exit code %d, want %d and %q\n%s%s", strings.Join(args, " "), out.Code, want, says, out.Stdout, out.Stderr)
+		}
+	}
+	run(0, "", "nas", "set", "127.0.0.1", "--coa-port", fmt.Sprint(at.Port()))
+	for n, user := range []string{"alice", "bob"} {
+		sendAcct(t, server.Acct, attrs(`Acct-Status-Type = Start`, `User-Name = "`+user+`"`, fmt.Sprintf(`Acct-Session-Id = "81a0000%d"`, n+1),
+			`NAS-IP-Address = 127.0.0.1`, `Framed-IP-Address = 100.64.0.7`, `Calling-Station-Id = "00:00:5E:00:53:01"`))
+	}
+	run(0, "1 session of user alice, 1 done", "session", "change", "--user", "alice", "--down", "20M", "--up", "4M", "--yes")
+	run(0, "1 session of user alice, 1 done", "session", "disconnect", "--user", "alice", "--yes")
+	run(0, "1 session of user bob, 1 unknown to their device", "session", "disconnect", "--user", "bob", "--yes") // whom the device does not know: 503
+	harness.Eventually(t, 20*time.Second, "both sessions are closed, as no Stop comes", func() bool {
+		return len(db.Rows(`SELECT 1 FROM radacct WHERE acctstoptime IS NULL`)) == 0
+	})
 }

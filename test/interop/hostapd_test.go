@@ -3,6 +3,7 @@ package interop
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 
 // A NAS that we did not write: 802.1X on a wire, hostapd between FreeRADIUS,
 // which knows EAP-MD5, and our accounting. What Radial has of the session is
-// enough to end it there, and the Stop that follows closes its row.
+// enough to end it there by `radial session disconnect`, and the Stop that follows
+// closes its row, long before Radial would (control.close_after).
 func TestHostapd(t *testing.T) {
 	const port = 3799
 	w := NewWired(t)
@@ -62,12 +64,22 @@ func TestHostapd(t *testing.T) {
 	if e, err := way.Do(t.Context(), change); err != nil || e.Result != aaa.ResultUnsupported {
 		t.Errorf("a change, which hostapd does not do: %+v, %v", e, err)
 	}
-	if e, err := way.Do(t.Context(), deed); err != nil || e.Result != aaa.ResultDone {
-		t.Fatalf("disconnect: %+v, %v", e, err)
+	forged := deed
+	device := *deed.Device
+	device.Secret = "another secret"
+	forged.Device = &device
+	if e, err := way.Do(t.Context(), forged); err != nil || e.Result != aaa.ResultUnknown {
+		t.Errorf("with another secret, to which hostapd says nothing: %+v, %v", e, err)
 	}
-	harness.Eventually(t, 10*time.Second, "the Stop", func() bool {
-		return len(db.Rows(`SELECT 1 FROM radacct WHERE acctsessionid = $1 AND acctstoptime IS NOT NULL`, row[0])) == 1
-	})
+	if len(open()) != 1 {
+		t.Fatal("what hostapd has refused has ended the session")
+	}
+
+	out := radial.Radial(t, "session", "disconnect", "--user", "alice", "--yes")
+	if out.Code != 0 || !strings.Contains(out.Stdout, "1 session of user alice, 1 done") {
+		t.Fatalf("session disconnect: exit code %d\n%s%s", out.Code, out.Stdout, out.Stderr)
+	}
+	harness.Eventually(t, 10*time.Second, "the Stop", func() bool { return len(open()) == 0 })
 	if !hostapd.Said("RADIUS DAS: Found a matching session") {
 		t.Error("hostapd says nothing of the session that it ended")
 	}
