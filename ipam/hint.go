@@ -28,17 +28,23 @@ type hint struct {
 	out    map[netip.Addr]struct{} // candidates that callers here are trying
 	cursor netip.Addr              // where the next look begins; invalid: at the first address
 	begun  bool                    // the first look has chosen its beginning
+	more   bool                    // there may be free ones beyond the cursor
+	ahead  chan struct{}           // closed when the look ahead that is under way ends; nil when none is
 	rand   *rand.Rand
 
 	looks     uint64 // looks for free addresses that have begun
 	lastEmpty uint64 // the number of the last one that found none
 }
 
-// alone waits until no other caller looks and returns with the lock held.
+// alone waits until no other caller looks, neither ahead where nothing is left,
+// and returns with the lock held.
 func (h *hint) alone(ctx context.Context) error {
 	h.mu.Lock()
-	for h.busy != nil {
+	for h.busy != nil || h.ahead != nil && len(h.free) == 0 {
 		wait := h.busy
+		if wait == nil {
+			wait = h.ahead
+		}
 		h.mu.Unlock()
 		select {
 		case <-wait:
@@ -95,7 +101,7 @@ func (h *hint) info(ctx context.Context, a *Allocator, fresh bool) (*PoolInfo, e
 		return nil, err
 	}
 	if h.pool == nil || !sameSource(&pool, h.pool) {
-		h.free, h.cursor, h.begun = nil, netip.Addr{}, false
+		h.free, h.cursor, h.begun, h.more = nil, netip.Addr{}, false, false
 	}
 	h.pool, h.none, h.read, h.seen = &pool, false, a.opts.Now(), number
 	return h.pool, nil
@@ -108,8 +114,14 @@ func (h *hint) take(ctx context.Context, a *Allocator, pool *PoolInfo, want int)
 	h.mu.Lock()
 	arrived := h.looks
 	h.mu.Unlock()
-	if err := h.alone(ctx); err != nil {
-		return nil, false, err
+	for low := true; low; {
+		if err := h.alone(ctx); err != nil {
+			return nil, false, err
+		}
+		if low = h.more && h.ahead == nil && len(h.free) < a.opts.Window/4; low {
+			h.lookAhead(ctx, a, pool)
+			h.mu.Unlock()
+		}
 	}
 	defer h.mu.Unlock()
 	if len(h.free) == 0 && h.lastEmpty <= arrived {
@@ -130,19 +142,20 @@ func (h *hint) take(ctx context.Context, a *Allocator, pool *PoolInfo, want int)
 	return candidates, n == 0, nil
 }
 
-// refill asks the rows for the next window of free addresses, going round the
-// pool from a place of this server's own.
+// refill asks the rows for the next free addresses, going round the pool from a
+// place of this server's own. All who want one wait for it, so it asks for few
+// beyond those that are tried already.
 func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 	if !h.begun {
 		h.begun, h.cursor = true, h.somewhere(pool)
 	}
 	h.looks++
-	number, from := h.looks, h.cursor
+	number, from, limit := h.looks, h.cursor, a.opts.Window/8+1+len(h.out)
 	var found, again []netip.Addr
 	err := h.look(func() (err error) {
-		found, err = a.rows.FreeAddresses(ctx, *pool, from, a.opts.Window)
-		if err == nil && len(found) < a.opts.Window && from.IsValid() { // the end of the round: on from the first
-			again, err = a.rows.FreeAddresses(ctx, *pool, netip.Addr{}, a.opts.Window-len(found))
+		found, err = a.rows.FreeAddresses(ctx, *pool, from, limit)
+		if err == nil && len(found) < limit && from.IsValid() { // the end of the round: on from the first
+			again, err = a.rows.FreeAddresses(ctx, *pool, netip.Addr{}, limit-len(found))
 		}
 		return err
 	})
@@ -153,21 +166,43 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 		found = distinct(append(found, again...))
 	}
 	if len(found) == 0 {
-		h.cursor, h.lastEmpty = netip.Addr{}, number
+		h.cursor, h.more, h.lastEmpty = netip.Addr{}, false, number
 		return nil
 	}
-	h.cursor = found[len(found)-1]
-	// What others here are trying is about to be taken. Where that is all, they
-	// may lose it yet.
-	rest := slices.DeleteFunc(slices.Clone(found), func(a netip.Addr) bool {
-		_, out := h.out[a]
-		return out
-	})
-	if len(rest) > 0 {
+	h.cursor, h.more = found[len(found)-1], len(found) == limit
+	if rest := h.untried(found); len(rest) > 0 { // where that is all, they may lose it yet
 		found = rest
 	}
 	h.free = append(h.free, inRuns(found, h.rand)...)
 	return nil
+}
+
+// lookAhead asks the rows for the window after the addresses at hand, while others
+// take what is left of these. The lock is held before and after. What goes wrong
+// does not matter: there will be a look when nothing is left.
+func (h *hint) lookAhead(ctx context.Context, a *Allocator, pool *PoolInfo) {
+	done, from := make(chan struct{}), h.cursor
+	h.ahead = done
+	h.mu.Unlock()
+	found, err := a.rows.FreeAddresses(ctx, *pool, from, a.opts.Window)
+	h.mu.Lock()
+	h.ahead = nil
+	close(done)
+	if h.cursor != from {
+		return // of another pool by now
+	}
+	if h.more = err == nil && len(found) == a.opts.Window; len(found) > 0 {
+		h.cursor = found[len(found)-1]
+		h.free = append(inRuns(h.untried(found), h.rand), h.free...) // which are taken from their end
+	}
+}
+
+// untried leaves out what callers here are trying: it is about to be taken.
+func (h *hint) untried(found []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(found), func(a netip.Addr) bool {
+		_, out := h.out[a]
+		return out
+	})
 }
 
 // run is how many addresses are proposed one after the other as they lie: rows

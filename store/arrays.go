@@ -11,12 +11,14 @@ import (
 // it their elements by where they lie.
 type (
 	texts    []string
+	longs    []int64
 	prefixes []netip.Prefix
 	hosts    []*netip.Addr // nil: NULL
 )
 
 type (
 	textAt   string
+	longAt   int64
 	prefixAt netip.Prefix
 	hostAt   struct{ addr *netip.Addr }
 )
@@ -37,6 +39,20 @@ func (a texts) IndexType() any { return new(textAt) }
 // TextValue implements pgtype.TextValuer.
 func (t *textAt) TextValue() (pgtype.Text, error) {
 	return pgtype.Text{String: string(*t), Valid: true}, nil
+}
+
+// Dimensions tells how many there are.
+func (a longs) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(a)) }
+
+// Index returns the number's place.
+func (a longs) Index(i int) any { return (*longAt)(&a[i]) }
+
+// IndexType returns what Index does.
+func (a longs) IndexType() any { return new(longAt) }
+
+// Int64Value implements pgtype.Int64Valuer.
+func (n *longAt) Int64Value() (pgtype.Int8, error) {
+	return pgtype.Int8{Int64: int64(*n), Valid: true}, nil
 }
 
 // Dimensions tells how many there are.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -120,6 +121,9 @@ func (g *Group[Q, R]) Waiting() int {
 
 func (g *Group[Q, R]) run() {
 	for {
+		// Who is about to queue does so first: callers that came at the same moment,
+		// and those whose answers have just been given. Where nobody is, this is nothing.
+		runtime.Gosched()
 		batch := g.take()
 		if batch == nil {
 			return

@@ -32,10 +32,12 @@ const (
 	// server, is served one after the other. The statements of the transaction
 	// that follow are not planned each time: for a lone login, PostgreSQL thinks
 	// of its own accord, a plan made for it is worth that, and it takes longer
-	// than all they do.
+	// than all they do. No two of a batch look for the same, so that remembering
+	// what was found is lost work.
 	sqlClaimUsers = `
 SELECT pg_advisory_xact_lock(k)
-FROM (SELECT set_config('plan_cache_mode', 'force_generic_plan', true) OFFSET 0) g CROSS JOIN unnest($1::bigint[]) AS u (k)`
+FROM (SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_memoize', 'off', true) OFFSET 0) g
+CROSS JOIN unnest($1::bigint[]) AS u (k)`
 
 	// The callers' own leases, in whatever pool, and the address of a pool that
 	// each had last, if nobody has it. $1 VRFs, $2 pools (0: own ones alone), $3
@@ -108,7 +110,8 @@ CROSS JOIN LATERAL (
     FOR UPDATE SKIP LOCKED) a`
 
 	// The same, and they are offered at once. $1 VRFs, $2 pools, $3 addresses, $4
-	// user names, $5 MACs, $6 NAS, $7 ports, $8 session ids. A row that another
+	// user names, $5 MACs, $6 NAS, $7 ports, $8 session ids, $9 how long the offers
+	// last, in microseconds: as the pool was when the allocator read it. A row that another
 	// transaction is writing is waited for, and not given if that one commits:
 	// PostgreSQL goes on with what that one wrote, wherever it stands, and xmin
 	// tells that it is not what we saw.
@@ -119,17 +122,17 @@ CROSS JOIN LATERAL (
 
 	claimGive = `
 UPDATE radial.addresses a
-SET state = 'offered', until = now() + e.offer_time, since = now(), username = e.username, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id
-FROM (SELECT e.*, l.row, l.made, p.offer_time
-      FROM unnest($1::int[], $2::bigint[], $3::inet[], $4::text[], $5::text[], $6::inet[], $7::text[], $8::text[])
-          WITH ORDINALITY AS e (vrf_id, pool_id, address, username, mac, nas, port, session_id, n)
+SET state = 'offered', until = now() + e.offer * interval '1 microsecond', since = now(),
+    username = e.username, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id
+FROM (SELECT e.*, l.row, l.made
+      FROM unnest($1::int[], $2::bigint[], $3::inet[], $4::text[], $5::text[], $6::inet[], $7::text[], $8::text[], $9::bigint[])
+          WITH ORDINALITY AS e (vrf_id, pool_id, address, username, mac, nas, port, session_id, offer, n)
       CROSS JOIN LATERAL (
           SELECT l.ctid AS row, l.xmin AS made FROM radial.addresses l
           WHERE l.vrf_id = e.vrf_id AND l.address = e.address AND l.pool_id = e.pool_id
             AND ` + forAnybody + `
           `
-	claimGiven = `) l
-      JOIN radial.pools p ON p.id = e.pool_id) e
+	claimGiven = `) l) e
 WHERE a.ctid = e.row AND a.xmin = e.made
 RETURNING e.n, a.until`
 

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -9,13 +8,10 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -65,6 +61,7 @@ func BenchmarkLeases(b *testing.B) {
 		}
 	}
 	m.writeTable()
+	runtime.KeepAlive(m.users)
 }
 
 // leaseBench is a database with the same pool twice: Radial's, and in the
@@ -75,22 +72,39 @@ type leaseBench struct {
 	postmaster string
 	backends   []string // the stat files of PostgreSQL's processes
 	free       int      // addresses that are not held at this fill
+	round      bool     // Radial has gone round them since
 	conns      chan *pgx.Conn
-	next       atomic.Int64 // callers so far: none comes twice
+	next       int // callers so far: none comes twice
 	alloc      *ipam.Allocator
-	table      []string // rows of Markdown
+	users      map[string][]string // what a server has in memory besides
+	table      []string            // rows of Markdown
 }
 
 // sharer is one of the two that lease.
 type sharer struct {
-	lease func(ctx context.Context, caller int) error
+	lease func(ctx context.Context, w ipam.Want) error
 	reset string
+	round bool // goes round the pool
 }
 
 const benchNetwork = "10.0.0.0"
 
+// someUsers are as much memory as a server holds that knows 100,000 users, of
+// which the collector looks at every piece: with the few megabytes of a test it
+// would begin anew sixty times a second.
+func someUsers() map[string][]string {
+	users := make(map[string][]string)
+	for i := range 100_000 {
+		name := fmt.Sprint("user", i)
+		for n := range 8 {
+			users[name] = append(users[name], fmt.Sprintf("%-32d", i+n))
+		}
+	}
+	return users
+}
+
 func newLeaseBench(b *testing.B) *leaseBench {
-	m := &leaseBench{b: b, db: storetest.New(b, storetest.Durable)}
+	m := &leaseBench{b: b, db: storetest.New(b, storetest.Durable), users: someUsers()}
 	network := netip.PrefixFrom(netip.MustParseAddr(benchNetwork), 32-*leaseBits)
 	m.db.Exec(`INSERT INTO radial.pools (vrf_id, name) VALUES (1, 'main')`)
 	m.db.Exec(`INSERT INTO radial.subnets (pool_id, vrf_id, network, first, last)
@@ -190,7 +204,7 @@ func (m *leaseBench) fill(percent int) {
 	}
 	m.db.Exec(`CHECKPOINT`) // none falls into a measurement
 	m.free = int(m.count(`SELECT count(*) FROM radial.addresses WHERE state = 'free'`))
-	m.alloc = ipam.NewAllocator(store.NewLeases(m.db.DB), ipam.AllocatorOptions{}, nil)
+	m.alloc, m.round = ipam.NewAllocator(store.NewLeases(m.db.DB), ipam.AllocatorOptions{}, nil), false
 }
 
 func (m *leaseBench) count(sql string) (n int64) {
@@ -210,14 +224,13 @@ func (m *leaseBench) settle() {
 
 func (m *leaseBench) radial() sharer {
 	return sharer{
-		lease: func(ctx context.Context, caller int) error {
-			w := want(caller, "")
-			w.Caller.User = fmt.Sprint("b", caller)
+		lease: func(ctx context.Context, w ipam.Want) error {
 			_, err := leaseOne(ctx, m.alloc, w)
 			return err
 		},
 		reset: `UPDATE radial.addresses SET state = 'free', username = NULL, mac = NULL, nas = NULL, port = NULL, session_id = NULL, until = NULL, since = NULL
 			WHERE username >= 'b' AND username < 'c'`,
+		round: true,
 	}
 }
 
@@ -225,12 +238,11 @@ const sqlPeerLease = `SELECT host(fr_allocate_previous_or_new_framedipaddress('m
 
 func (m *leaseBench) peer() sharer {
 	return sharer{
-		lease: func(ctx context.Context, caller int) error {
+		lease: func(ctx context.Context, w ipam.Want) error {
 			conn := <-m.conns
 			defer func() { m.conns <- conn }()
-			w := want(caller, "")
 			var address *string
-			err := conn.QueryRow(ctx, sqlPeerLease, fmt.Sprint("b", caller), w.Caller.MAC, w.Caller.Port).Scan(&address)
+			err := conn.QueryRow(ctx, sqlPeerLease, w.Caller.User, w.Caller.MAC, w.Caller.Port).Scan(&address)
 			if err == nil && address == nil {
 				err = errors.New("the peer's pool is full")
 			}
@@ -252,87 +264,84 @@ type measured struct {
 func (m *leaseBench) measure(b *testing.B, side func() sharer, callers int) measured {
 	s := side()
 	n := min(m.free*9/10, 8192)
+	warm := 1 // connections, statements, plans
+	if s.round && !m.round {
+		// The first lease on a page after a checkpoint logs all of it. The peer takes the same addresses in each burst.
+		m.round, warm = true, min((m.free+n-1)/n, 8)
+	}
+	crowd := gather(callers)
+	defer crowd.leave()
+	for range warm {
+		m.burst(b, crowd, s, n)
+		m.db.Exec(s.reset)
+	}
+	m.findBackends()
 	leased, took := 0, time.Duration(0)
 	var spent cpuTime
-	for warm := true; took < *leaseTime; warm = false {
-		d, c := m.burst(b, s, callers, n)
+	for took < *leaseTime {
+		d, c := m.burst(b, crowd, s, n)
 		m.db.Exec(s.reset)
-		if warm { // connections, statements, plans
-			m.findBackends()
-		} else {
-			leased, took, spent = leased+n, took+d, cpuTime{own: spent.own + c.own, postgres: spent.postgres + c.postgres}
-		}
+		leased, took, spent = leased+n, took+d, cpuTime{own: spent.own + c.own, postgres: spent.postgres + c.postgres}
 	}
 	each := 1e6 / float64(leased)
 	return measured{rate: float64(leased) / took.Seconds(), cpu: (spent.own + spent.postgres).Seconds() * each, own: spent.own.Seconds() * each}
 }
 
-// cpuTime is the processor time of this process and of PostgreSQL's, the latter
-// in steps of 10 ms.
-type cpuTime struct{ own, postgres time.Duration }
+// crowd is callers that are there all the time, as a server's are.
+type crowd struct {
+	work []chan func()
+	busy sync.WaitGroup
+}
+
+func gather(callers int) *crowd {
+	c := &crowd{work: make([]chan func(), callers)}
+	for i := range c.work {
+		c.work[i] = make(chan func())
+		go func() {
+			for f := range c.work[i] {
+				f()
+				c.busy.Done()
+			}
+		}()
+	}
+	return c
+}
+
+// all has each caller run f once, and waits for them.
+func (c *crowd) all(f func()) {
+	c.busy.Add(len(c.work))
+	for _, caller := range c.work {
+		caller <- f
+	}
+	c.busy.Wait()
+}
+
+func (c *crowd) leave() {
+	for _, caller := range c.work {
+		close(caller)
+	}
+}
 
 // burst leases once for each of n new callers, and says how long that took and
 // how much processor time, of this process and of PostgreSQL.
-func (m *leaseBench) burst(b *testing.B, s sharer, callers, n int) (took time.Duration, spent cpuTime) {
-	var left atomic.Int64
-	left.Store(int64(n))
-	var group sync.WaitGroup
-	before, begin := m.spent(), time.Now()
-	for range callers {
-		group.Go(func() {
-			for left.Add(-1) >= 0 {
-				if err := s.lease(b.Context(), int(m.next.Add(1))); err != nil {
-					b.Error(err)
-					return
-				}
+func (m *leaseBench) burst(b *testing.B, c *crowd, s sharer, n int) (took time.Duration, spent cpuTime) {
+	wants := make([]ipam.Want, n)
+	for i := range wants {
+		m.next++
+		wants[i] = want(m.next, "")
+		wants[i].Caller.User = fmt.Sprint("b", m.next)
+	}
+	var taken atomic.Int64
+	postgres, own, begin := m.postgres(), ownTime(m.b), time.Now()
+	c.all(func() {
+		for i := taken.Add(1); i <= int64(n); i = taken.Add(1) {
+			if err := s.lease(b.Context(), wants[i-1]); err != nil {
+				b.Error(err)
+				return
 			}
-		})
-	}
-	group.Wait()
-	took = time.Since(begin)
-	after := m.spent()
-	return took, cpuTime{own: after.own - before.own, postgres: after.postgres - before.postgres}
-}
-
-func (m *leaseBench) spent() cpuTime {
-	ticks := 0
-	for _, path := range m.backends {
-		fields, err := statOf(path)
-		if err != nil {
-			continue // it has ended
 		}
-		for _, f := range fields[11:13] { // utime and stime
-			n, err := strconv.Atoi(f)
-			if err != nil {
-				m.b.Fatal(err)
-			}
-			ticks += n
-		}
-	}
-	var own syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
-		m.b.Fatal(err)
-	}
-	return cpuTime{own: time.Duration(own.Utime.Nano() + own.Stime.Nano()), postgres: time.Duration(ticks) * 10 * time.Millisecond}
-}
-
-// findBackends looks for the processes of PostgreSQL.
-func (m *leaseBench) findBackends() {
-	all, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		m.b.Fatal(err)
-	}
-	m.backends = slices.DeleteFunc(all, func(path string) bool {
-		fields, err := statOf(path)
-		return err != nil || fields[1] != m.postmaster // its parent
 	})
-}
-
-// statOf reads the fields of a process's stat from its state on.
-func statOf(path string) ([]string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])), nil
+	took = time.Since(begin)
+	own = ownTime(m.b) - own
+	return took, cpuTime{own: own, postgres: m.postgres() - postgres}
 }

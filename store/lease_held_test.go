@@ -27,7 +27,7 @@ func TestGiveRowBeingGiven(t *testing.T) {
 			got := make(chan int64, 1)
 			go func() {
 				tag, err := conn.Exec(t.Context(), store.ClaimStatements()["give"], []int32{1}, []int64{try.Pool.ID}, try.Candidates,
-					[]string{"user1"}, []string{""}, []*netip.Addr{nil}, []string{""}, []string{""})
+					[]string{"user1"}, []string{""}, []*netip.Addr{nil}, []string{""}, []string{""}, []int64{60e6})
 				if err != nil {
 					t.Error(err)
 				}

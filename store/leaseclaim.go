@@ -152,7 +152,7 @@ func (c *claim) queueLook(b *pgx.Batch) {
 		}
 	}
 	b.Queue(tripBegin)
-	b.Queue(sqlClaimUsers, c.users)
+	b.Queue(sqlClaimUsers, longs(c.users))
 	if len(sparse.pools) > 0 {
 		pools := slices.Clone(sparse.pools)
 		slices.Sort(pools)

@@ -95,7 +95,7 @@ func (c *claim) giveNew(ctx context.Context, db *DB) (rest []int, err error) {
 		t := &c.logins[i][0]
 		r := &rows[n]
 		r.leaseKey, r.pool, r.session = leaseKey{t.Pool.VRF, candidate(t, t.Candidates[0])}, t.Pool.ID, t.Want.SessionID
-		e.add(offer{row: r}, &t.Want)
+		e.add(offer{row: r}, t)
 	}
 	if err := e.giveNew(ctx, db, c.users); err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (e *writing) giveNew(ctx context.Context, db *DB, users []int64) error {
 	return db.inTrips(ctx, func(conn *pgx.Conn) error {
 		b := &pgx.Batch{}
 		b.Queue(tripBegin)
-		b.Queue(sqlClaimUsers, users)
+		b.Queue(sqlClaimUsers, longs(users))
 		b.Queue(sqlClaimPatience)
 		b.Queue(sqlClaimNew, e.given()...).Query(e.collect)
 		b.Queue(tripCommit)

@@ -30,10 +30,10 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 			continue
 		}
 		o.row.queued = true
-		if w := &c.logins[o.login][o.try].Want; o.row.unseen {
-			unseen.add(o, w)
+		if t := &c.logins[o.login][o.try]; o.row.unseen {
+			unseen.add(o, t)
 		} else {
-			seen.add(o, w)
+			seen.add(o, t)
 		}
 	}
 	b := &pgx.Batch{}
@@ -74,6 +74,7 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 type writing struct {
 	callers
 	sessions []string
+	lasts    []int64 // how long an offer of the pool lasts, in microseconds
 	anew     []bool
 	rows     []*leaseRow // in the same order
 }
@@ -81,18 +82,23 @@ type writing struct {
 func (e *writing) reserve(n int) {
 	e.callers = withRoom(n)
 	e.addrs, e.sessions, e.anew, e.rows = make([]netip.Prefix, 0, n), make([]string, 0, n), make([]bool, 0, n), make([]*leaseRow, 0, n)
+	e.lasts = make([]int64, 0, n)
 }
 
-func (e *writing) add(o offer, w *ipam.Want) {
+// add appends the row of an offer, which is of the try's own pool unless the row
+// was looked at before.
+func (e *writing) add(o offer, t *ipam.Try) {
+	w := &t.Want
 	e.rows = append(e.rows, o.row)
 	e.vrfs, e.pools, e.addrs, e.anew = append(e.vrfs, o.row.vrf), append(e.pools, o.row.pool), append(e.addrs, o.row.address), append(e.anew, o.anew)
 	e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
 	e.nass, e.sessions = append(e.nass, nasOf(&w.Caller)), append(e.sessions, o.row.session)
+	e.lasts = append(e.lasts, t.Pool.OfferTime.Microseconds())
 }
 
 // given are the arguments of sqlClaimGive and its like.
 func (e *writing) given() []any {
-	return []any{e.vrfs, e.pools, prefixes(e.addrs), texts(e.users), texts(e.macs), hosts(e.nass), texts(e.ports), texts(e.sessions)}
+	return []any{e.vrfs, longs(e.pools), prefixes(e.addrs), texts(e.users), texts(e.macs), hosts(e.nass), texts(e.ports), texts(e.sessions), longs(e.lasts)}
 }
 
 // collect reads which rows were written, and until when they are held.
