@@ -94,7 +94,7 @@ func (p *Provisioner) AddSubscriber(c SubscriberChange, pkg *Package) func(Accou
 		if c.Password == nil && !c.NoPassword && !slices.ContainsFunc(c.AddChecks, func(it Item) bool { return strings.EqualFold(it.Attribute, "Auth-Type") }) {
 			return AccountDelta{}, fmt.Errorf("user %q: no password: nobody could log in; give one (--password-stdin, --password), or --no-password where the device's MAC address is enough: %w", acc.Name, ErrInvalid)
 		}
-		return p.change(acc, c, pkg, "user.add")
+		return p.change(acc, c, pkg)
 	}
 }
 
@@ -108,7 +108,7 @@ func (p *Provisioner) SetSubscriber(c SubscriberChange, pkg *Package) func(Accou
 		if err := p.takePassword(&c); err != nil {
 			return AccountDelta{}, err
 		}
-		return p.change(acc, c, pkg, "user.set")
+		return p.change(acc, c, pkg)
 	}
 }
 
@@ -126,7 +126,6 @@ func (p *Provisioner) DeleteSubscriber(acc Account) (AccountDelta, error) {
 		}
 	}
 	d.Audit.noteRows(&d.Rows)
-	d.Jobs = follow(acc.Name, "user.del")
 	return d, nil
 }
 
@@ -146,7 +145,6 @@ func (p *Provisioner) SyncSubscriber(force bool) func(Account) (AccountDelta, er
 		if !d.Rows.Empty() {
 			d.Audit = Audit{"inserted": len(d.Rows.Insert), "updated": len(d.Rows.Update), "deleted": len(d.Rows.Delete)}
 			d.Audit.noteRows(&d.Rows)
-			d.Jobs = follow(acc.Name, "user.sync")
 		}
 		return d, nil
 	}
@@ -198,9 +196,8 @@ func (p *Provisioner) takePassword(c *SubscriberChange) error {
 	return nil
 }
 
-// change is what all changes have in common; why names the change for the jobs
-// that go with it.
-func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package, why string) (AccountDelta, error) {
+// change is what all changes have in common.
+func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (AccountDelta, error) {
 	before := acc.Subscriber
 	if before == nil {
 		before = &Subscriber{Name: acc.Name, Status: SubscriberActive, ServiceType: ServicePPPoE, PasswordType: "other"}
@@ -247,11 +244,6 @@ func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package, why 
 		return d, nil
 	}
 	d.Save = &after
-	if acc.Exists() && c.Password != nil {
-		d.Jobs = endAll(acc.Name, why)
-	} else if acc.Exists() && (!d.Rows.Empty() || d.Audit["quotas"] != nil || d.Audit["billing_day"] != nil) {
-		d.Jobs = follow(acc.Name, why)
-	}
 	return d, nil
 }
 

@@ -5,18 +5,6 @@ import (
 	"time"
 )
 
-// follow returns the job that brings a user's open sessions to what a login
-// would be given after a change; why names the change.
-func follow(user, why string) []Job {
-	return nil // FollowUser{User: user, Why: why}, as soon as somebody works it off
-}
-
-// endAll returns the job that ends a user's open sessions: his password is
-// another now.
-func endAll(user, why string) []Job {
-	return nil // EndUser{User: user, Why: why}, likewise
-}
-
 // Renewal says until when a subscriber is renewed: Until, else for Days, else
 // for as long as his package is valid or paid for.
 type Renewal struct {
@@ -36,7 +24,7 @@ func (p *Provisioner) RenewSubscriber(r Renewal) func(Account) (AccountDelta, er
 		if err != nil {
 			return AccountDelta{}, fmt.Errorf("user %q: %w", acc.Name, err)
 		}
-		return p.change(acc, SubscriberChange{Expires: &end}, nil, "user.renew")
+		return p.change(acc, SubscriberChange{Expires: &end}, nil)
 	}
 }
 
@@ -88,5 +76,5 @@ func (p *Provisioner) ExpireSubscriber(acc Account) (AccountDelta, error) {
 		return AccountDelta{}, nil
 	}
 	expired := SubscriberExpired
-	return p.change(acc, SubscriberChange{Status: &expired}, nil, "user.expire")
+	return p.change(acc, SubscriberChange{Status: &expired}, nil)
 }

@@ -73,6 +73,7 @@ SELECT address FROM gone UNION SELECT address FROM come`
 
 // statics are the static addresses that a change of a subscriber is about.
 type statics struct {
+	alone        bool // nobody else changes subscribers meanwhile
 	user         string
 	before, come []netip.Prefix // of his rows as they were; of those that are written
 }
@@ -113,7 +114,9 @@ func staticsOf(ctx context.Context, tx pgx.Tx, acc aaa.Account, d *aaa.AccountDe
 func (s statics) check(ctx context.Context, tx pgx.Tx) error {
 	for _, p := range slices.SortedFunc(slices.Values(s.come), netip.Prefix.Compare) { // all lock them in order
 		op := "static address " + addressText(p)
-		if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+addressText(p)); err != nil {
+		if s.alone {
+			// no lock for each of thousands of addresses
+		} else if _, err := tx.Exec(ctx, sqlLockKey, "ip:"+addressText(p)); err != nil {
 			return wrapErr(op, err)
 		}
 		var holder string

@@ -55,6 +55,9 @@ func (db *DB) ChangeSubscriber(ctx context.Context, c Change, name string, f fun
 	}
 	var d aaa.AccountDelta
 	err = db.change(ctx, c, name, func(tx pgx.Tx) (written, error) {
+		if _, err := tx.Exec(ctx, sqlShareSubscribers); err != nil {
+			return written{}, wrapErr(c.Action+" "+name, err)
+		}
 		acc, err := account(ctx, tx, esc, name)
 		if err != nil {
 			return written{}, err

@@ -16,7 +16,8 @@ import (
 func newUserCmd(a *app) *cobra.Command {
 	return nounOf("user", "Subscribers: who may log in, and what they get",
 		newUserAddCmd(a), newUserSetCmd(a), newUserShowCmd(a), newUserListCmd(a), newUserDelCmd(a), newUserExplainCmd(a), newUserSyncCmd(a),
-		newUserRenewCmd(a), newUserTopUpCmd(a))
+		newUserRenewCmd(a), newUserTopUpCmd(a),
+		newUserImportCmd(a), newUserExportCmd(a))
 }
 
 // userFlags are the flags of user add and user set.

@@ -1,0 +1,91 @@
+package aaa
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+// anyQuotas draws quotas and steps that differ in what they are about.
+func anyQuotas(t *rapid.T) (all []Quota) {
+	for _, period := range Periods {
+		if rapid.Bool().Draw(t, "quota") {
+			q := Quota{Period: period, Counts: rapid.SampledFrom(AllCounts).Draw(t, "counts"), Octets: rapid.Int64Range(1e6, 1e15).Draw(t, "octets")}
+			q.CarryOver = period != PeriodEver && rapid.Bool().Draw(t, "carry")
+			if !q.CarryOver && rapid.IntRange(0, 5).Draw(t, "unlimited") == 0 {
+				q.Octets = Unlimited
+			}
+			all = append(all, q)
+		}
+	}
+	if rapid.Bool().Draw(t, "step") {
+		all = append(all, Quota{Period: PeriodMonth, Counts: CountsTotal, Octets: 50e9, RateDown: 10e6, RateUp: 512e3})
+	}
+	return all
+}
+
+// TestSubscriberFieldsRoundTrip: what an export writes of a subscriber, an import
+// makes of it again, and said once more it changes nothing.
+func TestSubscriberFieldsRoundTrip(t *testing.T) {
+	p := newProvisioner(t)
+	gold := &Package{Name: "gold", Status: PackageActive}
+	rapid.Check(t, func(t *rapid.T) {
+		s := anySubscriber(t)
+		s.Name = rapid.StringMatching(`[a-z'+@.]{1,8}`).Draw(t, "username")
+		s.ServiceType = rapid.SampledFrom(ServiceTypes).Draw(t, "service")
+		s.PasswordType = rapid.SampledFrom([]string{"cleartext", "nt", "other"}).Draw(t, "type")
+		s.Groups = rapid.SampledFrom([][]GroupItem{nil, {{"vip", 300}}, {{"two words", 1}, {"b", 2}}}).Draw(t, "groups")
+		s.Checks = rapid.SampledFrom([][]Item{nil, {{"Simultaneous-Use", ":=", "2"}}, {{"NAS-Port-Type", "==", "Ethernet"}, {"Login-Time", ":=", "Al0900-1700"}}}).Draw(t, "checks")
+		s.Replies = rapid.SampledFrom([][]Item{nil, {{"Framed-Route", "+=", "192.0.2.0/28"}, {"Framed-Route", "+=", "192.0.2.16/28"}}, {{"Reply-Message", ":=", `say "hi"`}}}).Draw(t, "replies")
+		s.MACs = rapid.SampledFrom([][]string{nil, {"AA:BB:CC:DD:EE:FF", "00:11:22:33:44:55"}}).Draw(t, "macs")
+		s.Email = rapid.SampledFrom([]string{"", "a.b@example.net"}).Draw(t, "email")
+		s.Comment = rapid.SampledFrom([]string{"", "pays, late"}).Draw(t, "comment")
+		s.Quotas, s.BillingDay = anyQuotas(t), rapid.IntRange(0, 31).Draw(t, "day")
+		s.Package = rapid.SampledFrom([]string{"", "gold"}).Draw(t, "package")
+		attribute := map[string]string{"cleartext": "Cleartext-Password", "nt": "NT-Password", "other": "User-Password"}[s.PasswordType]
+		password := Item{attribute, ":=", map[string]string{"cleartext": "p w", "nt": "8846f7eaee8fb117ad06bdd830b7586c", "other": "x"}[s.PasswordType]}
+		row := StoredRow{ProjectedRow: ProjectedRow{Table: TableCheck, Name: s.Name, Item: password}}
+		row.Digest = row.ProjectedRow.Digest()
+
+		im, errs := p.ReadSubscriber(p.WriteSubscriber(&s, []StoredRow{row}), map[string]*Package{"gold": gold})
+		if len(errs) > 0 {
+			t.Fatalf("%v", errs)
+		}
+		d, err := p.ImportSubscriber(im, false)(Account{Name: im.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&s, d.Save, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(time.Time.Equal)); diff != "" {
+			t.Fatalf("(-written +read):\n%s", diff)
+		}
+		again := Account{Name: im.Name, Subscriber: d.Save}
+		for i, r := range d.Rows.Insert {
+			again.Rows = append(again.Rows, StoredRow{int64(i + 1), r, r.Digest()})
+		}
+		if d, err := p.ImportSubscriber(im, true)(again); err != nil || d.Audit != nil {
+			t.Fatalf("said again: %v, %v", d.Audit, err)
+		}
+	})
+}
+
+func TestQuotaText(t *testing.T) {
+	for text, want := range map[string]string{
+		"100G": "100G:month:total", "5G:day:down": "5G:day:down", "unlimited": "unlimited:month:total", "1.5G:ever": "1500M:ever:total",
+		"100G:month=10M/2M": "100G:month:total=10M/2M", "7G:week:up+carry": "7G:week:up+carry", "123456789:day": "123456789:day:total",
+	} {
+		q, err := ParseQuota(text)
+		if err != nil || q.Text() != want {
+			t.Errorf("%q: %q, %v", text, q.Text(), err)
+		}
+	}
+	for _, bad := range []string{"", "x", "5G:year", "5G:day:both", "5G=10M", "5G=10M/0x", "0", "unlimited=1M/1M", "5G=0/0", "5G=5/5"} {
+		if q, err := ParseQuota(bad); err == nil || !strings.Contains(err.Error(), "want VOLUME") {
+			t.Errorf("%q: %v, %v", bad, q, err)
+		}
+	}
+}
