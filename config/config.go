@@ -6,6 +6,7 @@ import (
 	"radial/aaa"
 	"radial/api"
 	"radial/jobs"
+	"radial/nas/routeros"
 	"radial/radius"
 	"radial/store"
 	"radial/store/journal"
@@ -32,6 +33,7 @@ type Config struct {
 	PoolWatch    store.PoolWatchOptions
 	Jobs         jobs.Options
 	Control      Control
+	Routers      routeros.Options
 }
 
 // Control is how sessions that run are changed and ended.
@@ -67,6 +69,7 @@ func Default() *Config {
 		PoolWatch: store.DefaultPoolWatchOptions(),
 		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour, Stale: store.StaleRule{Intervals: 3}},
 		Control:   Control{DAE: radius.DAEOptions{Timeout: time.Second, Tries: 4, PerDevice: 32}, Jobs: jobs.DefaultControl()},
+		Routers:   routeros.DefaultOptions(),
 	}
 	c.Radius.Sockets = 0 // by the machine, not by the one that wrote the reference
 	return c

@@ -43,6 +43,10 @@ func other(k Key) string {
 		return "127.0.0.9:4242"
 	case "ipam.thresholds":
 		return "7, 70"
+	case "control.source":
+		return "192.0.2.9"
+	case "routers.radius_servers":
+		return "192.0.2.1, 192.0.2.2:11812:11813"
 	case "dictionaries":
 		return os.TempDir()
 	}

@@ -6,6 +6,7 @@ import (
 
 	"radial/aaa"
 	"radial/jobs"
+	"radial/nas/routeros"
 	"radial/store"
 	"radial/store/journal"
 )
@@ -13,7 +14,7 @@ import (
 // settings is the list of all keys, bound to the fields of c that they set.
 // The order is that of the reference.
 func settings(c *Config) []setting {
-	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c), historySettings(c), sessionSettings(c), controlSettings(c))
+	return slices.Concat(serverSettings(c), radiusSettings(c), policySettings(c), accountingSettings(c), poolWatchSettings(c), historySettings(c), sessionSettings(c), controlSettings(c), routerSettings(c))
 }
 
 func serverSettings(c *Config) []setting {
@@ -171,6 +172,20 @@ func controlSettings(c *Config) []setting {
 		choice("control.password_change", &k.Jobs.Password, []string{jobs.PasswordDisconnect, jobs.PasswordKeep},
 			"Sessions of a user whose password is changed by radial. disconnect: whoever has them logs in with the new one. keep: they go on."),
 	}
+}
+
+func routerSettings(c *Config) []setting {
+	r := &c.Routers
+	return []setting{
+		duration("routers.timeout", &r.Timeout, 100*time.Millisecond, 10*time.Minute, "For connecting to a router's API with the login, and for each command."),
+		list("routers.radius_servers", &r.Servers, "addresses, or address:auth-port:acct-port, several with commas between",
+			"The RADIUS servers that radial router configure has routers ask, in this order. Empty: the address from which the router is configured, with the ports of radius.auth_listen and radius.acct_listen.", isRADIUSServer),
+	}
+}
+
+func isRADIUSServer(s string) error {
+	_, err := routeros.ParseServer(s, 1812, 1813)
+	return err
 }
 
 // leastKept is the least that anything of what happened is kept: a shorter

@@ -182,7 +182,7 @@ func nounOf(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	words := make([]string, len(verbs))
 	for i, v := range verbs {
 		words[i] = v.Name()
-		if slices.Contains([]string{"list", "show", "export", "history", "conflicts", "available", "next", "whohad", "cleanup"}, v.Name()) {
+		if slices.Contains([]string{"list", "show", "export", "history", "conflicts", "available", "next", "whohad", "cleanup", "configurations"}, v.Name()) {
 			v.PreRunE = choosesSomething
 		}
 	}

@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"sql": runSQL, "journal": fillJournal, "fakerouter": playRouter, "routeritems": routerItems, "putitem": putItem,
+			"sql": runSQL, "journal": fillJournal, "fakerouter": playRouter, "routeritems": routerItems, "putitem": putItem, "setitem": setItem,
 			"routerset": changeRouter, "routerdrop": dropItem, "routerfault": breakRouter, "routerdial": dialRouter,
 		},
 	})

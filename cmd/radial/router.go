@@ -19,7 +19,8 @@ import (
 
 func newRouterCmd(a *app) *cobra.Command {
 	return nounOf("router", "MikroTik routers: reached by RouterOS's API", append(routerThings(a),
-		newRouterAddCmd(a), newRouterSetCmd(a), newRouterShowCmd(a), newRouterListCmd(a), newRouterDelCmd(a), newRouterHealthCmd(a))...)
+		newRouterAddCmd(a), newRouterSetCmd(a), newRouterShowCmd(a), newRouterListCmd(a), newRouterDelCmd(a), newRouterHealthCmd(a),
+		newRouterConfigureCmd(a), newRouterUndoCmd(a), newRouterConfigurationsCmd(a), newRouterProveCmd(a))...)
 }
 
 // routerDesk is what a verb works with that talks to routers.
@@ -47,7 +48,11 @@ func (a *app) withRouters(ctx context.Context, f func(*routerDesk) error) error 
 	if err != nil {
 		return err
 	}
-	d := &routerDesk{app: a, db: db, sealer: sealer, zone: zone, book: &store.RouterBook{DB: db, Sealer: sealer}}
+	c, err := a.config()
+	if err != nil {
+		return err
+	}
+	d := &routerDesk{app: a, db: db, sealer: sealer, zone: zone, book: &store.RouterBook{DB: db, Sealer: sealer, Timeout: c.Routers.Timeout}}
 	d.fleet = routeros.NewFleet(d.book, routerConnections, a.now)
 	return errors.Join(f(d), d.fleet.Close())
 }

@@ -59,12 +59,15 @@ func playRouter(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // routerItems: `routeritems NAME PATH` prints what stands in a menu of a router,
-// without ids.
+// without ids, after a line with their number.
 func routerItems(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 || routersOf(ts)[args[0]] == nil {
 		ts.Fatalf("usage: routeritems NAME PATH")
 	}
-	for _, i := range routersOf(ts)[args[0]].Items(args[1]) {
+	items := routersOf(ts)[args[0]].Items(args[1])
+	_, err := fmt.Fprintln(ts.Stdout(), len(items), "items")
+	ts.Check(err)
+	for _, i := range items {
 		delete(i, ".id")
 		_, err := fmt.Fprintln(ts.Stdout(), strings.TrimPrefix(fmt.Sprint(i), "map"))
 		ts.Check(err)
@@ -84,6 +87,20 @@ func putItem(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err := routersOf(ts)[args[0]].Put(args[1], values)
 	ts.Check(err)
+}
+
+// setItem: `setitem NAME PATH FIELD=VALUE…` changes settings of a router, as
+// somebody else would.
+func setItem(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || routersOf(ts)[args[0]] == nil {
+		ts.Fatalf("usage: setitem NAME PATH FIELD=VALUE…")
+	}
+	values := map[string]string{}
+	for _, a := range args[2:] {
+		name, value, _ := strings.Cut(a, "=")
+		values[name] = value
+	}
+	ts.Check(routersOf(ts)[args[0]].Set(args[1], "", values))
 }
 
 func routersOf(ts *testscript.TestScript) map[string]*fake.Router {

@@ -21,5 +21,5 @@ func (m *machine) routerBook(ctx context.Context) (*store.RouterBook, error) {
 			m.log.Named("routers").Error("routers cannot be logged in to from here", zap.Error(err))
 		}
 	}
-	return &store.RouterBook{DB: m.db, Sealer: sealer}, nil
+	return &store.RouterBook{DB: m.db, Sealer: sealer, Timeout: m.config.Routers.Timeout}, nil
 }

@@ -68,11 +68,12 @@ func (c *Conn) within(ctx context.Context, f func() error) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.net.Close() }) // f fails by it, and tells
 	err := f()
-	if !stop() && err != nil {
-		return errors.Join(context.Cause(ctx), err)
+	ended := !stop() && err != nil
+	if errors.Is(err, os.ErrDeadlineExceeded) || ended && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v: %w", c.timeout, os.ErrDeadlineExceeded)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("no answer within %v: %w", c.timeout, err)
+	if ended {
+		return errors.Join(context.Cause(ctx), err)
 	}
 	return err
 }

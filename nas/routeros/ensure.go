@@ -53,9 +53,19 @@ type Change struct {
 // what they mean (Same).
 var exact = []string{"name", "password", "secret", "ipsec-secret", "comment", "email", "user"}
 
+// sets are the fields whose values are lists in no order: a router prints them
+// in its own.
+var sets = []string{"authentication", "login-by", "service", "connection-state"}
+
 func same(field, a, b string) bool {
-	if slices.Contains(exact, field) {
+	switch {
+	case slices.Contains(exact, field):
 		return a == b
+	case slices.Contains(sets, field):
+		x, y := strings.Split(a, ","), strings.Split(b, ",")
+		slices.Sort(x)
+		slices.Sort(y)
+		return slices.Equal(x, y)
 	}
 	return Same(a, b)
 }

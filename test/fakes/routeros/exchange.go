@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
 // radiusServer is an entry of /radius.
 type radiusServer struct {
+	id         string // in /radius
 	address    string
 	auth, acct int
 	secret     string
@@ -39,7 +41,7 @@ func (r *Router) servers(service string) []radiusServer {
 		acct, _ := strconv.Atoi(v["accounting-port"])
 		timeout, _ := parseTime(v["timeout"])
 		out = append(out, radiusServer{
-			address: v["address"], auth: auth, acct: acct, secret: v["secret"], timeout: timeout, messageMA: !r.version.before(version{7, 15}),
+			id: i.id, address: v["address"], auth: auth, acct: acct, secret: v["secret"], timeout: timeout, messageMA: !r.version.before(version{7, 15}),
 		})
 	}
 	return out
@@ -93,7 +95,12 @@ func (r *Router) exchange(ctx context.Context, s radiusServer, to string, b []by
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	buffer := make([]byte, 4096)
-	for range radiusTries {
+	count := r.counters(s.id)
+	count.requests.Add(1)
+	for try := range radiusTries {
+		if try > 0 {
+			count.resends.Add(1)
+		}
 		if _, err := conn.Write(b); err != nil && ctx.Err() != nil {
 			return nil, err
 		}
@@ -115,16 +122,61 @@ func (r *Router) exchange(ctx context.Context, s radiusServer, to string, b []by
 			}
 			reply, err := parsePacket(buffer[:n])
 			if err != nil || reply.id != b[1] || !genuineReply(buffer[:n], auth, s.secret) {
-				r.badReplies.Add(1)
+				count.badReplies.Add(1)
 				continue // dropped, as /radius monitor counts it
+			}
+			if reply.code == codeAccessReject {
+				count.rejects.Add(1)
+			} else {
+				count.accepts.Add(1)
 			}
 			return reply, nil
 		}
 	}
+	count.timeouts.Add(1)
 	return nil, errNoServer
 }
 
 func randomAuth() (a [16]byte) {
 	rand.Read(a[:])
 	return a
+}
+
+// radiusCount is what /radius monitor tells of a server.
+type radiusCount struct{ requests, accepts, rejects, resends, timeouts, badReplies atomic.Uint64 }
+
+func (r *Router) counters(id string) *radiusCount {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.countersLocked(id)
+}
+
+func (r *Router) countersLocked(id string) *radiusCount {
+	c := r.counts[id]
+	if c == nil {
+		c = &radiusCount{}
+		r.counts[id] = c
+	}
+	return c
+}
+
+// monitorRADIUS answers /radius/monitor once= for one server.
+func (r *Router) monitorRADIUS(m *menu, cmd command) ([][]string, error) {
+	if _, once := cmd.args.values["once"]; !once {
+		return nil, &trap{trapArgument, "the fake router monitors with =once= alone"}
+	}
+	args := cmd.args
+	found, err := r.targets(m, &args)
+	if err != nil {
+		return nil, err
+	}
+	c := r.countersLocked(found[0].id)
+	words := []string{"!re", "=pending=0"}
+	for _, v := range []struct {
+		name string
+		n    *atomic.Uint64
+	}{{"requests", &c.requests}, {"accepts", &c.accepts}, {"rejects", &c.rejects}, {"resends", &c.resends}, {"timeouts", &c.timeouts}, {"bad-replies", &c.badReplies}} {
+		words = append(words, "="+v.name+"="+strconv.FormatUint(v.n.Load(), 10))
+	}
+	return [][]string{append(words, "=last-request-rtt=0ms"), {"!done"}}, nil
 }

@@ -48,8 +48,8 @@ type Router struct {
 	incoming  Incoming
 	asked     []string
 
-	radiusID   atomic.Uint32
-	badReplies atomic.Uint64
+	radiusID atomic.Uint32
+	counts   map[string]*radiusCount // by id in /radius
 }
 
 // item is one row of a menu.
@@ -87,7 +87,7 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{config: c, version: parseVersion(c.Version), now: c.Now, menus: menus, items: map[string][]*item{}, listeners: map[*listener]struct{}{}, clients: map[*client]context.CancelFunc{}, sessions: map[string]*Session{}}
+	r := &Router{config: c, version: parseVersion(c.Version), now: c.Now, menus: menus, items: map[string][]*item{}, counts: map[string]*radiusCount{}, listeners: map[*listener]struct{}{}, clients: map[*client]context.CancelFunc{}, sessions: map[string]*Session{}}
 	for path, m := range menus {
 		if m.since != (version{}) && r.version.before(m.since) {
 			delete(menus, path)

@@ -16,6 +16,9 @@ func (r *Router) run(m *menu, verb string, cmd command) ([][]string, error) {
 	if m.path == "/interface" && verb == "monitor-traffic" {
 		return r.traffic(m, cmd)
 	}
+	if m.path == "/radius" && verb == "monitor" {
+		return r.monitorRADIUS(m, cmd)
+	}
 	var err error
 	done := []string{"!done"}
 	said := spoken(cmd)
