@@ -162,3 +162,29 @@ func TestShapeReplyPassesWithoutAllocating(t *testing.T) {
 		t.Errorf("%v allocations for a MikroTik", n)
 	}
 }
+
+// Each type has a row of docs/devices.md, and each type that a CoA changes
+// nothing of says so there.
+func TestTypesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/devices.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range vendors {
+		v := &vendors[i]
+		row := ""
+		for line := range strings.Lines(string(text)) {
+			first, _, _ := strings.Cut(strings.TrimPrefix(line, "|"), "|")
+			if strings.HasPrefix(line, "|") && strings.Contains(first, "`"+v.name+"`") {
+				row = line
+			}
+		}
+		if row == "" {
+			t.Errorf("docs/devices.md has no row for the type %s", v.name)
+		} else if got := strings.Contains(row, "new login"); got != (v.changes == nil) {
+			t.Errorf("docs/devices.md says of %s that a change needs a new login: %v", v.name, got)
+		} else if got := strings.Contains(row, "tried:"); got != (v.changes != nil && !v.certain) {
+			t.Errorf("docs/devices.md says of %s that a CoA is an attempt: %v", v.name, got)
+		}
+	}
+}
