@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +24,9 @@ func TestHostapd(t *testing.T) {
 	w := NewWired(t)
 	db := storetest.New(t)
 	db.Exec(`INSERT INTO nas (nasname, shortname, type, secret) VALUES ($1, 'switch', 'other', $2)`, w.NAS, secret)
-	radial := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: map[string]string{"RADIAL_RADIUS_ACCT_LISTEN": net.JoinHostPort(w.Server, freePort(t))}})
+	radial := harness.Start(t, harness.Config{DatabaseURL: db.URL(), Set: map[string]string{
+		"RADIAL_RADIUS_ACCT_LISTEN": net.JoinHostPort(w.Server, freePort(t)), "RADIAL_CONTROL_TIMEOUT": "300ms", "RADIAL_CONTROL_TRIES": "2",
+	}})
 	peer := StartFreeRADIUS(t, Config{
 		Secret: secret, Address: w.Server, Client: w.NAS, EAPMD5: true,
 		Users: `alice Cleartext-Password := "wonder land"`,
@@ -83,4 +86,23 @@ func TestHostapd(t *testing.T) {
 	if !hostapd.Said("RADIUS DAS: Found a matching session") {
 		t.Error("hostapd says nothing of the session that it ended")
 	}
+
+	// A NAS that hangs: what it does is not known, the session stays open, and the
+	// job asks again until it is.
+	supplicant.Stop()
+	w.Plug(t, "alice", "wonder land")
+	harness.Eventually(t, 20*time.Second, "the second Start", func() bool { return len(open()) == 1 })
+	hostapd.Signal(t, syscall.SIGSTOP)
+	defer hostapd.Signal(t, syscall.SIGCONT) // or it would not end
+	if out := radial.Radial(t, "session", "disconnect", "--user", "alice", "--no-wait"); out.Code != 0 {
+		t.Fatalf("session disconnect: exit code %d\n%s%s", out.Code, out.Stdout, out.Stderr)
+	}
+	harness.Eventually(t, 20*time.Second, "it is told that there was no answer", func() bool {
+		return len(db.Rows(`SELECT 1 FROM radial.enforcements WHERE result = 'unknown' AND detail LIKE 'no answer from %'`)) == 1
+	})
+	if len(open()) != 1 {
+		t.Fatal("a session of which nobody knows whether it goes on was closed")
+	}
+	hostapd.Signal(t, syscall.SIGCONT)
+	harness.Eventually(t, 30*time.Second, "the second Stop", func() bool { return len(open()) == 0 })
 }

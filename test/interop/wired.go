@@ -204,6 +204,14 @@ func (d *Daemon) Said(text string) bool {
 	return false
 }
 
+// Signal sends the program a signal.
+func (d *Daemon) Signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := d.cmd.Process.Signal(sig); err != nil {
+		t.Error(err)
+	}
+}
+
 // Stop ends the program, as an operator does.
 func (d *Daemon) Stop() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
