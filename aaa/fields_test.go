@@ -89,3 +89,52 @@ func TestQuotaText(t *testing.T) {
 		}
 	}
 }
+
+// TestPackageFieldsRoundTrip does the same with packages.
+func TestPackageFieldsRoundTrip(t *testing.T) {
+	p := newProvisioner(t)
+	rapid.Check(t, func(t *rapid.T) {
+		some := func(what string) bool { return rapid.Bool().Draw(t, what) }
+		k := Package{Name: "gold", BillingCycle: rapid.SampledFrom(BillingCycles).Draw(t, "cycle"), Status: PackageActive, Quotas: anyQuotas(t)}
+		if some("rates") {
+			k.RateDown, k.RateUp = rapid.Int64Range(1000, 1e9).Draw(t, "down"), 1e6
+			if some("bursts") {
+				k.PackageShaping = PackageShaping{BurstDown: 2 * k.RateDown, BurstUp: 2e6, ThresholdDown: k.RateDown / 2 * 2, BurstTime: 16, MinUp: 5000, Priority: 2}
+			}
+		}
+		if some("service") {
+			k.AddressList, k.Filter, k.VLAN, k.DNS = "vip", "in out", 12, []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("2620:fe::fe")}
+			k.Price, k.Currency, k.ValidityDays, k.Description = "19.90", "EUR", 30, "best, by far"
+			k.SimultaneousUse, k.SessionTimeout, k.InterimInterval = new(int64(rapid.IntRange(0, 3).Draw(t, "sessions"))), 86400, 300
+			k.Pool, k.DelegatedPool = "main", "pd"
+		}
+		if some("walled") {
+			k.Walled = &Walled{For: []WallState{WallSuspended, WallExhausted}, AddressList: "unpaid"}
+			if some("slow") {
+				k.Walled.RateDown, k.Walled.RateUp, k.Walled.SessionTimeout = 1e6, 512e3, 600
+				k.Walled.Replies = []Item{{"Reply-Message", ":=", "pay"}}
+			}
+		}
+		if some("items") {
+			k.Checks, k.Replies = []Item{{"NAS-Port-Type", "==", "Ethernet"}}, []Item{{"Class", "+=", "0x01"}, {"Class", "+=", "0x02"}}
+		}
+		im, errs := p.ReadPackage(WritePackage(&k))
+		if len(errs) > 0 {
+			t.Fatalf("%v", errs)
+		}
+		d, err := p.ImportPackage(im, false)(PackageState{Name: im.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&k, d.Save, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Fatalf("(-written +read):\n%s", diff)
+		}
+		again := PackageState{Name: im.Name, Package: d.Save}
+		for i, r := range d.Rows.Insert {
+			again.Rows = append(again.Rows, StoredRow{int64(i + 1), r, r.Digest()})
+		}
+		if d, err := p.ImportPackage(im, true)(again); err != nil || d.Audit != nil {
+			t.Fatalf("said again: %v, %v", d.Audit, err)
+		}
+	})
+}

@@ -11,7 +11,8 @@ import (
 
 func newPackageCmd(a *app) *cobra.Command {
 	return nounOf("package", "Packages: what subscribers buy",
-		newPackageAddCmd(a), newPackageSetCmd(a), newPackageShowCmd(a), newPackageListCmd(a), newPackageDelCmd(a))
+		newPackageAddCmd(a), newPackageSetCmd(a), newPackageShowCmd(a), newPackageListCmd(a), newPackageDelCmd(a),
+		newPackageImportCmd(a), newPackageExportCmd(a))
 }
 
 // packageFlags are the flags of package add and package set.

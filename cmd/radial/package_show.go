@@ -24,7 +24,7 @@ func newPackageListCmd(a *app) *cobra.Command {
 				return d.print(orEmpty(all), func() string {
 					g := grid{titles: []string{"package", "status", "down", "up", "pool", "price", "cycle", "valid days", "description"}}
 					for _, p := range all {
-						g.add(p.Name, string(p.Status), rateOr(p.RateDown), rateOr(p.RateUp), orDash(p.Pool), orDash(strings.TrimSpace(p.Price+" "+p.Currency)),
+						g.add(p.Name, string(p.Status), rateOr(p.RateDown), rateOr(p.RateUp), orDash(p.Pool), priceText(&p),
 							string(p.BillingCycle), numberOr(p.ValidityDays), p.Description)
 					}
 					return g.String()
@@ -84,7 +84,7 @@ func showPackage(d *desk, s aaa.PackageState) error {
 		g.add("simultaneous use", limit)
 		g.add("quota", quotaText(p.Quotas, false))
 		g.add("fair use", quotaText(p.Quotas, true))
-		g.add("price", orDash(strings.TrimSpace(p.Price+" "+p.Currency)))
+		g.add("price", priceText(&p))
 		g.add("cycle", string(p.BillingCycle))
 		g.add("validity days", numberOr(p.ValidityDays))
 		g.add("walled garden", walledText(p.Walled))
@@ -149,4 +149,12 @@ func walledText(w *aaa.Walled) string {
 		parts = append(parts, it.String())
 	}
 	return strings.Join(parts, "; ")
+}
+
+// priceText prints the price with its currency.
+func priceText(p *aaa.Package) string {
+	if p.Price == "" {
+		return "-"
+	}
+	return strings.TrimSpace(p.Price + " " + p.Currency)
 }
