@@ -9,7 +9,13 @@
 //
 // RouterWay is the other way to a session, for deeds of control that CoA and Disconnect cannot do: RouterOS's API.
 //
+// Control is what is done to sessions that run, in queues of its own:
+// control.go has its workers, enforce.go what they do with a session (claim it,
+// see what is due, act at its device, write down what came of it), control_bulk.go many
+// sessions at a pace, quiet.go devices that do not answer. Two servers never act
+// on one session at once, and no transaction is open while a device is asked.
+//
 // The arguments of jobs are plain structs of package aaa. The queue is polled
-// once a second instead of listened to: no connection is held for it, and it
-// works through a pooler in transaction mode.
+// once a second, control's five times, instead of listened to: no connection is
+// held for it, and it works through a pooler in transaction mode.
 package jobs

@@ -84,7 +84,7 @@ UPDATE radial.bulk_targets t SET result = 'cancelled' FROM b WHERE t.bulk_id = b
 	sqlBulkAgain = `
 WITH b AS (UPDATE radial.bulk SET cancelled_by = NULL, finished_at = NULL WHERE id = $1::bigint RETURNING id)
 UPDATE radial.bulk_targets t SET result = NULL, detail = NULL, cause = NULL, tries = 0, next_at = now()
-FROM b WHERE t.bulk_id = b.id AND t.result NOT IN ('done', 'gone', 'nothing', 'over')`
+FROM b WHERE t.bulk_id = b.id AND (t.result IS NULL OR t.result NOT IN ('done', 'gone', 'nothing', 'over'))`
 	sqlBulkForget = `
 DELETE FROM radial.bulk WHERE id IN (SELECT id FROM radial.bulk WHERE finished_at < now() - interval '7 days' OR made_at < now() - interval '30 days' ORDER BY id LIMIT 100)`
 )

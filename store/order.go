@@ -45,8 +45,8 @@ ORDER BY r.username, r.radacctid LIMIT $2::int`
 )
 
 // Orders keep what is wanted of users' open sessions in radial.orders, with an
-// audit row and a log line for each change (aaa.Control). Nothing is sent to a
-// device yet: who carries orders out reads that table. Safe for concurrent use.
+// audit row, a log line and a job that sees to it for each change (aaa.Control;
+// DB.follow). Safe for concurrent use.
 type Orders struct {
 	db   *DB
 	log  *zap.Logger
@@ -84,7 +84,7 @@ func (o *Orders) Order(ctx context.Context, order aaa.Order) error {
 	if err != nil {
 		return err
 	}
-	o.log.Info("wanted of the open sessions of a user; nothing is sent to devices yet", zap.String("user", order.User), zap.String("want", string(order.Want)),
+	o.log.Info("wanted of the open sessions of a user", zap.String("user", order.User), zap.String("want", string(order.Want)),
 		zap.String("rate", order.Rate.String()), zap.String("detail", order.Detail))
 	return nil
 }
