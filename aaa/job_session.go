@@ -17,3 +17,10 @@ type ArchiveSessions struct {
 
 // Kind is the job's name in the queue.
 func (ArchiveSessions) Kind() string { return "archive_sessions" }
+
+// ReconcileRouters compares who is logged in on routers with radacct, and mends
+// what differs.
+type ReconcileRouters struct{}
+
+// Kind is the job's name in the queue.
+func (ReconcileRouters) Kind() string { return "reconcile_routers" }

@@ -67,7 +67,7 @@ func Default() *Config {
 		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second, Patience: time.Second},
 		Journal:   journal.Options{MaxBytes: journal.DefaultMaxBytes},
 		PoolWatch: store.DefaultPoolWatchOptions(),
-		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour, Stale: store.StaleRule{Intervals: 3}},
+		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour, Stale: store.StaleRule{Intervals: 3}, AskRouters: true},
 		Control:   Control{DAE: radius.DAEOptions{Timeout: time.Second, Tries: 4, PerDevice: 32}, Jobs: jobs.DefaultControl()},
 		Routers:   routeros.DefaultOptions(),
 	}

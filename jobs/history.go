@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"radial/aaa"
+	"radial/nas/routeros"
 	"radial/store"
 )
 
@@ -27,6 +28,12 @@ type Options struct {
 	Archive ArchiveRule
 	// Routers says how routers are reached; nil: nobody looks at them.
 	Routers *store.RouterBook
+	// Fleet has connections to routers; nil: they are not asked who is logged in.
+	Fleet *routeros.Fleet
+	// AskRouters says whether silent sessions are left open where their router has
+	// them, ReconcileRouters whether what routers and radacct do not have in common
+	// is mended each quarter of an hour.
+	AskRouters, ReconcileRouters bool
 	// Control carries out what is wanted of sessions that run; nil: other servers
 	// do.
 	Control *Control

@@ -16,7 +16,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Minute, aaa.ExpireOffers{Batch: 5000}, expireOffers(db)),
 		every(time.Minute, aaa.ExpireAdmissions{Batch: 5000}, expireAdmissions(db)),
 		every(time.Minute, aaa.ReleaseEnded{Batch: 2000}, releaseEnded(db)),
-		every(time.Minute, aaa.CloseStale{Batch: 500}, closeStale(db, opts.Stale)),
+		every(time.Minute, aaa.CloseStale{Batch: 500}, closeStale(db, opts.Stale, opts.witness(db))),
 		every(time.Minute, aaa.FoldUsage{Batch: 500}, foldUsage(db)),
 		every(time.Minute, aaa.BackfillUsage{Batch: 1000}, backfillUsage(db)),
 		every(10*time.Minute, aaa.RollUsage{Batch: 500}, rollUsage(db)),
@@ -33,6 +33,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Hour, aaa.TendHistory{Batch: 5000}, tendHistory(db, opts.HistoryRetention, time.Now)),
 		every(time.Hour, aaa.ArchiveSessions{Batch: 1000}, archiveSessions(db, opts.Archive, time.Now)),
 		every(15*time.Minute, aaa.CheckRouters{}, checkRouters(db, opts.Routers, time.Now)),
+		every(15*time.Minute, aaa.ReconcileRouters{}, reconcileSessions(db, opts.reconciler(db))),
 	}
 }
 

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 
 	"radial/aaa"
 	"radial/store"
@@ -13,14 +14,65 @@ type silence interface {
 	CloseStale(ctx context.Context, rule store.StaleRule, limit int) (n int, err error)
 }
 
+// doubted is where silent sessions are found, and left open where their router
+// has them (store.DB).
+type doubted interface {
+	DueStale(ctx context.Context, rule store.StaleRule, limit int) ([]store.OpenAt, error)
+	StaleLives(ctx context.Context, ids []int64) error
+	CloseStaleOf(ctx context.Context, rule store.StaleRule, ids []int64) (n int, err error)
+}
+
+// witness says which of silent sessions live all the same (RouterSessions).
+type witness interface {
+	Live(ctx context.Context, silent []store.OpenAt) ([]int64, error)
+}
+
 // closeStale looks for silent sessions, and closes those that have been silent
-// for too long. It looks also where none is to be closed: that keeps the time.
-func closeStale(db silence, rule store.StaleRule) func(context.Context, aaa.CloseStale) error {
+// for too long; with a witness, those of them that it does not know to live. It
+// looks also where none is to be closed: that keeps the time.
+func closeStale(db interface {
+	silence
+	doubted
+}, rule store.StaleRule, ask witness,
+) func(context.Context, aaa.CloseStale) error {
 	return func(ctx context.Context, job aaa.CloseStale) error {
 		goes, err := db.WatchSilence(ctx, rule)
 		if err != nil || !goes {
 			return err
 		}
-		return byBatches(ctx, job.Batch, func(ctx context.Context, limit int) (int, error) { return db.CloseStale(ctx, rule, limit) })
+		return byBatches(ctx, job.Batch, func(ctx context.Context, limit int) (int, error) {
+			if ask == nil {
+				return db.CloseStale(ctx, rule, limit)
+			}
+			return closeDoubted(ctx, db, rule, ask, limit)
+		})
 	}
+}
+
+// closeDoubted is CloseStale after their routers have been asked; n is how many
+// were looked at.
+func closeDoubted(ctx context.Context, db doubted, rule store.StaleRule, ask witness, limit int) (n int, err error) {
+	due, err := db.DueStale(ctx, rule, limit)
+	if err != nil || len(due) == 0 {
+		return 0, err
+	}
+	live, err := ask.Live(ctx, due)
+	if err != nil {
+		return 0, err
+	}
+	if len(live) > 0 {
+		if err := db.StaleLives(ctx, live); err != nil {
+			return 0, err
+		}
+	}
+	var dead []int64
+	for _, s := range due {
+		if !slices.Contains(live, s.ID) {
+			dead = append(dead, s.ID)
+		}
+	}
+	if _, err = db.CloseStaleOf(ctx, rule, dead); err != nil {
+		return 0, err
+	}
+	return len(due), nil
 }

@@ -59,18 +59,20 @@ WHERE o.radacctid IS NULL
 ORDER BY s.radacctid
 ON CONFLICT (radacctid) DO UPDATE SET seen = excluded.seen, counted = excluded.counted, quiet_from = excluded.quiet_from, every = excluded.every`
 
+	staleDue = `CASE WHEN w.every IS NOT NULL THEN $1::int > 0 AND c.up - w.quiet_from >= $1 * w.every
+                   ELSE $2::bigint > 0 AND c.up - w.quiet_from >= make_interval(secs => $2) END`
+
 	staleCounted = `coalesce(r.acctinputoctets, 0) # coalesce(r.acctoutputoctets, 0) # coalesce(r.acctsessiontime, 0)`
 
 	// Closes what has been silent for long enough and still is: $1 intervals (0:
 	// never), $2 seconds where nobody knows the interval (0: never), $3 how many at
-	// most. A row that someone holds is being written: it lives. The session ends
+	// most, of $5 alone (NULL: of all). A row that someone holds is being written: it lives. The session ends
 	// when it was last heard of.
 	sqlStaleClose = `
 WITH due AS (
     DELETE FROM radial.session_watch d WHERE d.radacctid IN (
         SELECT w.radacctid FROM radial.session_watch w CROSS JOIN radial.session_clock c
-        WHERE CASE WHEN w.every IS NOT NULL THEN $1::int > 0 AND c.up - w.quiet_from >= $1 * w.every
-                   ELSE $2::bigint > 0 AND c.up - w.quiet_from >= make_interval(secs => $2) END
+        WHERE ` + staleDue + ` AND ($5::bigint[] IS NULL OR w.radacctid = ANY ($5))
         ORDER BY w.radacctid LIMIT $3::int)
     RETURNING d.radacctid, d.seen, d.counted
 ), lost AS (
@@ -146,6 +148,18 @@ func (db *DB) WatchSilence(ctx context.Context, rule StaleRule) (goes bool, err 
 // their addresses, and says how many. A session that lives all the same stays
 // closed; what it still reports counts (aaa.Next).
 func (db *DB) CloseStale(ctx context.Context, rule StaleRule, limit int) (n int, err error) {
+	return db.closeStale(ctx, rule, limit, nil)
+}
+
+// CloseStaleOf is CloseStale for the sessions of those radacctids alone.
+func (db *DB) CloseStaleOf(ctx context.Context, rule StaleRule, ids []int64) (n int, err error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	return db.closeStale(ctx, rule, len(ids), ids)
+}
+
+func (db *DB) closeStale(ctx context.Context, rule StaleRule, limit int, only []int64) (n int, err error) {
 	const op = "close silent sessions"
 	esc, err := db.Escaper(ctx)
 	if err != nil {
@@ -154,7 +168,7 @@ func (db *DB) CloseStale(ctx context.Context, rule StaleRule, limit int) (n int,
 	of := map[netip.Addr]int{}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		clear(of)
-		rows, err := tx.Query(ctx, sqlStaleClose, rule.Intervals, int64(rule.Silent/time.Second), limit, aaa.CauseLostCarrier)
+		rows, err := tx.Query(ctx, sqlStaleClose, rule.Intervals, int64(rule.Silent/time.Second), limit, aaa.CauseLostCarrier, only)
 		n, err = db.settleRows(ctx, tx, rows, err, func(row pgx.CollectableRow) (leaseEvent, error) {
 			ev := leaseEvent{kind: leaseRelease, vrf: 1} // what it has is found by its radacctid
 			var seen time.Time

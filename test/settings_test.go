@@ -20,7 +20,7 @@ import (
 // them are set on one server, and each is looked at on its own. A value is one
 // that the default does not have.
 func effects() []effectGroup {
-	return []effectGroup{policyEffects(), otherPolicyEffects(), sessionEffects(), limitEffects(), memoryEffects(), byteEffects(), ledgerEffects(), poolEffects(), commandEffects(), historyEffects(), overlapEffects(), journalEffects(), silenceEffects(), outageEffects(), archiveEffects(), quotaEffects(), controlEffects(), otherControlEffects(), routerEffects()}
+	return []effectGroup{policyEffects(), otherPolicyEffects(), sessionEffects(), limitEffects(), memoryEffects(), byteEffects(), ledgerEffects(), poolEffects(), commandEffects(), historyEffects(), overlapEffects(), journalEffects(), silenceEffects(), outageEffects(), archiveEffects(), quotaEffects(), controlEffects(), otherControlEffects(), routerEffects(), reconcileEffects()}
 }
 
 // provenElsewhere are the settings whose effect another test shows, by its

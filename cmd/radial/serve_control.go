@@ -32,6 +32,7 @@ func (m *machine) hire(ctx context.Context, engine *aaa.Engine) (err error) {
 	if work.Control, err = m.enforce(engine, work.Routers); err != nil {
 		return err
 	}
+	work.Fleet = m.fleet
 	m.jobs, err = jobs.NewRunner(m.db, work, m.metrics, m.log.Named("jobs"))
 	return err
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func newSessionCmd(a *app) *cobra.Command {
-	return nounOf("session", "Sessions of subscribers, by radacct", newSessionListCmd(a), newSessionShowCmd(a), newSessionHistoryCmd(a), newSessionTotalsCmd(a), newSessionExportCmd(a), newSessionArchiveCmd(a), newSessionDisconnectCmd(a), newSessionChangeCmd(a))
+	return nounOf("session", "Sessions of subscribers, by radacct", newSessionListCmd(a), newSessionShowCmd(a), newSessionHistoryCmd(a), newSessionTotalsCmd(a), newSessionExportCmd(a), newSessionArchiveCmd(a), newSessionDisconnectCmd(a), newSessionChangeCmd(a), newSessionReconcileCmd(a))
 }
 
 // sessionsAsked are the flags of session list.

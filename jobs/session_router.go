@@ -1,0 +1,285 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"radial/aaa"
+	"radial/nas"
+	"radial/nas/routeros"
+	"radial/store"
+)
+
+// openSessions is where radacct is looked at and mended (store.DB).
+type openSessions interface {
+	Routers(ctx context.Context) ([]aaa.Router, error)
+	Devices(ctx context.Context) ([]aaa.Device, error)
+	OpenAtNAS(ctx context.Context, nas []netip.Prefix, users []string) ([]store.OpenAt, error)
+	CloseLost(ctx context.Context, lost []store.OpenAt) (n int, err error)
+}
+
+// RouterSessions asks routers who is logged in, and compares that with radacct.
+// Safe for concurrent use.
+type RouterSessions struct {
+	db    openSessions
+	fleet *routeros.Fleet
+	now   func() time.Time
+}
+
+// NewRouterSessions makes a RouterSessions of the routers of a fleet.
+func NewRouterSessions(db *store.DB, fleet *routeros.Fleet, now func() time.Time) *RouterSessions {
+	return &RouterSessions{db, fleet, now}
+}
+
+// sessionGrace is how old a session must be before it is missed on either side:
+// its Start is on the way, or the router was read a moment before it came.
+const sessionGrace = time.Minute
+
+// Mismatch is how a router and radacct differ.
+type Mismatch struct {
+	Router  string            `json:"router"`
+	Matched int               `json:"matched"`
+	Local   int               `json:"local"`   // logged in by secrets of the router: no business of ours
+	Unknown []routeros.Active `json:"unknown"` // on the router by RADIUS, and not open in radacct
+	Lost    []store.OpenAt    `json:"lost"`    // open in radacct, and not on the router
+}
+
+// Compare asks a router and looks into radacct. The router must be linked to a
+// device of one address.
+func (rs *RouterSessions) Compare(ctx context.Context, r aaa.Router) (Mismatch, error) {
+	home, err := rs.home(ctx, r)
+	if err != nil {
+		return Mismatch{}, err
+	}
+	at := rs.now()
+	active, err := rs.active(ctx, r.Name)
+	if err != nil {
+		return Mismatch{}, fmt.Errorf("router %s: %w", r.Name, err)
+	}
+	var users []string
+	for _, a := range active {
+		users = append(users, a.User)
+	}
+	open, err := rs.db.OpenAtNAS(ctx, []netip.Prefix{home}, users)
+	if err != nil {
+		return Mismatch{}, err
+	}
+	return compare(r.Name, active, open, at), nil
+}
+
+func (rs *RouterSessions) active(ctx context.Context, router string) (all []routeros.Active, err error) {
+	pool, err := rs.fleet.Pool(ctx, router)
+	if err != nil {
+		return nil, err
+	}
+	err = pool.Read(ctx, func(c *routeros.Conn) (err error) {
+		all, err = routeros.Sessions(ctx, c)
+		return err
+	})
+	return all, err
+}
+
+// home is the address that a router's accounting comes from: its device's, or,
+// where that is a network, the router's own in it.
+func (rs *RouterSessions) home(ctx context.Context, r aaa.Router) (netip.Prefix, error) {
+	devices, err := rs.db.Devices(ctx)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return homeOf(r, devices)
+}
+
+func homeOf(r aaa.Router, devices []aaa.Device) (netip.Prefix, error) {
+	i := slices.IndexFunc(devices, func(d aaa.Device) bool { return d.ID == r.NASID })
+	if r.NASID == 0 || i < 0 {
+		return netip.Prefix{}, fmt.Errorf("router %q is linked to no device: radial router set %s --nas NAME links it: %w", r.Name, r.Name, aaa.ErrInvalid)
+	}
+	own, ownErr := netip.ParseAddr(r.Address)
+	name, err := nas.ParseName(devices[i].Name)
+	switch {
+	case err == nil && name.Kind != nas.NameHost && name.Prefix.IsSingleIP():
+		return name.Prefix, nil
+	case ownErr == nil && (err != nil || name.Kind == nas.NameHost || name.Prefix.Contains(own)):
+		return netip.PrefixFrom(own, own.BitLen()), nil
+	}
+	return netip.Prefix{}, fmt.Errorf("router %q: which address its accounting comes from is not known: its device is %s, and its own address %s is not in there: %w",
+		r.Name, devices[i].Name, r.Address, aaa.ErrInvalid)
+}
+
+// compare finds each session of the router in radacct: by its Acct-Session-Id
+// and user, and what is left by user and address, since not all menus tell the
+// id. What is young is missed on neither side.
+func compare(router string, active []routeros.Active, open []store.OpenAt, at time.Time) Mismatch {
+	m := Mismatch{Router: router, Unknown: []routeros.Active{}, Lost: []store.OpenAt{}}
+	taken := make([]bool, len(open))
+	find := func(is func(*store.OpenAt) bool) bool {
+		for i := range open {
+			if !taken[i] && is(&open[i]) {
+				taken[i] = true
+				return true
+			}
+		}
+		return false
+	}
+	var left []routeros.Active
+	for _, a := range active {
+		switch {
+		case !a.Radius:
+			m.Local++
+		case a.SessionID != "" && find(func(o *store.OpenAt) bool { return o.User == a.User && strings.EqualFold(o.SessionID, a.SessionID) }):
+			m.Matched++
+		default:
+			left = append(left, a)
+		}
+	}
+	for _, a := range left {
+		switch {
+		case find(func(o *store.OpenAt) bool { return o.User == a.User && o.Address.IsValid() && o.Address == a.Address }):
+			m.Matched++
+		case time.Duration(a.Uptime) >= sessionGrace:
+			m.Unknown = append(m.Unknown, a)
+		}
+	}
+	for i, o := range open {
+		if !taken[i] && o.Here && at.Sub(o.Began) >= sessionGrace {
+			m.Lost = append(m.Lost, o)
+		}
+	}
+	return m
+}
+
+// Mended is what Mend did.
+type Mended struct {
+	Ended  int `json:"ended"`  // on the router: they log in again, and are accounted for
+	Closed int `json:"closed"` // in radacct
+}
+
+// Mend ends what is unknown to us on the router, and closes in radacct what the
+// router does not have. A router all of whose sessions are unknown is not
+// touched: it sends its accounting elsewhere, or under another address.
+func (rs *RouterSessions) Mend(ctx context.Context, m Mismatch) (done Mended, err error) {
+	if done.Closed, err = rs.db.CloseLost(ctx, m.Lost); err != nil || len(m.Unknown) == 0 {
+		return done, err
+	}
+	if m.Matched == 0 && len(m.Unknown) > 1 {
+		return done, fmt.Errorf("router %s: none of its %d sessions by RADIUS is in radacct: its accounting goes elsewhere, or comes from another address than its device's; nobody was thrown out", m.Router, len(m.Unknown))
+	}
+	pool, err := rs.fleet.Pool(ctx, m.Router)
+	if err != nil {
+		return done, err
+	}
+	err = pool.Write(ctx, func(c *routeros.Conn) error {
+		for _, a := range m.Unknown {
+			if err := routeros.EndOne(ctx, c, a); err != nil {
+				return err
+			}
+			done.Ended++
+		}
+		return nil
+	})
+	if err != nil {
+		err = fmt.Errorf("router %s: %w", m.Router, err)
+	}
+	return done, err
+}
+
+// Live are those of silent sessions that their routers have. A session whose NAS
+// is no router that answers is not among them: nobody speaks for it.
+func (rs *RouterSessions) Live(ctx context.Context, silent []store.OpenAt) ([]int64, error) {
+	routers, err := rs.db.Routers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := rs.db.Devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var live []int64
+	for _, r := range aaa.RoutersToLookAt(routers) {
+		home, err := homeOf(r, devices)
+		if err != nil {
+			continue // linked to nothing: it speaks for nobody
+		}
+		var here []store.OpenAt
+		for _, s := range silent {
+			if home.Contains(s.NAS) {
+				here = append(here, s)
+			}
+		}
+		if len(here) == 0 {
+			continue
+		}
+		active, err := rs.active(ctx, r.Name)
+		if ctx.Err() != nil {
+			return nil, errors.Join(err, context.Cause(ctx))
+		}
+		if err != nil {
+			continue // a router that does not answer is as silent as its sessions; its health says so
+		}
+		live = append(live, found(active, here)...)
+	}
+	return live, nil
+}
+
+// found are the ids of those of some sessions that are active.
+func found(active []routeros.Active, some []store.OpenAt) (ids []int64) {
+	lost := compare("", active, some, time.Unix(1<<40, 0)).Lost
+	for _, s := range some {
+		if !slices.ContainsFunc(lost, func(o store.OpenAt) bool { return o.ID == s.ID }) {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// witness is who is asked about silent sessions; nil is nobody.
+func (o Options) witness(db *store.DB) witness {
+	if o.Fleet == nil || !o.AskRouters {
+		return nil
+	}
+	return NewRouterSessions(db, o.Fleet, time.Now)
+}
+
+// reconciler compares routers with radacct; nil: nobody does.
+func (o Options) reconciler(db *store.DB) *RouterSessions {
+	if o.Fleet == nil || !o.ReconcileRouters {
+		return nil
+	}
+	return NewRouterSessions(db, o.Fleet, time.Now)
+}
+
+// reconcileSessions compares all routers with radacct, and mends what differs.
+// A router that does not answer is left for the next time.
+func reconcileSessions(db *store.DB, rs *RouterSessions) func(context.Context, aaa.ReconcileRouters) error {
+	return func(ctx context.Context, _ aaa.ReconcileRouters) error {
+		if rs == nil {
+			return nil
+		}
+		all, err := db.Routers(ctx)
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, r := range aaa.RoutersToLookAt(all) {
+			m, err := rs.Compare(ctx, r)
+			if errors.Is(err, aaa.ErrInvalid) {
+				continue // linked to no device
+			}
+			if err == nil && len(m.Unknown)+len(m.Lost) > 0 {
+				done, mendErr := rs.Mend(ctx, m)
+				by := store.Change{Actor: "job:reconcile_routers", Action: "session.reconcile"}
+				err = errors.Join(mendErr, db.NoteChange(ctx, by, r.Name, aaa.Audit{"ended": done.Ended, "closed": done.Closed}))
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
+}
