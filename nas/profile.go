@@ -115,6 +115,11 @@ var vendors = []vendor{
 	{name: "cambium", ids: []uint32{idCambium, idMotorola, idWISPr}, rates: wispr, foundBy: foundBy{user: true}},
 	// Ruckus ZoneDirector user guide, "RADIUS attributes": WISPr's rates in an Access-Accept.
 	{name: "ruckus", ids: []uint32{idRuckus, idWISPr}, rates: wispr, foundBy: foundBy{user: true}},
+	// Any access point or gateway that goes by WISPr's attributes (Wi-Fi Alliance, "Best Current Practices for WISP Roaming"
+	// 1.0, appendix A). CoA: an attempt, as of all devices that are not known.
+	{name: "wispr", ids: []uint32{idWISPr}, rates: wispr, foundBy: foundBy{user: true}, changes: changing(
+		softly(ofRate, "WISPr-Bandwidth-Max-Up", "WISPr-Bandwidth-Max-Down", "WISPr-Bandwidth-Min-Up", "WISPr-Bandwidth-Min-Down"),
+		softly(ofFilter, "Filter-Id"), softly(ofTime, "Idle-Timeout"))},
 	// CoovaChilli, chilli-radius(5): WISPr's rates, and octets of the session of its own. CoA and Disconnect must have
 	// User-Name, Acct-Session-Id makes it one session; a CoA is read as an Access-Accept is (src/chilli.c, cb_radius_coa_ind).
 	{name: "chillispot", ids: []uint32{idChilliSpot, idWISPr}, rates: wispr, volume: chilliSpot, certain: true, foundBy: foundBy{user: true}, changes: changing(
