@@ -70,6 +70,13 @@ func PutVPNServer(ctx context.Context, c *Conn, v VPNServer, dryRun bool) (Chang
 	if err != nil {
 		return Change{}, err
 	}
+	reply, err := c.Run(ctx, v.path()+"/print")
+	if err != nil {
+		return Change{}, err
+	}
+	if len(reply.Rows) != 1 || reply.Rows[0][".id"] != "" {
+		return Change{}, fmt.Errorf("the router has a list of %s servers, as RouterOS 7.17 and later do for ovpn: Radial sets the one of earlier versions alone", v.Service)
+	}
 	return EnsureSettings(ctx, c, v.path(), row, dryRun)
 }
 
