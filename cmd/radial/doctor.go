@@ -183,7 +183,8 @@ func examineDatabase(ctx context.Context, c *config.Config) (findings []store.Fi
 	if d.CheckSchema(ctx) != nil {
 		return findings // Examine has told; there are no devices to look at
 	}
-	return append(findings, examineDevices(ctx, d.DB)...)
+	findings = append(findings, examineDevices(ctx, d.DB)...)
+	return append(findings, examineRouters(ctx, c, d.DB)...)
 }
 
 func examineDevices(ctx context.Context, db *store.DB) []store.Finding {
