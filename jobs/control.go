@@ -78,7 +78,6 @@ func DefaultControl() ControlOptions {
 // controlStore is what control needs of the database beside its bulk orders.
 type controlStore interface {
 	TakeWish(ctx context.Context, subject string, serial int64) (bool, error)
-	WishDone(ctx context.Context, subject string, serial int64) error
 	OpenSessionsOf(ctx context.Context, user string) ([]int64, error)
 	RescueJobs(ctx context.Context, client string) (int, error)
 }
@@ -217,23 +216,17 @@ func (c *control) follow(ctx context.Context, job *rivertype.JobRow, subject str
 	if wait := done.wait; wait > 0 && time.Since(job.CreatedAt) < patience {
 		return errors.Join(c.told(ctx, done.text(), done.sessions), river.JobSnooze(wait))
 	}
-	return c.finish(ctx, subject, serial, &done)
+	return c.finish(ctx, &done)
 }
 
 // finish ends a job: well, as refused for good, or to be tried again.
-func (c *control) finish(ctx context.Context, subject string, serial int64, done *dealt) error {
+func (c *control) finish(ctx context.Context, done *dealt) error {
 	if err := c.told(ctx, done.text(), done.sessions); err != nil {
 		return err
 	}
-	if done.again != nil {
-		return done.again
-	}
-	if serial != 0 {
-		if err := c.db.WishDone(ctx, subject, serial); err != nil {
-			return err
-		}
-	}
 	switch {
+	case done.again != nil:
+		return done.again
 	case done.final != nil:
 		return river.JobCancel(done.final)
 	case done.wait > 0:

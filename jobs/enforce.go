@@ -136,10 +136,10 @@ func (e *enforcer) deed(ctx context.Context, w wish, s *aaa.LiveSession) (deedOf
 	d.Device, d.Reply = due.Device, due.Reply
 	if w.verb == store.BulkChange {
 		if due.Device == nil {
-			d.Do = aaa.VerbChange
+			d.Do, d.gently = aaa.VerbChange, true
 			return d, nil, nil
 		}
-		d.Do, d.Reply = aaa.VerbChange, e.Limit(due.Device, due.Reply, w.limit)
+		d.Do, d.Reply, d.gently = aaa.VerbChange, e.Limit(due.Device, due.Reply, w.limit), true
 		return d, &due.Mark, nil // so that it holds until something else is due
 	}
 	action := e.Decide(s, &due)

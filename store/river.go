@@ -29,9 +29,9 @@ SELECT s.subject, nextval('radial.wish_serial') FROM (SELECT DISTINCT u.subject 
 ON CONFLICT (subject) DO UPDATE SET serial = excluded.serial, taken = false, made_at = now()
 WHERE $2::bool OR w.taken OR w.made_at < now() - interval '1 minute'
 RETURNING subject, serial`
-	sqlWishTake   = `UPDATE radial.wishes SET taken = true WHERE subject = $1::text AND serial = $2::bigint`
-	sqlWishDone   = `DELETE FROM radial.wishes WHERE subject = $1::text AND serial = $2::bigint`
-	sqlWishForget = `DELETE FROM radial.wishes WHERE made_at < now() - interval '1 day'`
+	sqlWishTake = `UPDATE radial.wishes SET taken = true WHERE subject = $1::text AND serial = $2::bigint`
+	// As long as jobs that failed are kept, so that they can be done again.
+	sqlWishForget = `DELETE FROM radial.wishes WHERE made_at < now() - interval '8 days'`
 
 	// Jobs of clients that are dead are to be done by others at once: of a server
 	// that has not been heard of, and of this one's life before. $1 this client
@@ -202,16 +202,10 @@ func (db *DB) followSoftly(ctx context.Context, tx pgx.Tx, subjects []string, jo
 }
 
 // TakeWish is what a job does before it looks: false says that a later wish has
-// superseded its own, or that it has been seen to.
+// superseded its own.
 func (db *DB) TakeWish(ctx context.Context, subject string, serial int64) (bool, error) {
 	tag, err := db.pool.Exec(ctx, sqlWishTake, subject, serial)
 	return tag.RowsAffected() > 0, wrapErr("wish for "+subject, err)
-}
-
-// WishDone forgets a wish that has been seen to, unless a later one has come.
-func (db *DB) WishDone(ctx context.Context, subject string, serial int64) error {
-	_, err := db.pool.Exec(ctx, sqlWishDone, subject, serial)
-	return wrapErr("wish for "+subject, err)
 }
 
 // RescueJobs makes the jobs of control that dead servers were doing available,

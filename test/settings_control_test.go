@@ -160,11 +160,21 @@ func controlEffects() effectGroup {
 				})
 			},
 			"control.refused": func(t *testing.T, w *world) {
-				d := w.device(t, "127.0.0.25", func(code byte) byte { return code + 2 })
+				must(t, harness.CLI(t, w.env(), "user", "add", "kept", "--password", "p", "--reply", "Mikrotik-Rate-Limit := 1M/1M"))
+				d := w.device(t, "127.0.0.25", acknowledge)
 				w.session(d, "refused", "kept")
-				out := w.Radial(t, "session", "change", "--user", "kept", "--down", "5M", "--up", "1M", "-o", "json")
-				if got := results(t, out); got["refused"] != 1 || len(d.times()) != 1 {
-					t.Errorf("results %v, %d requests", got, len(d.times()))
+				if got := results(t, w.Radial(t, "session", "change", "--user", "kept", "--down", "5M", "--up", "1M", "-o", "json")); got["done"] != 1 {
+					t.Fatalf("results %v", got) // from now on it is known what the session has
+				}
+				d.mu.Lock()
+				d.answer = func(code byte) byte { return code + 2 }
+				d.mu.Unlock()
+				must(t, harness.CLI(t, w.env(), "user", "set", "kept", "--reply", "Mikrotik-Rate-Limit := 2M/2M"))
+				harness.Eventually(t, patience, "the job says so", func() bool {
+					return strings.Contains(must(t, w.Radial(t, "job", "list", "--kind", "follow_user", "--state", "cancelled")), "change of session refused at 127.0.0.25: refused")
+				})
+				if n := len(d.times()); n != 2 {
+					t.Errorf("%d requests: one too many is a Disconnect", n)
 				}
 			},
 			"control.password_change": func(t *testing.T, w *world) {

@@ -3,8 +3,8 @@
 -- +goose Up
 CREATE SEQUENCE radial.wish_serial;
 
--- Who wants something of sessions, as long as no job has seen to it: the last wish for each wins. A job whose serial is not the last one's does
--- nothing; taken says that a job has begun to look, so that what is changed from now on needs another.
+-- What was wanted last of whose sessions: the last wish wins. A job whose serial is not the last one's does nothing; taken says that a job has
+-- begun to look, so that what is changed from now on needs another.
 CREATE TABLE radial.wishes (
     subject text PRIMARY KEY,                          -- user:NAME as radacct names him, raw; session:RADACCTID
     serial  bigint NOT NULL,
