@@ -119,3 +119,73 @@ func TestRouters(t *testing.T) {
 		t.Errorf("audit: %v", got)
 	}
 }
+
+// A configuration is recorded before anything is changed; one that never ended
+// is found to be taken back, and one that was taken back is not found again.
+func TestRouterConfigurations(t *testing.T) {
+	db, s := storetest.New(t), sealer(t)
+	by := store.Change{Actor: "cli:tester", Action: "router.add"}
+	add := aaa.RouterChange{Address: new("10.0.0.1"), Username: new("radial"), Password: s.Seal(aaa.RouterPasswordUse, "geheim")}
+	delta, err := db.ChangeRouter(t.Context(), by, "pop1", add.LooksFor, add.AddRouter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := *delta.Save
+	if _, err := db.RouterConfiguration(t.Context(), r, 0); !errors.Is(err, aaa.ErrNotFound) {
+		t.Errorf("of none: %v", err)
+	}
+	begin := func(kind string, undoes int64) int64 {
+		t.Helper()
+		by.Action = "router." + kind
+		id, err := db.BeginRouterConfiguration(t.Context(), by, r, store.RouterConfiguration{Kind: kind, Parts: []string{"radius"}, Changes: []byte(`[{"action": "added"}]`), Undoes: undoes}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	end := func(id int64, problem string, changes []byte) {
+		t.Helper()
+		if err := db.EndRouterConfiguration(t.Context(), id, problem, changes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest := func(want int64, status string) {
+		t.Helper()
+		got, err := db.RouterConfiguration(t.Context(), r, 0)
+		if err != nil || got.ID != want || got.Status != status || got.Actor != "cli:tester" {
+			t.Errorf("the newest: %+v, %v, want %d %s", got, err, want, status)
+		}
+	}
+	first := begin(store.ConfigureKind, 0)
+	newest(first, "pending")
+	end(first, "", []byte(`[]`))
+	newest(first, "applied")
+	second := begin(store.ConfigureKind, 0)
+	end(second, "the connection broke", nil)
+	newest(second, "failed")
+	if got, err := db.RouterConfiguration(t.Context(), r, second); err != nil || got.Problem != "the connection broke" || string(got.Changes) != `[{"action": "added"}]` || got.Applied != nil {
+		t.Errorf("the failed one: %+v, %v", got, err)
+	}
+	failed := begin(store.UndoKind, second)
+	end(failed, "broke again", nil)
+	newest(second, "failed")
+	undo := begin(store.UndoKind, second)
+	end(undo, "", nil)
+	newest(first, "applied")
+	all, err := db.RouterConfigurations(t.Context(), r, 10, 0)
+	if err != nil || len(all) != 4 || all[0].ID != undo || all[0].Undoes != second || all[2].Status != "undone" || all[0].Applied == nil {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if page, err := db.RouterConfigurations(t.Context(), r, 1, all[1].ID); err != nil || len(page) != 1 || page[0].ID != second {
+		t.Errorf("a page: %+v, %v", page, err)
+	}
+	if _, err := db.RouterConfiguration(t.Context(), aaa.Router{ID: r.ID + 1}, first); !errors.Is(err, aaa.ErrNotFound) {
+		t.Errorf("of another router: %v", err)
+	}
+	if err := db.EndRouterConfiguration(t.Context(), 999, "", nil); !errors.Is(err, aaa.ErrNotFound) {
+		t.Errorf("the end of none: %v", err)
+	}
+	if got := db.Rows(`SELECT count(*)::text FROM radial.audit WHERE action IN ('router.configure', 'router.undo')`); got[0][0] != "4" {
+		t.Errorf("audit: %v", got)
+	}
+}
