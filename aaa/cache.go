@@ -2,6 +2,7 @@ package aaa
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -177,6 +178,18 @@ func (c *Cache) user(ctx context.Context, name string) (u *userPolicy, kept bool
 // group returns the rows of a group, as user does.
 func (c *Cache) group(ctx context.Context, name string) (g *groupPolicy, kept bool, err error) {
 	return c.groups.get(ctx, name)
+}
+
+// Knows tells whether the tables have rows by which a user could be let in.
+func (c *Cache) Knows(ctx context.Context, name string) (bool, error) {
+	u, kept, err := c.user(ctx, name)
+	if err == nil && kept {
+		err = errFromMemory
+	}
+	if err != nil {
+		return false, fmt.Errorf("rows of %q: %w", name, err)
+	}
+	return len(u.check.rules) > 0 || u.check.bad != nil || len(u.groups) > 0, nil
 }
 
 // live tells whether the cache may be used now.

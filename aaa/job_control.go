@@ -56,6 +56,13 @@ type FollowMany struct {
 // Kind is the job's name in the queue.
 func (FollowMany) Kind() string { return "follow_many" }
 
+// ReconcileSessions compares what all open sessions have with what a login of
+// theirs would be given now, and has those follow that differ.
+type ReconcileSessions struct{}
+
+// Kind is the job's name in the queue.
+func (ReconcileSessions) Kind() string { return "reconcile_sessions" }
+
 // TidyControl forgets what control knows of sessions that are long over.
 type TidyControl struct {
 	Batch int `json:"batch"` // rows in one transaction

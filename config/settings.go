@@ -173,6 +173,8 @@ func controlSettings(c *Config) []setting {
 			"How long a session stays open whose device has acknowledged a Disconnect, or does not know it, and has sent no Stop. Then it is closed, and its addresses are free. One that has been heard of since stays open."),
 		choice("control.refused", &k.Jobs.Refused, []string{jobs.RefusedDisconnect, jobs.RefusedKeep},
 			"A session whose device refuses a change by CoA. disconnect: it has to log in anew. keep: it goes on as it was, and the job says so."),
+		durationOrOff("control.reconcile", &k.Jobs.Reconcile, 5*time.Second, 24*time.Hour,
+			"How often all open sessions are compared with what a login of theirs would be given now; those that differ follow. Between that, what psql, panels and scripts change is followed within seconds. 0: neither; then only what radial itself changes is followed."),
 		choice("control.password_change", &k.Jobs.Password, []string{jobs.PasswordDisconnect, jobs.PasswordKeep},
 			"Sessions of a user whose password is changed by radial. disconnect: whoever has them logs in with the new one. keep: they go on."),
 	}

@@ -26,9 +26,6 @@ const (
 	patience       = 15 * time.Minute       // how long a job waits for a device that does not answer
 )
 
-// actorOthers stands for whoever changes rows past us: psql, a panel, a script.
-const actorOthers = "psql"
-
 // Control is what carries out what operators want of sessions that run. Without
 // Way nothing of it is done here: other servers may.
 type Control struct {
@@ -57,6 +54,9 @@ type ControlOptions struct {
 	// Refused says what becomes of a session whose device refuses a change of it:
 	// RefusedDisconnect or RefusedKeep.
 	Refused string
+	// Reconcile is how often all open sessions are compared with what they should
+	// have; 0: never, and they do not follow what others than us change.
+	Reconcile time.Duration
 	// Password says what becomes of sessions whose user's password is changed:
 	// PasswordDisconnect or PasswordKeep.
 	Password string
@@ -72,7 +72,7 @@ const (
 
 // DefaultControl are the settings of control where nothing is said.
 func DefaultControl() ControlOptions {
-	return ControlOptions{CloseAfter: time.Minute, Refused: RefusedDisconnect, Password: PasswordDisconnect}
+	return ControlOptions{CloseAfter: time.Minute, Reconcile: DefaultReconcile, Refused: RefusedDisconnect, Password: PasswordDisconnect}
 }
 
 // controlStore is what control needs of the database beside its bulk orders.

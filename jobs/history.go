@@ -34,6 +34,8 @@ type Options struct {
 	// them, ReconcileRouters whether what routers and radacct do not have in common
 	// is mended each quarter of an hour.
 	AskRouters, ReconcileRouters bool
+	// Reconcile compares what sessions have with what they should have.
+	Reconcile Reconcile
 	// Control carries out what is wanted of sessions that run; nil: other servers
 	// do.
 	Control *Control

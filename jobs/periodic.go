@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"time"
 
 	"radial/aaa"
@@ -24,6 +25,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Hour, aaa.RefreshStatic{}, refreshStatic(db)),
 		every(time.Hour, aaa.RefreshMirror{Batch: 5000}, refreshMirror(db)),
 		every(time.Minute, aaa.LookAtQuotas{Batch: 1000}, lookAtQuotas(db, opts.Warden)),
+		every(cmp.Or(opts.Reconcile.Every, DefaultReconcile), aaa.ReconcileSessions{}, reconcile(db, opts.Reconcile)),
 		every(time.Minute, aaa.ExpireSubscribers{Batch: 500}, expireSubscribers(db, opts.Rules)),
 		every(10*time.Minute, aaa.TendGardens{Batch: 500}, tendGardens(db, opts.Rules)),
 		every(10*time.Minute, aaa.TidyControl{Batch: 1000}, tidyControl(db)),

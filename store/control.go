@@ -122,16 +122,16 @@ func (db *DB) ClaimSessions(ctx context.Context, ids []int64, who string, hold t
 	return c, wrapErr(op, err)
 }
 
-// scanLive reads what sqlClaim selects.
-func scanLive(row pgx.CollectableRow, esc Escaper) (s aaa.LiveSession, mine, ending bool, err error) {
+// scanLive reads what sqlClaim selects, and what is selected after it.
+func scanLive(row pgx.CollectableRow, esc Escaper, further ...any) (s aaa.LiveSession, mine, ending bool, err error) {
 	var nas netip.Addr
 	var ip *netip.Addr
 	var prefix, delegated *netip.Prefix
 	var began *time.Time
 	var soft, hard int64
 	l := &s.Login
-	err = row.Scan(&s.ID, &mine, &ending, &s.UniqueID, &s.SessionID, &l.User, &nas, &l.Port, &l.PortType, &l.CallingStation, &l.CalledStation,
-		&l.ServiceType, &l.FramedProtocol, &ip, &prefix, &delegated, &s.InterfaceID, &s.Class, &began, &soft, &hard)
+	err = row.Scan(append([]any{&s.ID, &mine, &ending, &s.UniqueID, &s.SessionID, &l.User, &nas, &l.Port, &l.PortType, &l.CallingStation, &l.CalledStation,
+		&l.ServiceType, &l.FramedProtocol, &ip, &prefix, &delegated, &s.InterfaceID, &s.Class, &began, &soft, &hard}, further...)...)
 	s.NAS, l.NAS = nas.Unmap(), nas.Unmap().String()
 	l.User, l.Port = esc.UnescapeUser(l.User), esc.UnescapeTwice(l.Port)
 	for _, text := range []*string{&s.SessionID, &l.PortType, &l.CallingStation, &l.CalledStation, &l.ServiceType, &l.FramedProtocol, &s.InterfaceID, &s.Class} {

@@ -151,6 +151,7 @@ func controlEffects() effectGroup {
 					t.Errorf("sent %d times", n)
 				}
 			},
+			"control.reconcile": reconcileEffect,
 			"control.close_after": func(t *testing.T, w *world) {
 				d := w.device(t, "127.0.0.24", acknowledge)
 				w.session(d, "close", "gone")

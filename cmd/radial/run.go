@@ -42,6 +42,7 @@ func (m *machine) run(ctx context.Context, reread func() (*config.Config, error)
 	}
 	parts.Go(func() error { return m.listener.Run(back) })
 	parts.Go(func() error { return m.devices.Run(back) })
+	parts.Go(func() error { return m.news.Run(back) })
 	present, stopPresence := context.WithCancel(context.WithoutCancel(back)) // until the ledger has ended: it signs off with what is left in the journal
 	defer stopPresence()
 	parts.Go(func() error {

@@ -124,6 +124,7 @@ type machine struct {
 
 	devices  *nas.Directory
 	listener *store.Listener
+	news     *jobs.News
 	postAuth *store.PostAuth
 	ledger   *store.Ledger
 	journal  *journal.Journal
@@ -162,7 +163,8 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	cache := aaa.NewCache(aaa.CacheConfig{
 		Reader: rows, Dict: dict, Options: c.Cache, Location: location, OutageAge: c.Policy.OutageAge(), Told: tellOutage(log.Named("policy")),
 	})
-	m.listener = store.NewListener(db, cache, m.changed, storeMetrics, log.Named("listener"))
+	m.news = jobs.NewNews(cache, cache.Knows, log.Named("control"), time.Now)
+	m.listener = store.NewListener(db, m.news, m.changed, storeMetrics, log.Named("listener"))
 
 	// devices: rows of nas -> table by longest prefix
 	m.devices = nas.NewDirectory(nas.DirectoryOptions{
