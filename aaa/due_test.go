@@ -410,3 +410,20 @@ func TestDueFollows(t *testing.T) {
 		t.Errorf("only %d sessions had to follow", acted)
 	}
 }
+
+// BenchmarkGlance is what a look at all sessions costs for each, where its rows
+// are in memory.
+func BenchmarkGlance(b *testing.B) {
+	w := newWatch(b)
+	w.tables.users["alice"] = UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Groups: []Membership{{Group: "gold"}}}
+	w.tables.groups["gold"] = GroupRows{Reply: rows("Mikrotik-Rate-Limit", "=", "2M/10M", "Session-Timeout", "=", "100", "Framed-Pool", "=", "p")}
+	s, _ := w.login(b, "alice", fullRequest...)
+	e := NewEngine(w.config)
+	b.ReportAllocs()
+	for b.Loop() {
+		due, err := e.Glance(b.Context(), s)
+		if err != nil || Decide(s, &due).Do != VerbNone {
+			b.Fatal(due, err)
+		}
+	}
+}
