@@ -21,6 +21,11 @@ const (
 SELECT u.username FROM (SELECT DISTINCT n.username FROM unnest($1::text[]) AS n (username)) u
 WHERE EXISTS (SELECT FROM radacct r WHERE r.username = u.username AND r.acctstoptime IS NULL)`
 
+	// Whether a user has been let in and his Start has not come.
+	sqlWaitingLogin = `
+SELECT EXISTS (SELECT FROM radial.addresses WHERE username = $1::text AND state = 'offered' AND until > now())
+    OR EXISTS (SELECT FROM radial.admissions WHERE login = $1 AND until > now())`
+
 	// Claims open sessions for a time: nobody else acts on them until then. Those
 	// that another has claimed, and those that their devices have let go of, come
 	// back unclaimed; closed ones do not come back. $1 radacctids, $2 who claims, $3 for how many seconds.
@@ -242,25 +247,43 @@ func (db *DB) follow(ctx context.Context, tx pgx.Tx, c Change, key string, audit
 	noun, _, _ := strings.Cut(c.Action, ".")
 	switch {
 	case noun == "user" || c.Action == "session.order":
-		esc, err := db.Escaper(ctx)
-		if err != nil {
-			return err
-		}
-		with, err := withSessions(ctx, tx, []string{esc.EscapeUser(key)})
-		if err != nil || len(with) == 0 {
-			return err
-		}
-		jobs := []aaa.Job{aaa.FollowUser{User: key}}
-		if audit["password"] != nil { // who knows the old one alone is to be off
-			jobs = append(jobs, aaa.EndUser{User: key})
-		}
-		return db.enqueue(ctx, tx, c, jobs)
+		return db.followUser(ctx, tx, c, key, audit)
 	case noun == "package":
 		b := BulkOrder{Verb: BulkFollow, Asked: "package " + key, Why: c.Action, Rate: defaultBulkRate, Groups: []string{key, key + ":walled"}}
 		_, err := db.orderBulk(ctx, tx, c, &b)
 		return err
 	}
 	return nil
+}
+
+// startWithin is in what time a user who was let in before the change has begun
+// his session.
+const startWithin = 15 * time.Second
+
+func (db *DB) followUser(ctx context.Context, tx pgx.Tx, c Change, user string, audit aaa.Audit) error {
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return err
+	}
+	var waiting bool
+	if err := tx.QueryRow(ctx, sqlWaitingLogin, user).Scan(&waiting); err != nil {
+		return wrapErr("logins of "+user, err)
+	}
+	if waiting {
+		late := aaa.FollowUser{User: user, Actor: c.Actor, Why: c.Action} // without a serial: nothing supersedes it
+		if err := db.insertLater(ctx, tx, late, startWithin); err != nil {
+			return err
+		}
+	}
+	with, err := withSessions(ctx, tx, []string{esc.EscapeUser(user)})
+	if err != nil || len(with) == 0 {
+		return err
+	}
+	jobs := []aaa.Job{aaa.FollowUser{User: user}}
+	if audit["password"] != nil { // who knows the old one alone is to be off
+		jobs = append(jobs, aaa.EndUser{User: user})
+	}
+	return db.enqueue(ctx, tx, c, jobs)
 }
 
 func withSessions(ctx context.Context, q querier, stored []string) ([]string, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -112,6 +113,18 @@ func (db *DB) insertJobs(ctx context.Context, tx pgx.Tx, jobs []aaa.Job) ([]int6
 		ids[i] = one.Job.ID
 	}
 	return ids, nil
+}
+
+// insertLater queues a job that is due in some time.
+func (db *DB) insertLater(ctx context.Context, tx pgx.Tx, job aaa.Job, wait time.Duration) error {
+	client, err := db.queueClient()
+	if err != nil {
+		return err
+	}
+	opts := insertOpts(job)
+	opts.ScheduledAt = db.now().Add(wait)
+	_, err = client.InsertTx(ctx, tx, job, opts)
+	return wrapErr("queue "+job.Kind(), err)
 }
 
 // UserSubject and SessionSubject name of whom something is wished.
