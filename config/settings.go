@@ -153,6 +153,8 @@ func sessionSettings(c *Config) []setting {
 			"Closes a session that has never sent an interim, and of which nobody knows how often it should, when nothing has been heard of it for so long. 0: never. The same for all servers."),
 		boolean("sessions.ask_routers", &c.Jobs.AskRouters,
 			"Asks the router (radial router), before a silent session is closed, whether it has the session: then it stays open until it has been silent for as long once more. A router that does not answer speaks for nobody. The same for all servers."),
+		boolean("sessions.probe", &c.Jobs.ProbeSilent,
+			"Sends a CoA for a silent session, before it is closed, with what it should have anyway: acknowledged, it stays open until it has been silent for as long once more. For devices that are no routers of radial router, or do not answer there. A device that does not answer speaks for nobody. The same for all servers."),
 		boolean("sessions.reconcile", &c.Jobs.ReconcileRouters,
 			"Compares each quarter of an hour who is logged in on the routers with radacct, as radial session reconcile --mend does: sessions that their router does not have are closed, and those by RADIUS that radacct does not have are ended on the router, so that they log in again and are accounted for. The same for all servers."),
 		durationOrOff("sessions.archive_after", &c.Jobs.Archive.After, leastKept, 1_000_000*time.Hour,

@@ -31,9 +31,10 @@ type Options struct {
 	// Fleet has connections to routers; nil: they are not asked who is logged in.
 	Fleet *routeros.Fleet
 	// AskRouters says whether silent sessions are left open where their router has
-	// them, ReconcileRouters whether what routers and radacct do not have in common
+	// them, ProbeSilent whether where their device acknowledges a CoA that changes
+	// nothing, ReconcileRouters whether what routers and radacct do not have in common
 	// is mended each quarter of an hour.
-	AskRouters, ReconcileRouters bool
+	AskRouters, ProbeSilent, ReconcileRouters bool
 	// Reconcile compares what sessions have with what they should have.
 	Reconcile Reconcile
 	// Control carries out what is wanted of sessions that run; nil: other servers

@@ -239,10 +239,17 @@ func found(active []routeros.Active, some []store.OpenAt) (ids []int64) {
 
 // witness is who is asked about silent sessions; nil is nobody.
 func (o Options) witness(db *store.DB) witness {
-	if o.Fleet == nil || !o.AskRouters {
+	var all witnesses
+	if o.Fleet != nil && o.AskRouters {
+		all = append(all, NewRouterSessions(db, o.Fleet, time.Now))
+	}
+	if o.Control != nil && o.Control.Way != nil && o.ProbeSilent {
+		all = append(all, &probe{db, o.Control})
+	}
+	if all == nil {
 		return nil
 	}
-	return NewRouterSessions(db, o.Fleet, time.Now)
+	return all
 }
 
 // reconciler compares routers with radacct; nil: nobody does.

@@ -95,7 +95,7 @@ func (db *DB) PackagesOfUser(ctx context.Context, user string) ([]string, error)
 	if err != nil {
 		return nil, wrapErr("user "+user, err)
 	}
-	rows, err := db.pool.Query(ctx, sqlPackagesOfUser, esc.Escape(user))
+	rows, err := db.pool.Query(ctx, sqlPackagesOfUser, esc.EscapeUser(user))
 	if err != nil {
 		return nil, wrapErr("user "+user, err)
 	}

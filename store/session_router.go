@@ -66,7 +66,7 @@ func openAt(rows pgx.Rows, esc Escaper) ([]OpenAt, error) {
 		var s OpenAt
 		var address *netip.Prefix
 		err := row.Scan(&s.ID, &s.SessionID, &s.User, &s.NAS, &address, &s.CallingStation, &s.Began, &s.Heard, &s.Here)
-		s.SessionID, s.User, s.CallingStation = esc.Unescape(s.SessionID), esc.Unescape(s.User), esc.Unescape(s.CallingStation)
+		s.SessionID, s.User, s.CallingStation = esc.Unescape(s.SessionID), esc.UnescapeUser(s.User), esc.Unescape(s.CallingStation)
 		if address != nil {
 			s.Address = address.Addr().Unmap()
 		}
@@ -85,7 +85,7 @@ func (db *DB) OpenAtNAS(ctx context.Context, nas []netip.Prefix, users []string)
 	}
 	names := make([]string, len(users))
 	for i, u := range users {
-		names[i] = esc.Escape(u)
+		names[i] = esc.EscapeUser(u)
 	}
 	rows, err := db.pool.Query(ctx, sqlOpenAtNAS, nas, names)
 	if err != nil {

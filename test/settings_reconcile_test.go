@@ -53,7 +53,7 @@ func reconcileEffects() effectGroup {
 	}
 	return effectGroup{
 		name: "reconcile",
-		set:  map[string]string{"sessions.ask_routers": "false", "sessions.reconcile": "true", "sessions.stale_after": "20"},
+		set:  map[string]string{"sessions.ask_routers": "false", "sessions.probe": "true", "sessions.reconcile": "true", "sessions.stale_after": "20"},
 		effects: map[string]func(*testing.T, *world){
 			// the router has it, and is not asked
 			"sessions.ask_routers": func(t *testing.T, w *world) {
@@ -61,6 +61,21 @@ func reconcileEffects() effectGroup {
 				silentSessions(w, "asked", "1 hour", 20.5)
 				w.db.Exec(`UPDATE radacct SET nasipaddress = '192.0.2.71', framedipaddress = '10.77.0.1' WHERE username = 'asked'`)
 				ends(t, w, "close_stale", "asked", "[[asked20.5]]")
+			},
+			// the device acknowledges a CoA for one, and not for the other
+			"sessions.probe": func(t *testing.T, w *world) {
+				d := w.device(t, "127.0.0.41", func() func(byte) byte {
+					n := byte(1)
+					return func(code byte) byte { n++; return code + n%2 + 1 } // ACK, NAK, …
+				}())
+				must(t, w.Radial(t, "package", "add", "probed", "--down", "10M", "--up", "1M"))
+				must(t, w.Radial(t, "user", "add", "probed", "--password", "x", "--package", "probed"))
+				silentSessions(w, "probed", "1 hour", 20.5, 21.5)
+				w.db.Exec(`UPDATE radacct SET nasipaddress = '127.0.0.41' WHERE username = 'probed'`)
+				ends(t, w, "close_stale", "probed", "[[probed21.5]]")
+				if n := len(d.times()); n < 2 {
+					t.Errorf("%d requests came", n)
+				}
 			},
 			// the router does not have one of the two
 			"sessions.reconcile": func(t *testing.T, w *world) {
