@@ -127,8 +127,10 @@ func (db *DB) insertLater(ctx context.Context, tx pgx.Tx, job aaa.Job, wait time
 	return wrapErr("queue "+job.Kind(), err)
 }
 
-// UserSubject and SessionSubject name of whom something is wished.
-func UserSubject(user string) string        { return "user:" + user }
+// UserSubject names the user of whom something is wished.
+func UserSubject(user string) string { return "user:" + user }
+
+// SessionSubject names the session of which something is wished.
 func SessionSubject(radacctid int64) string { return "session:" + strconv.FormatInt(radacctid, 10) }
 
 // number gives the jobs that follow something the serials of their wishes, and
