@@ -37,22 +37,23 @@ type shape struct {
 	scope  string   // the field that tells two of one name apart: service, server; "" is none
 	fields []string // what may be written of it, beside name and comment
 	hidden string   // the one of fields that nobody may see
+	blank  []string // those whose empty text is a value: they are set to it, the others unset
 	// comments is the version from which on its items have a comment.
 	comments [2]int
 }
 
 // shapes is a constant table: the menus that Radial writes to.
 var shapes = map[Kind]shape{
-	KindSecret: {path: "/ppp/secret", scope: "service", hidden: "password", fields: secretFields},
-	KindVPN:    {path: "/ppp/secret", scope: "service", hidden: "password", fields: secretFields},
-	KindProfile: {path: "/ppp/profile", fields: []string{"local-address", "remote-address", "rate-limit", "session-timeout", "idle-timeout",
+	KindSecret: {path: "/ppp/secret", scope: "service", hidden: "password", fields: secretFields, blank: []string{"caller-id", "routes"}},
+	KindVPN:    {path: "/ppp/secret", scope: "service", hidden: "password", fields: secretFields, blank: []string{"caller-id", "routes"}},
+	KindProfile: {path: "/ppp/profile", blank: []string{"address-list"}, fields: []string{"local-address", "remote-address", "rate-limit", "session-timeout", "idle-timeout",
 		"only-one", "dns-server", "address-list", "parent-queue"}},
 	KindIPPool: {path: "/ip/pool", comments: [2]int{7, 5}, fields: []string{"ranges", "next-pool"}},
 	KindQueue: {path: "/queue/simple", fields: []string{"target", "parent", "max-limit", "limit-at", "burst-limit", "burst-threshold",
 		"burst-time", "priority", "disabled"}},
-	KindHotspot: {path: "/ip/hotspot/user", scope: "server", hidden: "password", fields: []string{"password", "profile", "mac-address", "address",
+	KindHotspot: {path: "/ip/hotspot/user", scope: "server", hidden: "password", blank: []string{"email"}, fields: []string{"password", "profile", "mac-address", "address",
 		"limit-uptime", "limit-bytes-in", "limit-bytes-out", "limit-bytes-total", "email", "disabled"}},
-	KindFirewall: {path: "/ip/firewall/filter", fields: ruleFields},
+	KindFirewall: {path: "/ip/firewall/filter", blank: []string{"log-prefix"}, fields: ruleFields},
 }
 
 // Object is a thing as it should be on a router.
@@ -205,7 +206,7 @@ func (s shape) comment(kind Kind, name, note string, found Row) string {
 func (s shape) mend(ctx context.Context, c *Conn, kind Kind, found, want Row, how How) (Change, error) {
 	var unset []string
 	for f, v := range want {
-		if v != "" {
+		if v != "" || slices.Contains(s.blank, f) {
 			continue
 		}
 		delete(want, f)
