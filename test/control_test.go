@@ -176,6 +176,8 @@ func TestControlEndToEnd(t *testing.T) {
 		t.Errorf("audit: %q", got)
 	}
 
+	walledGarden(t, r, cli)
+
 	cli("user", "set", "bob2", "--fup", "1M:month=1M/1M")
 	if err := all[1].Transfer(t.Context(), 0, 2<<20); err != nil {
 		t.Fatal(err)
@@ -199,4 +201,39 @@ func TestControlEndToEnd(t *testing.T) {
 	if n := db.Rows(`SELECT count(*) FROM radacct WHERE acctterminatecause = 'Admin-Reset' AND connectinfo_stop IS NOT NULL`)[0][0]; n < "499" {
 		t.Errorf("%s rows were closed by their Stops", n)
 	}
+}
+
+// walledGarden suspends a user whose package has a walled garden, and frees him:
+// his session stays, in another address list and at another rate.
+func walledGarden(t *testing.T, r *playedRouter, cli func(...string) string) {
+	t.Helper()
+	cli("package", "add", "home", "--down", "20M", "--up", "5M", "--pool", "main", "--address-list", "paid",
+		"--walled", "suspended", "--walled-pool", "main", "--walled-address-list", "unpaid", "--walled-down", "1M", "--walled-up", "512k")
+	cli("user", "add", "dave", "--password", "p", "--package", "home")
+	dave, err := r.Dial(t.Context(), routeros.Subscriber{Name: "dave", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(list, rate string) bool {
+		var lists []string
+		for _, i := range r.Items("/ip/firewall/address-list") {
+			if i["address"] == dave.Address.String() {
+				lists = append(lists, i["list"])
+			}
+		}
+		return !dave.Ended() && dave.Rate() == rate && slices.Equal(lists, []string{list})
+	}
+	if !has("paid", "5M/20M") {
+		t.Errorf("at first: %s %v", dave.Rate(), r.Items("/ip/firewall/address-list"))
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(cli("audit", "list", "--key", "dave"), cli("job", "list"), dave.Rate(), dave.Ended(), r.Items("/ip/firewall/address-list"))
+		}
+	})
+	cli("user", "set", "dave", "--status", "suspended")
+	within(t, "he is in the walled garden", func() bool { return has("unpaid", "512k/1M") })
+	cli("user", "set", "dave", "--status", "active")
+	within(t, "he is freed", func() bool { return has("paid", "5M/20M") })
+	cli("session", "disconnect", "--user", "dave")
 }
