@@ -274,12 +274,17 @@ func cachedLogin(t testing.TB) (*Engine, *Request) {
 }
 
 func BenchmarkAuthorize(b *testing.B) {
-	e, req := cachedLogin(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if d, ok := e.AuthorizeNow(req); !ok || d.Verdict != Accept {
-			b.Fatal(d, ok)
-		}
+	for _, mark := range []bool{true, false} {
+		b.Run(fmt.Sprint("mark=", mark), func(b *testing.B) {
+			e, req := cachedLogin(b)
+			e.opts.Mark = mark
+			b.ReportAllocs()
+			for b.Loop() {
+				if d, ok := e.AuthorizeNow(req); !ok || d.Verdict != Accept {
+					b.Fatal(d, ok)
+				}
+			}
+		})
 	}
 }
 

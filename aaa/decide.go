@@ -17,6 +17,9 @@ func Decide(s *LiveSession, d *Due) Action {
 		return Action{Why: "no row of nas has its device"}
 	}
 	have, can := s.Mark(), nas.ChangeableBy(d.Device)
+	if d.elsewhere && s.Applied == (Mark{}) {
+		have = Mark{} // that was marked by the type of another device
+	}
 	switch {
 	case have == d.Mark || have != (Mark{}) && nas.SameGrants(have.Soft, have.Hard, d.Mark.Soft, d.Mark.Hard):
 		return Action{}

@@ -42,7 +42,9 @@ func (e *Engine) due(ctx context.Context, s *LiveSession, fresh bool) (Due, erro
 	if err != nil {
 		return Due{}, err
 	}
-	return oneOf(all, s.Mark()), nil
+	due := oneOf(all, s.Mark())
+	due.elsewhere = believed.name && !believed.device
+	return due, nil
 }
 
 // maxCases bounds how many cases are gone through for one session.
@@ -192,6 +194,7 @@ func (s *LiveSession) Mark() Mark {
 // believed says what of a session's row stood in its login too.
 type believed struct {
 	name    bool // the name under which rows were looked up
+	device  bool // the device; what is granted is marked by its type
 	request bool // all that check items can be about and radacct tells
 }
 
@@ -209,7 +212,7 @@ func (e *Engine) believe(s *LiveSession, req *Request) (b believed, ok bool) {
 		return b, b.name
 	}
 	w := l.witness()
-	return believed{name: w.name == c.witness.name, request: w.request == c.witness.request}, w.name == c.witness.name
+	return believed{name: w.name == c.witness.name, device: w.device == c.witness.device, request: w.request == c.witness.request}, w.name == c.witness.name
 }
 
 // due walks those stages of a login that say something of a session that runs.

@@ -282,6 +282,27 @@ func TestDueOfAnotherType(t *testing.T) {
 	}
 }
 
+// A login from a row of nas that the session's NAS-IP-Address does not lead to
+// was marked by that row's type: nothing is known of what it has.
+func TestDueOfAnotherDevice(t *testing.T) {
+	w := newWatch(t)
+	w.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1"), Reply: rows("Mikrotik-Rate-Limit", "=", "2M/10M", "Framed-Pool", "=", "p", "Cisco-AVPair", "=", "x=y")})
+	s, _ := w.login(t, "alice", fullRequest...)
+	w.device = &nas.Device{Row: nas.Row{ID: 8, Type: "huawei"}}
+	if got, due := w.decide(t, s); got.Do != VerbChange || !got.Gently {
+		t.Errorf("%+v; %+v", got, due)
+	}
+	s.Applied = Mark{1 << 8, 1}
+	if got, due := w.decide(t, s); got.Do != VerbDisconnect {
+		t.Errorf("after a CoA of ours: %+v; %+v", got, due)
+	}
+	w.tables.set("alice", UserRows{})
+	w.cache.InvalidateAll()
+	if got, due := w.decide(t, s); got.Do != VerbDisconnect {
+		t.Errorf("deleted: %+v; %+v", got, due)
+	}
+}
+
 // randomRows draws rows of every kind that a login can meet.
 func randomRows(t *rapid.T) (UserRows, map[string]GroupRows) {
 	check := rapid.SliceOfN(rapid.SampledFrom([][3]string{

@@ -42,7 +42,8 @@ type Due struct {
 	Mark   Mark               // of Reply
 	Device *nas.Device        // nil: no row of nas has the session's NAS
 
-	doubtful *rule // what could not be told, where there are several cases
+	doubtful  *rule // what could not be told, where there are several cases
+	elsewhere bool  // its login came from another row of nas than this one
 }
 
 // Verb is what is done to a session by its device.

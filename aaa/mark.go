@@ -29,15 +29,20 @@ type classMarked struct {
 
 // witness tells of the login what a row of radacct has to tell of it too, so that
 // what is read there can be believed: the name whose rows were looked up, and
+// the device that it came from (the row of nas, which NAS-IP-Address may miss),
 // what of the request check items can be about. They are hashes.
-type witness struct{ name, request uint32 }
+type witness struct {
+	name    uint32 // of 24 bits
+	device  uint8
+	request uint32
+}
 
 // appendClass appends the text of a mark.
 func (c *classMarked) appendClass(b []byte) []byte {
 	var raw [24]byte
 	binary.BigEndian.PutUint64(raw[0:], c.Soft)
 	binary.BigEndian.PutUint64(raw[8:], c.Hard)
-	binary.BigEndian.PutUint32(raw[16:], c.witness.name)
+	binary.BigEndian.PutUint32(raw[16:], c.witness.name<<8|uint32(c.witness.device))
 	binary.BigEndian.PutUint32(raw[20:], c.witness.request)
 	return base64.RawURLEncoding.AppendEncode(append(b, classMark...), raw[:])
 }
@@ -66,7 +71,7 @@ func readClass(class string) (c classMarked, ok bool) {
 		return c, false
 	}
 	c.Soft, c.Hard = binary.BigEndian.Uint64(raw[0:]), binary.BigEndian.Uint64(raw[8:])
-	c.witness = witness{binary.BigEndian.Uint32(raw[16:]), binary.BigEndian.Uint32(raw[20:])}
+	c.witness = witness{binary.BigEndian.Uint32(raw[16:]) >> 8, raw[19], binary.BigEndian.Uint32(raw[20:])}
 	return c, c.Soft != 0 && c.Hard != 0
 }
 
@@ -129,6 +134,7 @@ func (l *authorization) isMade(a *dictionaries.Attribute) bool {
 func (l *authorization) witness() witness {
 	w, req := l.e.words, l.in.req
 	h := mix(witnessBegin, uint64(req.Device.ID))
+	device := uint8(half(h))
 	addr := l.nasAddress().As16()
 	h = mixBytes(h, addr[:])
 	var values [6][]byte
@@ -161,10 +167,10 @@ func (l *authorization) witness() witness {
 	for i := range values {
 		h = mixBytes(h, values[i])
 	}
-	return witness{name: l.nameWitness(), request: half(h)}
+	return witness{name: l.nameWitness(), device: device, request: half(h)}
 }
 
-func (l *authorization) nameWitness() uint32 { return half(mixString(witnessBegin, l.user)) }
+func (l *authorization) nameWitness() uint32 { return half(mixString(witnessBegin, l.user)) >> 8 }
 
 // The witness is hashed eight octets at a time, as it is made at each login.
 // These numbers stay what they are: hashes of sessions that run are made of them.
@@ -183,11 +189,14 @@ func mixBytes(h uint64, b []byte) uint64 {
 	for len(b) >= 8 {
 		h, b = mix(h, binary.LittleEndian.Uint64(b)), b[8:]
 	}
-	tail := n << 56
-	for i := range b {
-		tail ^= uint64(b[i]) << (8 * i)
+	var tail uint64
+	switch k := len(b); {
+	case k >= 4: // the two halves overlap
+		tail = uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[k-4:]))<<32
+	case k > 0:
+		tail = uint64(b[0]) | uint64(b[k/2])<<8 | uint64(b[k-1])<<16
 	}
-	return mix(h, tail)
+	return mix(h^n, tail)
 }
 
 func mixString(h uint64, s string) uint64 {

@@ -42,7 +42,7 @@ func TestClassStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := textOf(d.Reply, b.dict.Must("Class")), "0x"+hex.EncodeToString([]byte("r1:EJai4Lr12wHL8pzkhCIjJdToESBfkovI")); got != want {
+	if got, want := textOf(d.Reply, b.dict.Must("Class")), "0x"+hex.EncodeToString([]byte("r1:EJai4Lr12wHL8pzkhCIjJV7lpZMeWGIX")); got != want {
 		class, _ := hex.DecodeString(got[2:])
 		t.Errorf("Class %s", class)
 	}
@@ -135,7 +135,7 @@ func TestNoMark(t *testing.T) {
 
 func TestReadClass(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := classMarked{Mark: Mark{rapid.Uint64Min(1).Draw(t, "soft"), rapid.Uint64Min(1).Draw(t, "hard")}, witness: witness{rapid.Uint32().Draw(t, "name"), rapid.Uint32().Draw(t, "request")}}
+		c := classMarked{Mark: Mark{rapid.Uint64Min(1).Draw(t, "soft"), rapid.Uint64Min(1).Draw(t, "hard")}, witness: witness{rapid.Uint32Max(1<<24-1).Draw(t, "name"), rapid.Uint8().Draw(t, "device"), rapid.Uint32().Draw(t, "request")}}
 		text := string(c.appendClass(nil))
 		for _, class := range []string{text, "0x" + hex.EncodeToString([]byte(text))} {
 			if got, ok := readClass(class); !ok || got != c || MarkOfClass(class) != c.Mark {
