@@ -27,6 +27,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(time.Minute, aaa.LookAtQuotas{Batch: 1000}, lookAtQuotas(db, opts.Warden)),
 		every(cmp.Or(opts.Reconcile.Every, DefaultReconcile), aaa.ReconcileSessions{}, reconcile(db, opts.Reconcile)),
 		every(time.Minute, aaa.ExpireSubscribers{Batch: 500}, expireSubscribers(db, opts.Rules)),
+		every(time.Hour, aaa.SyncSubscribers{Batch: 500}, syncSubscribers(db, opts.Rules)),
 		every(10*time.Minute, aaa.TendGardens{Batch: 500}, tendGardens(db, opts.Rules)),
 		every(10*time.Minute, aaa.TidyControl{Batch: 1000}, tidyControl(db)),
 		every(time.Minute, aaa.EndCooling{Batch: 5000}, endCooling(db)),

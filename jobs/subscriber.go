@@ -10,6 +10,7 @@ import (
 // subscribers is where the states of subscribers are kept true (store.DB).
 type subscribers interface {
 	ExpireSubscribers(ctx context.Context, batch int, rule store.SubscriberRule) (n int, err error)
+	SyncSubscribers(ctx context.Context, c store.Change, batch int, rule store.SubscriberRule, told func(string, aaa.AccountDelta)) (n int, err error)
 	TendGardens(ctx context.Context, batch int, user store.SubscriberRule, pkg func(aaa.PackageState) (aaa.PackageDelta, error)) (n int, err error)
 }
 
@@ -31,6 +32,17 @@ func tendGardens(db subscribers, rules *aaa.Provisioner) func(context.Context, a
 			return nil
 		}
 		_, err := db.TendGardens(ctx, job.Batch, rules.SyncSubscriber(false), rules.SyncPackage(false))
+		return err
+	}
+}
+
+func syncSubscribers(db subscribers, rules *aaa.Provisioner) func(context.Context, aaa.SyncSubscribers) error {
+	return func(ctx context.Context, job aaa.SyncSubscribers) error {
+		if rules == nil {
+			return nil
+		}
+		by := store.Change{Actor: "job:sync_subscribers", Action: "user.sync"}
+		_, err := db.SyncSubscribers(ctx, by, job.Batch, rules.SyncSubscriber(false), func(string, aaa.AccountDelta) {})
 		return err
 	}
 }

@@ -198,13 +198,14 @@ type SubscriberFilter struct {
 	Package string
 	Search  string // part of name, e-mail or comment, in any case
 	After   string // names after this one
+	Ours    bool   // without those whom radcheck alone knows
 	Limit   int
 }
 
 // matchesForeign tells whether names that radcheck alone knows can pass: they
 // have no status, service or package.
 func (f *SubscriberFilter) matchesForeign() bool {
-	return f.Status == "" && f.Service == "" && f.Package == ""
+	return !f.Ours && f.Status == "" && f.Service == "" && f.Package == ""
 }
 
 // Subscribers lists subscribers by name, in byte order. Those whom radcheck

@@ -90,16 +90,25 @@ func (db *DB) ImportSubscribers(ctx context.Context, c Change, lines []Subscribe
 func (im *importing) judge(ctx context.Context, done func(string, int)) error {
 	im.accs, im.deltas = make([]aaa.Account, len(im.lines)), make([]aaa.AccountDelta, len(im.lines))
 	first := make(map[string]int, len(im.lines))
+	const batch = 500 // looked up at a time
+	var found []aaa.Account
 	for i, l := range im.lines {
+		if i%batch == 0 {
+			var names []string
+			for _, one := range im.lines[i:min(i+batch, len(im.lines))] {
+				names = append(names, one.Name)
+			}
+			var err error
+			if found, err = accounts(ctx, im.tx, im.esc, names); err != nil {
+				return err
+			}
+		}
 		if before, twice := first[l.Name]; twice {
 			im.refuse(i, fmt.Errorf("username %q: line %d has him already: %w", l.Name, before, aaa.ErrConflict))
 			continue
 		}
 		first[l.Name] = l.Line
-		acc, err := account(ctx, im.tx, im.esc, l.Name)
-		if err != nil {
-			return err
-		}
+		acc := found[i%batch]
 		d, err := l.Rule(acc)
 		if err != nil {
 			im.refuse(i, err)

@@ -127,13 +127,13 @@ func newUserExportCmd(a *app) *cobra.Command {
 		Use:   "export",
 		Short: "Write subscribers to stdout, as user import reads them",
 		Long: `Write subscribers to stdout, as user import reads them. Those whom FreeRADIUS's
-tables alone know are left out, and told. Passwords are written with --passwords
+tables alone know are left out. Passwords are written with --passwords
 alone, as their rows stand, and secrets among the items in any case: keep the
 file as you would keep the database.`,
 		Example: "  radial user export > customers.csv\n  radial user export --package gold --format json --passwords",
 		Args:    named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.Status, f.Limit = aaa.SubscriberStatus(status), 1000
+			f.Status, f.Limit, f.Ours = aaa.SubscriberStatus(status), 1000, true
 			return a.withDesk(cmd.Context(), func(d *desk) error { return d.exportUsers(cmd.Context(), f, format, passwords) })
 		},
 	}
@@ -152,33 +152,27 @@ func (d *desk) exportUsers(ctx context.Context, f store.SubscriberFilter, format
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	foreign := 0
 	for more := true; more; {
 		var subs []aaa.Subscriber
 		if subs, more, err = d.db.Subscribers(ctx, f); err != nil {
 			return err
 		}
+		names := make([]string, len(subs))
 		for i := range subs {
-			f.After = subs[i].Name
-			if subs[i].ID == 0 {
-				foreign++
-				continue
+			f.After, names[i] = subs[i].Name, subs[i].Name
+		}
+		accs := make([]aaa.Account, len(subs))
+		if passwords {
+			if accs, err = d.db.Accounts(ctx, names); err != nil {
+				return err
 			}
-			var rows []aaa.StoredRow
-			if passwords {
-				acc, err := d.db.Account(ctx, subs[i].Name)
-				if err != nil {
-					return err
-				}
-				rows = acc.Rows
-			}
+		}
+		for i := range subs {
+			rows := accs[i].Rows
 			if err := w.write(d.rules.WriteSubscriber(&subs[i], rows)); err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
 		}
-	}
-	if foreign > 0 {
-		d.note("%d users whom FreeRADIUS's tables alone know are left out", foreign)
 	}
 	if err := w.end(); err != nil {
 		return fmt.Errorf("export: %w", err)

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
-	"radial/store"
 )
 
 func newUserSyncCmd(a *app) *cobra.Command {
@@ -91,24 +90,11 @@ func (s *syncing) everything(ctx context.Context) error {
 	}
 	bar := s.progress("subscribers")
 	defer bar.done()
-	f := store.SubscriberFilter{Limit: 1000}
-	for more := true; more; {
-		var subs []aaa.Subscriber
-		if subs, more, err = s.db.Subscribers(ctx, f); err != nil {
-			return err
-		}
-		for _, sub := range subs {
-			f.After = sub.Name
-			if sub.ID == 0 {
-				continue // FreeRADIUS's tables alone know him: nothing to project
-			}
-			if err := s.user(ctx, sub.Name); err != nil {
-				return err
-			}
-			bar.step()
-		}
-	}
-	return nil
+	_, err = s.db.SyncSubscribers(ctx, s.by("user.sync", s.dryRun), 500, s.rules.SyncSubscriber(s.force), func(name string, d aaa.AccountDelta) {
+		s.add("user", name, d.Rows)
+		bar.step()
+	})
+	return err
 }
 
 func (s *syncing) user(ctx context.Context, name string) error {
