@@ -43,6 +43,9 @@ bench: ## the packages' benchmarks
 bench-leases: tools-test ## leases next to sqlippool's stored procedure, both sizes (docs/performance.md; 20 minutes)
 	@for bits in 16 22; do go test ./store -run '^$$' -bench BenchmarkLeases -benchtime 1x -timeout 60m -leases.bits $$bits -leases.rounds 5 -leases.time 1s -leases.write || exit 1; done
 
+bench-leases-256: tools-test ## the same with 256 callers alone, in three rounds (5 minutes)
+	@for bits in 16 22; do go test ./store -run '^$$' -bench BenchmarkLeases -benchtime 1x -timeout 20m -leases.bits $$bits -leases.callers 256 -leases.rounds 3 -leases.time 700ms -leases.write || exit 1; done
+
 bench-db: tools-run ## what PostgreSQL pays for a row (docs/performance.md)
 	@go test -run '^$$' -bench . -benchmem -timeout 60m ./store
 
@@ -74,4 +77,4 @@ $(TOOLS)/golangci-lint:
 clean: ## remove bin, caches and the demo's data
 	@rm -rf bin data .cache
 
-.PHONY: help run build fakerouter test test-short test-faults lint bench bench-db bench-leases bench-peer fuzz generate vuln tools tools-run tools-test clean
+.PHONY: help run build fakerouter test test-short test-faults lint bench bench-db bench-leases bench-leases-256 bench-peer fuzz generate vuln tools tools-run tools-test clean

@@ -181,10 +181,12 @@ FROM radial.pools p WHERE p.vrf_id = $1::int AND p.name = $2::text`
 )
 
 // maxClaims bounds the logins of one transaction. With so many waiting as
-// crowdOfClaims, a second one begins while the first is at the database.
+// crowdOfClaims, another one begins while the first are at the database: one
+// waits for the disk there, mostly.
 const (
 	maxClaims     = 256
-	crowdOfClaims = 48
+	claimsAtOnce  = 3
+	crowdOfClaims = 64
 )
 
 // Leases are the rows that judge over addresses (ipam.Rows). Safe for
@@ -201,7 +203,7 @@ type Leases struct {
 func NewLeases(db *DB) *Leases {
 	l := &Leases{db: db}
 	l.group = NewGroup(maxClaims, l.claim)
-	l.group.Runners, l.group.Crowd = 2, crowdOfClaims
+	l.group.Runners, l.group.Crowd = claimsAtOnce, crowdOfClaims
 	return l
 }
 

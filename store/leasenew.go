@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -90,22 +91,17 @@ func (c *claim) giveNew(ctx context.Context, db *DB) (rest []int, err error) {
 	})
 	var e writing
 	e.reserve(len(asking))
-	rows := make([]leaseRow, len(asking))
-	for n, i := range asking {
+	for _, i := range asking {
 		t := &c.logins[i][0]
-		r := &rows[n]
-		r.leaseKey, r.pool, r.session = leaseKey{t.Pool.VRF, candidate(t, t.Candidates[0])}, t.Pool.ID, t.Want.SessionID
-		e.add(offer{row: r}, t)
-	}
-	if err := e.giveNew(ctx, db, c.users); err != nil {
-		return nil, err
+		e.put(leaseKey{t.Pool.VRF, candidate(t, t.Candidates[0])}, t.Pool.ID, t.Want.SessionID, t)
 	}
 	claimed := make([]ipam.Claimed, len(asking))
-	for n, i := range asking {
-		if r := &rows[n]; r.given {
-			claimed[n] = ipam.Claimed{Prefix: r.address, PoolID: r.pool, Until: r.end}
-			c.out[i] = claimed[n : n+1 : n+1]
-		}
+	given := func(n int, end time.Time) {
+		claimed[n] = ipam.Claimed{Prefix: e.addrs[n], PoolID: e.pools[n], Until: end}
+		c.out[asking[n]] = claimed[n : n+1 : n+1]
+	}
+	if err := e.giveNew(ctx, db, c.users, given); err != nil {
+		return nil, err
 	}
 	for i := range c.logins {
 		if c.out[i] == nil {
@@ -115,8 +111,10 @@ func (c *claim) giveNew(ctx context.Context, db *DB) (rest []int, err error) {
 	return rest, nil
 }
 
-func (e *writing) giveNew(ctx context.Context, db *DB, users []int64) error {
-	if len(e.rows) == 0 {
+// giveNew makes one trip: begin, lock, write and commit. What it tells given does
+// not hold where there is an error.
+func (e *writing) giveNew(ctx context.Context, db *DB, users []int64, given func(n int, end time.Time)) error {
+	if len(e.addrs) == 0 {
 		return nil
 	}
 	return db.inTrips(ctx, func(conn *pgx.Conn) error {
@@ -124,7 +122,7 @@ func (e *writing) giveNew(ctx context.Context, db *DB, users []int64) error {
 		b.Queue(tripBegin)
 		b.Queue(sqlClaimUsers, longs(users))
 		b.Queue(sqlClaimPatience)
-		b.Queue(sqlClaimNew, e.given()...).Query(e.collect)
+		b.Queue(sqlClaimNew, e.given()...).Query(func(rows pgx.Rows) error { return eachGiven(rows, given) })
 		b.Queue(tripCommit)
 		return conn.SendBatch(ctx, b).Close()
 	})

@@ -81,18 +81,22 @@ type writing struct {
 
 func (e *writing) reserve(n int) {
 	e.callers = withRoom(n)
-	e.addrs, e.sessions, e.anew, e.rows = make([]netip.Prefix, 0, n), make([]string, 0, n), make([]bool, 0, n), make([]*leaseRow, 0, n)
-	e.lasts = make([]int64, 0, n)
+	e.addrs, e.sessions, e.lasts = make([]netip.Prefix, 0, n), make([]string, 0, n), make([]int64, 0, n)
 }
 
 // add appends the row of an offer, which is of the try's own pool unless the row
 // was looked at before.
 func (e *writing) add(o offer, t *ipam.Try) {
-	w := &t.Want
-	e.rows = append(e.rows, o.row)
-	e.vrfs, e.pools, e.addrs, e.anew = append(e.vrfs, o.row.vrf), append(e.pools, o.row.pool), append(e.addrs, o.row.address), append(e.anew, o.anew)
-	e.users, e.macs, e.ports = append(e.users, w.Caller.User), append(e.macs, w.Caller.MAC), append(e.ports, w.Caller.Port)
-	e.nass, e.sessions = append(e.nass, nasOf(&w.Caller)), append(e.sessions, o.row.session)
+	e.rows, e.anew = append(e.rows, o.row), append(e.anew, o.anew)
+	e.put(o.row.leaseKey, o.row.pool, o.row.session, t)
+}
+
+// put appends what is written of a lease.
+func (e *writing) put(k leaseKey, pool int64, session string, t *ipam.Try) {
+	c := &t.Want.Caller
+	e.vrfs, e.pools, e.addrs = append(e.vrfs, k.vrf), append(e.pools, pool), append(e.addrs, k.address)
+	e.users, e.macs, e.ports = append(e.users, c.User), append(e.macs, c.MAC), append(e.ports, c.Port)
+	e.nass, e.sessions = append(e.nass, nasOf(c)), append(e.sessions, session)
 	e.lasts = append(e.lasts, t.Pool.OfferTime.Microseconds())
 }
 
@@ -103,14 +107,20 @@ func (e *writing) given() []any {
 
 // collect reads which rows were written, and until when they are held.
 func (e *writing) collect(rows pgx.Rows) error {
+	return eachGiven(rows, func(i int, end time.Time) { e.rows[i].given, e.rows[i].end = true, end })
+}
+
+// eachGiven reads what sqlClaimGive and its like return: the number of a row
+// among those that were asked for, and when its offer ends.
+func eachGiven(rows pgx.Rows, f func(i int, end time.Time)) error {
 	var n int64
 	var end *time.Time
 	_, err := pgx.ForEachRow(rows, []any{&n, &end}, func() error {
-		r := e.rows[n-1]
-		r.given = true
+		var at time.Time
 		if end != nil {
-			r.end = *end
+			at = *end
 		}
+		f(int(n-1), at)
 		return nil
 	})
 	return err
