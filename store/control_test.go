@@ -120,3 +120,46 @@ func TestClaimSessions(t *testing.T) {
 		t.Errorf("%d rows of sessions that are over, %v", n, err)
 	}
 }
+
+// What was closed since its Stop did not come is told all that the Stop has to
+// tell, when it comes all the same.
+func TestStopAfterClose(t *testing.T) {
+	for _, result := range []aaa.Result{aaa.ResultDone, aaa.ResultGone} {
+		db := storetest.New(t)
+		l, _ := newLedger(t, db, store.LedgerOptions{})
+		record := func(st aaa.Status, at, session, octets int64) {
+			t.Helper()
+			if err := l.Record(t.Context(), acctRecord("s", st, at, session, octets)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row := func() string {
+			return fmt.Sprint(db.Rows(`SELECT acctinputoctets, acctterminatecause, (acctstoptime IS NOT NULL)::text FROM radacct`))
+		}
+		record(aaa.StatusStart, 0, -1, -1)
+		record(aaa.StatusInterim, 300, 300, 5)
+		db.Exec(`INSERT INTO radial.enforcements (radacctid, verb, result, at, close_at) SELECT radacctid, 'disconnect', '` + string(result) + `', now(), now() FROM radacct`)
+		if closed, lives, err := db.CloseLetGo(t.Context(), 10); closed != 1 || lives != 0 || err != nil {
+			t.Fatal(closed, lives, err)
+		}
+		cause := map[aaa.Result]string{aaa.ResultDone: store.CauseAdminReset, aaa.ResultGone: aaa.CauseLostCarrier}[result]
+		if got := row(); got != "[[5 "+cause+" true]]" {
+			t.Errorf("%s: %s", result, got)
+		}
+		if closed, lives, err := db.CloseLetGo(t.Context(), 10); closed+lives != 0 || err != nil {
+			t.Error("closed twice", closed, lives, err)
+		}
+		record(aaa.StatusStart, 0, -1, -1) // its repetition changes nothing
+		if got := row(); got != "[[5 "+cause+" true]]" {
+			t.Errorf("%s, after its Start again: %s", result, got)
+		}
+		record(aaa.StatusStop, 320, 320, 9)
+		record(aaa.StatusStop, 320, 320, 9)
+		if got := row(); got != "[[9 "+map[aaa.Result]string{aaa.ResultDone: cause, aaa.ResultGone: "User-Request"}[result]+" true]]" {
+			t.Errorf("%s, after its Stop: %s", result, got)
+		}
+		if n := db.Rows(`SELECT count(*) FROM radacct`)[0][0]; n != "1" {
+			t.Errorf("%s: %s rows", result, n)
+		}
+	}
+}

@@ -178,6 +178,11 @@ func TestControlEndToEnd(t *testing.T) {
 
 	walledGarden(t, r, cli)
 
+	cli("package", "set", "gold", "--down", "30M")
+	within(t, "all of the package have its new rate", func() bool {
+		return !slices.ContainsFunc(all[1:], func(s *routeros.Session) bool { return s.Ended() || s.Rate() != "5M/30M" })
+	})
+
 	cli("user", "set", "bob2", "--fup", "1M:month=1M/1M")
 	if err := all[1].Transfer(t.Context(), 0, 2<<20); err != nil {
 		t.Fatal(err)
