@@ -3,6 +3,7 @@ package aaa
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -116,7 +117,7 @@ func (c *Cache) readUser(ctx context.Context, name string) (cached[*userPolicy],
 	if err != nil {
 		return cached[*userPolicy]{}, err
 	}
-	u := &userPolicy{check: c.comp.list(radcheck, rows.Check), reply: c.comp.list(radreply, rows.Reply), groups: rows.Groups, limits: rows.Limits}
+	u := &userPolicy{check: c.comp.list(radcheck, rows.Check), reply: c.comp.list(radreply, rows.Reply), groups: slices.Clone(rows.Groups), limits: rows.Limits}
 	compact(&u.check, &u.reply)
 	for i := range u.groups { // the same few names for all users
 		u.groups[i].Group = unique.Make(u.groups[i].Group).Value()
