@@ -51,12 +51,13 @@ func (d *routerDesk) health(ctx context.Context, name string, details bool) erro
 		if err := d.db.SaveRouterHealth(ctx, r.ID, r.RouterHealth); err != nil {
 			return err
 		}
-		health := "ok"
+		health, status := "ok", aaa.RouterActive
 		if r.Failed() {
-			health, r.Status = oneLine(r.Problem), aaa.RouterError
+			health, status = oneLine(r.Problem), aaa.RouterError
 			failed++
-		} else {
-			r.Status = aaa.RouterActive
+		}
+		if r.Status != aaa.RouterInactive { // which an operator alone ends
+			r.Status = status
 		}
 		views = append(views, routerViewOf(r))
 		row := []string{r.Name, routerAddress(r), health}
