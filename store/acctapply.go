@@ -208,40 +208,40 @@ func queueInserts(b *pgx.Batch, inserts []*acctRow) {
 // sessionColumns are the columns that events change, from acctuniqueid on.
 func sessionColumns(rows []*acctRow) []any {
 	return []any{
-		column(rows, func(r *acctRow) string { return r.UniqueID }),
-		column(rows, func(r *acctRow) *time.Time { return nullTime(r.Start) }),
-		column(rows, func(r *acctRow) *time.Time { return nullTime(r.Update) }),
-		column(rows, func(r *acctRow) *time.Time { return nullTime(r.Stop) }),
-		column(rows, func(r *acctRow) *int64 { return r.Interval }),
-		column(rows, func(r *acctRow) *int64 { return r.SessionTime }),
-		column(rows, func(r *acctRow) *int64 { return r.Input }),
-		column(rows, func(r *acctRow) *int64 { return r.Output }),
-		column(rows, func(r *acctRow) *string { return r.ConnectInfoStart }),
-		column(rows, func(r *acctRow) *string { return r.ConnectInfoStop }),
-		column(rows, func(r *acctRow) *string { return r.TerminateCause }),
-		column(rows, func(r *acctRow) *netip.Addr { return orNull(r.FramedIP) }),
-		column(rows, func(r *acctRow) *netip.Addr { return orNull(r.FramedIPv6) }),
-		column(rows, func(r *acctRow) *netip.Prefix { return nullPrefix(r.FramedIPv6Pfx) }),
-		column(rows, func(r *acctRow) *string { return r.InterfaceID }),
-		column(rows, func(r *acctRow) *netip.Prefix { return nullPrefix(r.DelegatedPrefix) }),
+		texts(column(rows, func(r *acctRow) string { return r.UniqueID })),
+		times(column(rows, func(r *acctRow) *time.Time { return nullTime(r.Start) })),
+		times(column(rows, func(r *acctRow) *time.Time { return nullTime(r.Update) })),
+		times(column(rows, func(r *acctRow) *time.Time { return nullTime(r.Stop) })),
+		wholes(column(rows, func(r *acctRow) *int64 { return r.Interval })),
+		wholes(column(rows, func(r *acctRow) *int64 { return r.SessionTime })),
+		wholes(column(rows, func(r *acctRow) *int64 { return r.Input })),
+		wholes(column(rows, func(r *acctRow) *int64 { return r.Output })),
+		words(column(rows, func(r *acctRow) *string { return r.ConnectInfoStart })),
+		words(column(rows, func(r *acctRow) *string { return r.ConnectInfoStop })),
+		words(column(rows, func(r *acctRow) *string { return r.TerminateCause })),
+		hosts(column(rows, func(r *acctRow) *netip.Addr { return orNull(r.FramedIP) })),
+		hosts(column(rows, func(r *acctRow) *netip.Addr { return orNull(r.FramedIPv6) })),
+		optionals(column(rows, func(r *acctRow) *netip.Prefix { return nullPrefix(r.FramedIPv6Pfx) })),
+		words(column(rows, func(r *acctRow) *string { return r.InterfaceID })),
+		optionals(column(rows, func(r *acctRow) *netip.Prefix { return nullPrefix(r.DelegatedPrefix) })),
 	}
 }
 
 // recordColumns are the columns of new rows that no later event changes.
 func recordColumns(rows []*acctRow) []any {
 	return []any{
-		column(rows, func(r *acctRow) string { return r.First.SessionID }),
-		column(rows, func(r *acctRow) string { return r.First.User }),
-		column(rows, func(r *acctRow) *string { return r.First.Realm }),
+		texts(column(rows, func(r *acctRow) string { return r.First.SessionID })),
+		texts(column(rows, func(r *acctRow) string { return r.First.User })),
+		words(column(rows, func(r *acctRow) *string { return r.First.Realm })),
 		column(rows, func(r *acctRow) netip.Addr { return r.First.NAS }),
-		column(rows, func(r *acctRow) *string { return r.First.PortID }),
-		column(rows, func(r *acctRow) string { return r.First.PortType }),
-		column(rows, func(r *acctRow) string { return r.First.Authentic }),
-		column(rows, func(r *acctRow) string { return r.First.CalledStation }),
-		column(rows, func(r *acctRow) string { return r.First.CallingStation }),
-		column(rows, func(r *acctRow) string { return r.First.ServiceType }),
-		column(rows, func(r *acctRow) string { return r.First.FramedProtocol }),
-		column(rows, func(r *acctRow) *string { return r.First.Class }),
+		words(column(rows, func(r *acctRow) *string { return r.First.PortID })),
+		texts(column(rows, func(r *acctRow) string { return r.First.PortType })),
+		texts(column(rows, func(r *acctRow) string { return r.First.Authentic })),
+		texts(column(rows, func(r *acctRow) string { return r.First.CalledStation })),
+		texts(column(rows, func(r *acctRow) string { return r.First.CallingStation })),
+		texts(column(rows, func(r *acctRow) string { return r.First.ServiceType })),
+		texts(column(rows, func(r *acctRow) string { return r.First.FramedProtocol })),
+		words(column(rows, func(r *acctRow) *string { return r.First.Class })),
 	}
 }
 

@@ -314,17 +314,17 @@ func (s *swift) queueUpdates(b *pgx.Batch) {
 	statement, args := sqlAcctKnown, []any{
 		column(s.updates, func(r *acctRow) int64 { return r.ID }),
 		column(s.updates, func(r *acctRow) uint32 { return r.xid }),
-		column(s.updates, func(r *acctRow) *time.Time { return nullTime(r.Update) }),
-		column(s.updates, func(r *acctRow) *int64 { return r.Interval }),
-		column(s.updates, func(r *acctRow) *int64 { return r.SessionTime }),
-		column(s.updates, func(r *acctRow) *int64 { return r.Input }),
-		column(s.updates, func(r *acctRow) *int64 { return r.Output }),
+		times(column(s.updates, func(r *acctRow) *time.Time { return nullTime(r.Update) })),
+		wholes(column(s.updates, func(r *acctRow) *int64 { return r.Interval })),
+		wholes(column(s.updates, func(r *acctRow) *int64 { return r.SessionTime })),
+		wholes(column(s.updates, func(r *acctRow) *int64 { return r.Input })),
+		wholes(column(s.updates, func(r *acctRow) *int64 { return r.Output })),
 	}
 	if s.stops {
 		statement, args = sqlAcctKnownStop, append(args,
-			column(s.updates, func(r *acctRow) *time.Time { return nullTime(r.Stop) }),
-			column(s.updates, func(r *acctRow) *string { return r.TerminateCause }),
-			column(s.updates, func(r *acctRow) *string { return r.ConnectInfoStop }))
+			times(column(s.updates, func(r *acctRow) *time.Time { return nullTime(r.Stop) })),
+			words(column(s.updates, func(r *acctRow) *string { return r.TerminateCause })),
+			words(column(s.updates, func(r *acctRow) *string { return r.ConnectInfoStop })))
 	}
 	b.Queue(statement, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&s.xid, &s.done) })
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -10,10 +11,14 @@ import (
 // but reads those through reflection, and each element costs memory. These give
 // it their elements by where they lie.
 type (
-	texts    []string
-	longs    []int64
-	prefixes []netip.Prefix
-	hosts    []*netip.Addr // nil: NULL
+	texts     []string
+	longs     []int64
+	prefixes  []netip.Prefix
+	hosts     []*netip.Addr // nil: NULL, as in those that follow
+	optionals []*netip.Prefix
+	words     []*string
+	wholes    []*int64
+	times     []*time.Time
 )
 
 type (
@@ -21,6 +26,10 @@ type (
 	longAt   int64
 	prefixAt netip.Prefix
 	hostAt   struct{ addr *netip.Addr }
+	netAt    struct{ prefix *netip.Prefix }
+	wordAt   struct{ text *string }
+	numberAt struct{ n *int64 }
+	timeAt   struct{ at *time.Time }
 )
 
 func oneDimension(n int) []pgtype.ArrayDimension {
@@ -82,4 +91,72 @@ func (h hostAt) NetipPrefixValue() (netip.Prefix, error) {
 		return netip.Prefix{}, nil
 	}
 	return netip.PrefixFrom(*h.addr, h.addr.BitLen()), nil
+}
+
+// Dimensions tells how many there are.
+func (a optionals) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(a)) }
+
+// Index returns one of them.
+func (a optionals) Index(i int) any { return netAt{a[i]} }
+
+// IndexType returns what Index does.
+func (a optionals) IndexType() any { return netAt{} }
+
+// NetipPrefixValue gives NULL for nil.
+func (w netAt) NetipPrefixValue() (netip.Prefix, error) {
+	if w.prefix == nil {
+		return netip.Prefix{}, nil
+	}
+	return *w.prefix, nil
+}
+
+// Dimensions tells how many there are.
+func (a words) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(a)) }
+
+// Index returns one of them.
+func (a words) Index(i int) any { return wordAt{a[i]} }
+
+// IndexType returns what Index does.
+func (a words) IndexType() any { return wordAt{} }
+
+// TextValue gives NULL for nil.
+func (w wordAt) TextValue() (pgtype.Text, error) {
+	if w.text == nil {
+		return pgtype.Text{}, nil
+	}
+	return pgtype.Text{String: *w.text, Valid: true}, nil
+}
+
+// Dimensions tells how many there are.
+func (a wholes) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(a)) }
+
+// Index returns one of them.
+func (a wholes) Index(i int) any { return numberAt{a[i]} }
+
+// IndexType returns what Index does.
+func (a wholes) IndexType() any { return numberAt{} }
+
+// Int64Value gives NULL for nil.
+func (w numberAt) Int64Value() (pgtype.Int8, error) {
+	if w.n == nil {
+		return pgtype.Int8{}, nil
+	}
+	return pgtype.Int8{Int64: *w.n, Valid: true}, nil
+}
+
+// Dimensions tells how many there are.
+func (a times) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(a)) }
+
+// Index returns one of them.
+func (a times) Index(i int) any { return timeAt{a[i]} }
+
+// IndexType returns what Index does.
+func (a times) IndexType() any { return timeAt{} }
+
+// TimestamptzValue gives NULL for nil.
+func (w timeAt) TimestamptzValue() (pgtype.Timestamptz, error) {
+	if w.at == nil {
+		return pgtype.Timestamptz{}, nil
+	}
+	return pgtype.Timestamptz{Time: *w.at, Valid: true}, nil
 }

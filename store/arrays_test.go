@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -15,6 +16,9 @@ func TestArraysEncode(t *testing.T) {
 	strings := []string{"", "a", "ü"}
 	nets := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/56")}
 	addrs := []*netip.Addr{&four, nil, &six}
+	optional, some := []*netip.Prefix{&nets[1], nil, &nets[0]}, []*string{&strings[2], nil, &strings[0]}
+	n, at := int64(-1)<<40, time.Date(2026, 11, 22, 5, 41, 0, 123456789, time.UTC)
+	counts, moments := []*int64{&n, nil}, []*time.Time{nil, &at}
 	for _, c := range []struct {
 		oid        uint32
 		ours, pgxs any
@@ -23,6 +27,10 @@ func TestArraysEncode(t *testing.T) {
 		{pgtype.TextArrayOID, texts{}, []string{}},
 		{pgtype.InetArrayOID, prefixes(nets), nets},
 		{pgtype.InetArrayOID, hosts(addrs), addrs},
+		{pgtype.InetArrayOID, optionals(optional), optional},
+		{pgtype.TextArrayOID, words(some), some},
+		{pgtype.Int8ArrayOID, wholes(counts), counts},
+		{pgtype.TimestamptzArrayOID, times(moments), moments},
 	} {
 		got, err := m.Encode(c.oid, pgtype.BinaryFormatCode, c.ours, nil)
 		if err != nil {

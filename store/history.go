@@ -45,7 +45,8 @@ func queueHistory(b *pgx.Batch, rows []historyRow) {
 		sessions[i], ids[i], reasons[i] = h.holding.SessionID, h.holding.RadacctID, h.reason
 		actors[i] = h.actor
 	}
-	b.Queue(sqlHistoryInsert, ats, vrfs, addrs, pools, actions, users, macs, nass, ports, sessions, ids, reasons, actors)
+	b.Queue(sqlHistoryInsert, ats, vrfs, prefixes(addrs), pools, texts(actions), texts(users), texts(macs), hosts(nass), texts(ports), texts(sessions), ids,
+		texts(reasons), texts(actors))
 }
 
 // queueRows adds the update of all changed rows to a batch.
@@ -66,7 +67,7 @@ func queueRows(b *pgx.Batch, rows []*leaseRow) {
 		sessions, ids, since = append(sessions, r.SessionID), append(ids, r.RadacctID), append(since, r.since)
 	}
 	if len(vrfs) > 0 {
-		b.Queue(sqlSettleWrite, vrfs, addrs, states, users, macs, nass, ports, sessions, ids, since)
+		b.Queue(sqlSettleWrite, vrfs, prefixes(addrs), texts(states), texts(users), texts(macs), hosts(nass), texts(ports), texts(sessions), ids, times(since))
 	}
 }
 

@@ -136,10 +136,10 @@ func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent, sparse bool) {
 	if len(l.made) > 0 {
 		b.Queue(sqlSettleHold, l.madeVRFs, l.made)
 	}
-	statement, args := sqlSettleLock, []any{l.kinds, l.vrfs, l.addresses, l.radacctids, l.sessions, l.whole}
+	statement, args := sqlSettleLock, []any{l.kinds, l.vrfs, prefixes(l.addresses), l.radacctids, l.sessions, l.whole}
 	switch s.adopts = len(l.users) > 0; {
 	case s.adopts:
-		statement, args = sqlSettleLockMore, append(args, l.holderVRFs, l.users, l.macs, l.nass)
+		statement, args = sqlSettleLockMore, append(args, l.holderVRFs, texts(l.users), texts(l.macs), hosts(l.nass))
 	case s.skips:
 		statement = sqlSettleLockFree
 	}
