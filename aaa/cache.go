@@ -119,7 +119,7 @@ func (c *Cache) readUser(ctx context.Context, name string) (cached[*userPolicy],
 	}
 	u := &userPolicy{check: c.comp.list(radcheck, rows.Check), reply: c.comp.list(radreply, rows.Reply), groups: slices.Clone(rows.Groups), limits: rows.Limits}
 	compact(&u.check, &u.reply)
-	for i := range u.groups { // the same few names for all users
+	for i := range u.groups { // the same few names for all users; cloned, since the reader may have given the rows to others too
 		u.groups[i].Group = unique.Make(u.groups[i].Group).Value()
 	}
 	size := 176 + u.check.size() + u.reply.size() + quotaSize*len(u.limits.Quotas) + topUpSize*len(u.limits.TopUps)
