@@ -136,13 +136,28 @@ func (s statics) check(ctx context.Context, tx pgx.Tx) error {
 // rows of addresses are locked after all others. An address that is in pools,
 // and in each of them somebody else's, is aaa.ErrConflict.
 func (s statics) settle(ctx context.Context, tx pgx.Tx) error {
-	all := append(append([]netip.Prefix{}, s.before...), s.come...)
-	if len(all) == 0 {
+	if err := settleAll(ctx, tx, s); err != nil {
+		return err
+	}
+	return s.held(ctx, tx)
+}
+
+// settleAll does so for the addresses of many changes at once, and does not ask
+// who has them.
+func settleAll(ctx context.Context, tx pgx.Tx, all ...statics) error {
+	var addresses []netip.Prefix
+	for _, s := range all {
+		addresses = append(append(addresses, s.before...), s.come...)
+	}
+	if len(addresses) == 0 {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, sqlStaticSettle, all); err != nil {
-		return wrapErr("static addresses of "+s.user, err)
-	}
+	_, err := tx.Exec(ctx, sqlStaticSettle, addresses)
+	return wrapErr("static addresses", err)
+}
+
+// held tells whether each address is his, after it was settled.
+func (s statics) held(ctx context.Context, tx pgx.Tx) error {
 	for _, p := range s.come {
 		rows, err := tx.Query(ctx, sqlStaticRows, p, s.user)
 		if err != nil {

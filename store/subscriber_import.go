@@ -203,8 +203,11 @@ func (im *importing) write(ctx context.Context, done func(string, int)) error {
 		}
 		done("lines written", i+1)
 	}
-	for i := range im.lines { // rows of addresses are locked after all others
-		switch err := all[i].settle(ctx, im.tx); {
+	if err := settleAll(ctx, im.tx, all...); err != nil { // rows of addresses are locked after all others
+		return err
+	}
+	for i := range im.lines {
+		switch err := all[i].held(ctx, im.tx); {
 		case errors.Is(err, aaa.ErrConflict):
 			im.refuse(i, err)
 		case err != nil:
