@@ -289,7 +289,7 @@ func TestCloseLetGo(t *testing.T) {
 		cause  string
 		audit  string
 	}{
-		{"acknowledged", aaa.Effect{Result: aaa.ResultDone}, "", "acctstoptime BETWEEN now() - interval '20 seconds' AND now() AND acctsessiontime BETWEEN 3600 AND 3620", "Admin-Reset", "session.close closed"},
+		{"acknowledged", aaa.Effect{Result: aaa.ResultDone}, "", "acctstoptime BETWEEN now() - interval '20 seconds' AND now() AND acctsessiontime BETWEEN 3599 AND 3620", "Admin-Reset", "session.close closed"},
 		{"unknown to it", aaa.Effect{Result: aaa.ResultGone, Cause: 503}, "", "acctstoptime BETWEEN now() - interval '80 seconds' AND now() - interval '58 seconds'", "Lost-Carrier", "session.close closed"},
 		{"it lives on", aaa.Effect{Result: aaa.ResultDone}, "now() + interval '10 seconds'", "acctstoptime IS NULL", "NULL", "session.disconnect lives"},
 	} {

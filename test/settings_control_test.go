@@ -198,13 +198,17 @@ func otherControlEffects() effectGroup {
 		effects: map[string]func(*testing.T, *world){
 			"control.per_device": func(t *testing.T, w *world) {
 				d := w.device(t, "127.0.0.27", acknowledge)
+				d.mu.Lock()
 				d.wait = 50 * time.Millisecond
+				d.mu.Unlock()
 				for i := range 4 {
 					w.session(d, fmt.Sprintf("per%d", i), "many")
 				}
 				if got := results(t, w.Radial(t, "session", "disconnect", "--user", "many", "--yes", "-o", "json")); got["done"] != 4 {
 					t.Errorf("results %v", got)
 				}
+				d.mu.Lock()
+				defer d.mu.Unlock()
 				if d.most != 1 {
 					t.Errorf("%d requests at a time", d.most)
 				}

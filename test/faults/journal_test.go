@@ -254,9 +254,7 @@ func TestGapOfTwoServers(t *testing.T) {
 	steps("after the gap", 1000)
 	s.ended.Store(true)
 	group.Wait()
-	for _, server := range []*harness.Server{steady, fragile} {
-		harness.Eventually(t, time.Minute, "both are drained", func() bool { return server.Metric(t, "radial_journal_bytes") == 0 })
-	}
+	drained(t, steady, fragile)
 	t.Logf("%d steps, %d interims, %d sessions acknowledged, %d open at the end", s.steps.Load(), s.interims.Load(), len(s.seen), len(s.open))
 	s.compare(db.DB)
 }

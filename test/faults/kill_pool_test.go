@@ -77,6 +77,7 @@ func TestKill9InAPoolsStorm(t *testing.T) {
 	s.ended.Store(true)
 	group.Wait()
 	t.Logf("%d kills, %d steps, %d sessions acknowledged, %d open at the end", rounds, s.steps.Load(), len(s.seen), len(s.open))
+	drained(t, steady, fragile)
 	s.compare(db)
 	s.fillUp(db, tenants)
 }
