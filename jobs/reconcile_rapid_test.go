@@ -116,7 +116,7 @@ func newTown(t *testing.T, db *storetest.DB, dict *dictionaries.Dictionary, seed
 	}
 	db.Exec(`INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ('gold', 'Mikrotik-Rate-Limit', '=', '20M/100M'), ('gold', 'Framed-Pool', '=', 'main'),
 		('silver', 'Mikrotik-Rate-Limit', '=', '5M/20M'), ('silver', 'Framed-Pool', '=', 'main'),
-		('walled', 'Mikrotik-Rate-Limit', '=', '64k/64k'), ('walled', 'Mikrotik-Address-List', '=', 'walled'), ('walled', 'Framed-Pool', '=', 'walled')`)
+		('walled', 'Mikrotik-Rate-Limit', '=', '64k/64k'), ('walled', 'Mikrotik-Address-List', '=', 'walled'), ('walled', 'Framed-Pool', '=', 'main'), ('bronze', 'Mikrotik-Rate-Limit', '=', '5M/20M'), ('bronze', 'Framed-Pool', '=', 'two')`)
 	for _, u := range townUsers {
 		w.add(u)
 	}
@@ -188,7 +188,7 @@ func (w *town) happen() string {
 			w.db.Exec(`DELETE FROM radusergroup WHERE username = $1`, name)
 			return "delete " + user
 		case 3, 4:
-			group := []string{"gold", "silver", "walled"}[w.random.IntN(3)]
+			group := []string{"gold", "silver", "walled", "bronze"}[w.random.IntN(4)]
 			w.db.Exec(`UPDATE radusergroup SET groupname = $2 WHERE username = $1`, name, group)
 			return user + " is " + group
 		case 5:
