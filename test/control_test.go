@@ -159,14 +159,20 @@ func TestControlEndToEnd(t *testing.T) {
 
 	cli("user", "set", "alice", "--status", "suspended")
 	within(t, "the suspended session is off", func() bool { return alice.Ended() && online(db, "alice") == "0" })
-	if _, err := r.Dial(t.Context(), routeros.Subscriber{Name: "alice", Password: "p"}); !errors.Is(err, routeros.ErrRejected) || !strings.Contains(err.Error(), "suspended") {
-		t.Errorf("a suspended user who logs in: %v", err)
-	}
+	harness.Eventually(t, patience, "a suspended user who logs in is refused, and told why", func() bool {
+		early, err := r.Dial(t.Context(), routeros.Subscriber{Name: "alice", Password: "p"})
+		if early != nil {
+			early.End(t.Context(), 1) // the server had not heard of it yet
+		}
+		return errors.Is(err, routeros.ErrRejected) && strings.Contains(err.Error(), "suspended")
+	})
 	cli("user", "set", "alice", "--status", "active")
-	back, err := r.Dial(t.Context(), routeros.Subscriber{Name: "alice", Password: "p"})
-	if err != nil {
-		t.Fatalf("after resume: %v", err)
-	}
+	var back *routeros.Session
+	harness.Eventually(t, patience, "alice gets in after her resume", func() bool { // the servers hear of it a moment later
+		session, err := r.Dial(t.Context(), routeros.Subscriber{Name: "alice", Password: "p"})
+		back = session
+		return err == nil
+	})
 	harness.Eventually(t, patience, "alice is online again", func() bool { return online(db, "alice") == "1" })
 	cli("user", "del", "alice", "--yes")
 	within(t, "the deleted session is off", func() bool { return back.Ended() && online(db, "alice") == "0" })
@@ -215,10 +221,12 @@ func walledGarden(t *testing.T, r *playedRouter, cli func(...string) string) {
 	cli("package", "add", "home", "--down", "20M", "--up", "5M", "--pool", "main", "--address-list", "paid",
 		"--walled", "suspended", "--walled-pool", "main", "--walled-address-list", "unpaid", "--walled-down", "1M", "--walled-up", "512k")
 	cli("user", "add", "dave", "--password", "p", "--package", "home")
-	dave, err := r.Dial(t.Context(), routeros.Subscriber{Name: "dave", Password: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var dave *routeros.Session
+	harness.Eventually(t, patience, "dave gets in", func() bool {
+		session, err := r.Dial(t.Context(), routeros.Subscriber{Name: "dave", Password: "p"})
+		dave = session
+		return err == nil
+	})
 	has := func(list, rate string) bool {
 		var lists []string
 		for _, i := range r.Items("/ip/firewall/address-list") {
