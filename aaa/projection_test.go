@@ -163,6 +163,18 @@ radgroupreply home:walled: Acct-Interim-Interval := 300
 radgroupreply home:walled: Reply-Message := please pay
 radgroupreply home:walled: Fall-Through := No
 `},
+		{"a walled garden with the package's addresses, of IPv4 alone", Package{
+			Name: "p", PackagePools: PackagePools{Pool: "main", FramedPool: "theirs", DelegatedPool: "pd"}, Walled: &Walled{For: WallStates, AddressList: "unpaid"},
+		}, `
+radgroupcheck p: Pool-Name += main
+radgroupcheck p: Delegated-IPv6-Prefix-Pool += pd
+radgroupreply p: Framed-Pool = theirs
+radgroupreply p: Fall-Through = Yes
+radgroupcheck p:walled: Pool-Name += main
+radgroupreply p:walled: Framed-Pool = theirs
+radgroupreply p:walled: Mikrotik-Address-List := unpaid
+radgroupreply p:walled: Fall-Through := No
+`},
 		{"a walled garden with addresses of its own", Package{Name: "p", Walled: &Walled{For: WallStates, Pool: "unpaid"}}, `
 radgroupreply p: Fall-Through = Yes
 radgroupcheck p:walled: Pool-Name := unpaid

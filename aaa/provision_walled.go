@@ -93,7 +93,8 @@ func (w *Walled) valid() error {
 // is. Its items replace what the subscriber's own rows say, so that others' rows
 // open nothing, and no further group is read.
 //
-// Where it has a pool of its own, a static address is set aside meanwhile.
+// Where it has a pool of its own, a static address is set aside meanwhile; where
+// it has none, addresses come from the package's.
 func projectWalled(p *Package) []ProjectedRow {
 	w := p.Walled
 	if w == nil {
@@ -118,6 +119,15 @@ func projectWalled(p *Package) []ProjectedRow {
 		add(TableGroupReply, "Framed-IP-Address", "!*", "0.0.0.0") // FreeRADIUS wants to read even a value that does not matter
 		if w.FramedPool == "" {
 			add(TableGroupReply, "Framed-Pool", "!*", "ANY")
+		}
+	} else {
+		// The package's own, so that a session keeps its address on the way in and
+		// out. Only IPv4: an address list says nothing of IPv6, which would lead out.
+		if p.Pool != "" {
+			add(TableGroupCheck, "Pool-Name", "+=", p.Pool)
+		}
+		if p.FramedPool != "" {
+			add(TableGroupReply, "Framed-Pool", "=", p.FramedPool)
 		}
 	}
 	if w.RateDown > 0 {

@@ -33,7 +33,10 @@ func wrapErr(op string, err error) error {
 			return fmt.Errorf("%s: %w", op, err)
 		}
 	}
-	if s := sentinelOf(err); s != nil {
+	switch s := sentinelOf(err); {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("%s: %w", op, aaa.ErrNotFound) // what pgx says beyond that is not for people
+	case s != nil:
 		return fmt.Errorf("%s: %w: %w", op, s, err)
 	}
 	return fmt.Errorf("%s: %w", op, err)
