@@ -128,7 +128,7 @@ func TestNamedTargetsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	typed := regexp.MustCompile("(?m)(?:`|^ *)make ([a-z][a-z-]*)")
+	typed := regexp.MustCompile("(?m)(?:`|^ *)make ([a-z][a-z0-9-]*)")
 	seen := 0
 	for name, text := range documents(t) {
 		for _, hit := range typed.FindAllStringSubmatch(text, -1) {
