@@ -189,9 +189,15 @@ func (c RouterChange) link(r *Router, found []Device) error {
 
 var hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
 
+// dottedForm is what nobody means as a host name: its last label is a number (RFC
+// 3696 section 2).
+var dottedForm = regexp.MustCompile(`^([A-Za-z0-9-]+\.)*[0-9]+\.?$`)
+
 func (r *Router) check() error {
 	_, err := netip.ParseAddr(r.Address)
 	switch {
+	case err != nil && dottedForm.MatchString(r.Address):
+		return fmt.Errorf("address %q: is neither an IP address nor a host name that resolves: %w", r.Address, ErrInvalid)
 	case err != nil && (len(r.Address) > 253 || !hostForm.MatchString(r.Address)):
 		return fmt.Errorf("address %q: want an IP address or a host name, the port goes into --port: %w", r.Address, ErrInvalid)
 	case r.Port == 0:

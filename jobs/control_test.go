@@ -170,11 +170,15 @@ func TestFollowUser(t *testing.T) {
 	if n := len(r.way.done()); n != 2 {
 		t.Errorf("%d deeds: %v", n, r.way.done())
 	}
-	// and a job may be done again, as long as no later one has taken its place
+	// and a job that was given up may be done again, as long as no later one has taken its place
 	all, err := r.Jobs(t.Context(), store.JobQuery{Kinds: []string{"follow_user"}, Limit: 2})
 	if err != nil || len(all) != 2 {
 		t.Fatal(len(all), err)
 	}
+	if _, err := r.RetryJob(t.Context(), store.Change{Actor: "cli:test", Action: "job.retry"}, all[0].ID); !errors.Is(err, aaa.ErrConflict) {
+		t.Errorf("a completed job again: %v", err)
+	}
+	r.Exec(`UPDATE radial.river_job SET state = 'discarded' WHERE kind = 'follow_user'`)
 	for i, outcome := range []string{"2 as it should be", "superseded: a later change has seen to it, or will"} {
 		if _, err := r.RetryJob(t.Context(), store.Change{Actor: "cli:test", Action: "job.retry"}, all[i].ID); err != nil {
 			t.Fatal(err)

@@ -54,7 +54,7 @@ FROM radial.bulk b WHERE b.id = $1::bigint`
 	sqlBulkResults = `SELECT coalesce(result, ''), count(*)::int FROM radial.bulk_targets WHERE bulk_id = $1::bigint GROUP BY 1`
 	sqlBulkTrouble = `
 SELECT radacctid, username, nas, tries::int, coalesce(result, ''), coalesce(detail, '') FROM radial.bulk_targets
-WHERE bulk_id = $1::bigint AND (result IS NULL AND tries > 0 OR result NOT IN ('done', 'gone', 'nothing', 'over'))
+WHERE bulk_id = $1::bigint AND (result IS NULL AND (tries > 0 OR detail <> '') OR result NOT IN ('done', 'gone', 'nothing', 'over'))
 ORDER BY radacctid LIMIT $2::int`
 
 	// What a job that died has taken is due again.
@@ -85,6 +85,9 @@ UPDATE radial.bulk_targets t SET result = 'cancelled' FROM b WHERE t.bulk_id = b
 WITH b AS (UPDATE radial.bulk SET cancelled_by = NULL, finished_at = NULL WHERE id = $1::bigint RETURNING id)
 UPDATE radial.bulk_targets t SET result = NULL, detail = NULL, cause = NULL, tries = 0, next_at = now()
 FROM b WHERE t.bulk_id = b.id AND (t.result IS NULL OR t.result NOT IN ('done', 'gone', 'nothing', 'over'))`
+	// Whether something of it is to be done again: what sqlBulkAgain takes.
+	sqlBulkUnwell = `
+SELECT EXISTS (SELECT FROM radial.bulk_targets t WHERE t.bulk_id = $1::bigint AND (t.result IS NULL OR t.result NOT IN ('done', 'gone', 'nothing', 'over')))`
 	sqlBulkForget = `
 DELETE FROM radial.bulk WHERE id IN (SELECT id FROM radial.bulk WHERE finished_at < now() - interval '7 days' OR made_at < now() - interval '30 days' ORDER BY id LIMIT 100)`
 )

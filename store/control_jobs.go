@@ -119,10 +119,18 @@ func (db *DB) Job(ctx context.Context, id int64) (Job, error) {
 
 // RetryJob makes a job available now, whatever came of it before; one that runs is left
 // alone. Of a bulk order those sessions are done again with which not all is well.
+// Of one that is completed, and all is well, there is nothing to retry:
+// aaa.ErrConflict.
 func (db *DB) RetryJob(ctx context.Context, c Change, id int64) (Job, error) {
 	return db.changeJob(ctx, c, id, func(client *river.Client[pgx.Tx], tx pgx.Tx) (*rivertype.JobRow, error) {
-		row, err := client.JobRetryTx(ctx, tx, id)
+		row, err := client.JobGetTx(ctx, tx, id)
 		if err != nil {
+			return nil, err
+		}
+		if err := unfinished(ctx, tx, row); err != nil {
+			return nil, err
+		}
+		if row, err = client.JobRetryTx(ctx, tx, id); err != nil {
 			return nil, err
 		}
 		if bulk := bulkOfJob(row); bulk != 0 {
@@ -130,6 +138,21 @@ func (db *DB) RetryJob(ctx context.Context, c Change, id int64) (Job, error) {
 		}
 		return row, err
 	})
+}
+
+// unfinished refuses a job that is completed, unless it is a bulk order of which
+// not all is well.
+func unfinished(ctx context.Context, tx pgx.Tx, row *rivertype.JobRow) error {
+	if row.State != rivertype.JobStateCompleted {
+		return nil
+	}
+	if bulk := bulkOfJob(row); bulk != 0 {
+		var left bool
+		if err := tx.QueryRow(ctx, sqlBulkUnwell, bulk).Scan(&left); err != nil || left {
+			return err
+		}
+	}
+	return fmt.Errorf("it is completed, nothing to retry: %w", aaa.ErrConflict)
 }
 
 // bulkOfJob is the bulk order that a job works at; 0: none.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -166,16 +167,34 @@ func newJobRetryCmd(a *app) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "retry ID",
-		Short: "Have a job done again now, whatever came of it",
-		Args:  named("ID"),
+		Short: "Have a job that failed, or waits, done now",
+		Long: `Has a job done now that waits for its next try, or was given up. One that is completed is not done again, except an order: of it those sessions with which not
+all is well. radial job run has a periodic job done once more.`,
+		Args: named("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withJob(cmd.Context(), a, args[0], func(ctx context.Context, db *store.DB, id int64) (store.Job, error) {
-				return db.RetryJob(ctx, a.by("job.retry", dryRun), id)
+				job, err := db.RetryJob(ctx, a.by("job.retry", dryRun), id)
+				return job, retryHint(ctx, db, id, err)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
 	return cmd
+}
+
+// retryHint says of a periodic job that is completed how it is done once more.
+func retryHint(ctx context.Context, db *store.DB, id int64, err error) error {
+	if !errors.Is(err, aaa.ErrConflict) {
+		return err
+	}
+	job, found := db.Job(ctx, id)
+	if found != nil {
+		return err // it has been cleared away meanwhile
+	}
+	if periodic, _ := jobs.Periodic(job.Kind); periodic == nil {
+		return err
+	}
+	return fmt.Errorf("%w (radial job run %s does it once more)", err, job.Kind)
 }
 
 func newJobCancelCmd(a *app) *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -204,6 +205,9 @@ func (d *routerDesk) firstLook(ctx context.Context, r aaa.Router) (*aaa.RouterHe
 	if err != nil {
 		return nil, err
 	}
+	if err := resolves(ctx, r.Address, login.Timeout); err != nil {
+		return nil, err
+	}
 	if r.TLS && r.Pin == "" {
 		shown, err := routeros.Show(ctx, login.Address, login.Timeout)
 		if err != nil {
@@ -224,6 +228,25 @@ Compare it with what the router itself shows (/certificate print detail), then s
 		return nil, fmt.Errorf("%s (--no-check writes it all the same)", h.Problem)
 	}
 	return &h, nil
+}
+
+// resolves refuses a host name that nobody knows; trouble with asking is told by
+// who dials.
+func resolves(ctx context.Context, address string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, err := net.DefaultResolver.LookupHost(ctx, address)
+	return unknownHost(address, err)
+}
+
+// unknownHost is what a resolver's answer says of an address: an error where it
+// knows that there is no such host.
+func unknownHost(address string, err error) error {
+	var said *net.DNSError
+	if errors.As(err, &said) && said.IsNotFound {
+		return fmt.Errorf("address %q: is neither an IP address nor a host name that resolves (--no-check writes it all the same): %w", address, aaa.ErrInvalid)
+	}
+	return nil
 }
 
 func newRouterDelCmd(a *app) *cobra.Command {

@@ -136,36 +136,6 @@ func (f *setupFlags) setup() (routeros.Setup, error) {
 	return s, nil
 }
 
-// rangesOK tells whether a text is ranges as RouterOS has them.
-func rangesOK(text string) bool {
-	_, err := parseRanges(text)
-	return err == nil
-}
-
-// addressRange is from one address to another, both included.
-type addressRange struct{ from, to netip.Addr }
-
-func parseRanges(text string) (all []addressRange, err error) {
-	for part := range strings.SplitSeq(text, ",") {
-		low, high, ok := strings.Cut(part, "-")
-		if !ok {
-			high = low
-		}
-		r := addressRange{}
-		if r.from, err = netip.ParseAddr(low); err != nil {
-			return nil, err
-		}
-		if r.to, err = netip.ParseAddr(high); err != nil {
-			return nil, err
-		}
-		if r.to.Less(r.from) || r.from.Is4() != r.to.Is4() {
-			return nil, errors.New("the end comes before the beginning")
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
-
 // configure sets a router up, and proves the way where it is about RADIUS.
 func (d *routerDesk) configure(ctx context.Context, name string, s routeros.Setup, f setupFlags) error {
 	r, err := d.db.Router(ctx, name)
@@ -176,8 +146,10 @@ func (d *routerDesk) configure(ctx context.Context, name string, s routeros.Setu
 	if err != nil {
 		return err
 	}
-	if err := d.freeOfPools(ctx, device, s.Pools); err != nil {
-		return err
+	for _, p := range s.Pools {
+		if err := d.freeOfPools(ctx, device, p.Name, strings.Split(p.Ranges, ",")); err != nil {
+			return err
+		}
 	}
 	c, err := d.dial(ctx, name)
 	if err != nil {
@@ -239,40 +211,6 @@ func (d *routerDesk) deviceOf(ctx context.Context, r aaa.Router, parts []routero
 		return nil, fmt.Errorf("router %q is linked to no device: its RADIUS secret and CoA port are those of a row of nas; radial router set %s --nas DEVICE links it: %w", r.Name, r.Name, aaa.ErrInvalid)
 	}
 	return nil, nil
-}
-
-// freeOfPools refuses ranges that our own pools give: the router would give the
-// same addresses a second time.
-func (d *routerDesk) freeOfPools(ctx context.Context, device *aaa.Device, pools []routeros.AddressPool) error {
-	if len(pools) == 0 {
-		return nil
-	}
-	vrf := "default"
-	if device != nil {
-		vrf = device.VRF
-	}
-	names, err := d.db.VRFNames(ctx)
-	if err != nil {
-		return err
-	}
-	subnets, err := d.db.Subnets(ctx, 0)
-	if err != nil {
-		return err
-	}
-	for _, p := range pools {
-		ranges, err := parseRanges(p.Ranges)
-		if err != nil {
-			return err
-		}
-		for _, s := range subnets {
-			for _, r := range ranges {
-				if names[s.VRF] == vrf && (s.Network.Contains(r.from) || s.Network.Contains(r.to) || !s.Network.Addr().Less(r.from) && !r.to.Less(s.Network.Addr())) {
-					return fmt.Errorf("pool %s: %s is in subnet %s, which Radial itself gives addresses of: the router would give them a second time: %w", p.Name, p.Ranges, s.Network, aaa.ErrInvalid)
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // fill puts into a set-up what the rows and the configuration say.

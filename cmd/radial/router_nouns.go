@@ -105,6 +105,7 @@ func ipPoolNoun() objectNoun[routeros.IPPool] {
 	return objectNoun[p]{
 		use: "ippool", short: "Pools of addresses on a router (Radial's own are radial pool)", kind: routeros.KindIPPool,
 		fresh: func(name, _ string) p { return p{Name: name} },
+		check: ipPoolFree, checked: "ranges",
 		flags: []objectFlag[p]{
 			{name: "ranges", usage: "`ranges` with commas: 10.0.0.2-10.0.0.254,10.1.0.0/24", set: setWords(func(o *p) *[]string { return &o.Ranges })},
 			{name: "next-pool", usage: "`name` of the pool to go on with when it is empty", set: setText(func(o *p) *string { return &o.NextPool })},

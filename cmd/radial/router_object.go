@@ -31,6 +31,10 @@ type objectNoun[T routeros.Object] struct {
 	cells      func(o T) []string
 	examples   string
 	place      bool // its order counts: --before
+	// check refuses what is no mistake of one field, once a flag of checked has
+	// been given; nil: nothing.
+	check   func(ctx context.Context, d *routerDesk, router string, o T) error
+	checked string
 }
 
 // objectFlag is a flag that sets one field.
@@ -275,6 +279,11 @@ func (n objectNoun[T]) change(cmd *cobra.Command, d *routerDesk, f *objectHow, r
 			if err := flag.set(&o, *f.texts[flag.name]); err != nil {
 				return usagef("--%s %w", flag.name, err)
 			}
+		}
+	}
+	if n.check != nil && cmd.Flags().Changed(n.checked) {
+		if err := n.check(ctx, d, router, o); err != nil {
+			return err
 		}
 	}
 	if n.password != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +69,9 @@ then holds. The next login has the package's rate again. A device that cannot do
 		Args:    named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := store.BulkOrder{Verb: store.BulkChange, Why: "session change"}
+			if down == "" || up == "" {
+				return usagef("--down and --up go together, as in --down 100M --up 20M")
+			}
 			for _, r := range []struct {
 				flag, text string
 				to         *int64
@@ -167,9 +172,18 @@ func (m *sessionsMeant) run(ctx context.Context, a *app, o store.BulkOrder, verb
 	if err := m.fill(ctx, db, &o); err != nil {
 		return err
 	}
-	dry, err := db.OrderBulk(ctx, a.by("session.order", true), o)
+	strange, err := strangeNAS(ctx, db, o.NAS)
 	if err != nil {
 		return err
+	}
+	dry, err := db.OrderBulk(ctx, a.by("session.order", true), o)
+	switch {
+	case errors.Is(err, aaa.ErrNotFound) && strange != "":
+		return fmt.Errorf("no open session of %s, and radial nas list has no device of address %s: %w", printable(o.Asked), strange, aaa.ErrNotFound)
+	case err != nil:
+		return err
+	case strange != "":
+		a.note("radial nas list has no device of address %s: it cannot be asked for anything", strange)
 	}
 	if m.dryRun {
 		v := orderView{Asked: o.Asked, Sessions: dry.Total, DryRun: true}
@@ -199,6 +213,36 @@ func (m *sessionsMeant) run(ctx context.Context, a *app, o store.BulkOrder, verb
 	return a.awaitOrder(ctx, db, made)
 }
 
+// strangeNAS are those networks that no device is in, with commas; "" is none.
+// Where a device's row has a host name, nobody can tell.
+func strangeNAS(ctx context.Context, db *store.DB, networks []netip.Prefix) (string, error) {
+	if len(networks) == 0 {
+		return "", nil
+	}
+	devices, err := db.Devices(ctx)
+	if err != nil {
+		return "", err
+	}
+	var known []netip.Prefix
+	for _, d := range devices {
+		n, err := nas.ParseName(d.Name)
+		if err != nil {
+			continue // radial doctor tells of such a row
+		}
+		if n.Kind == nas.NameHost {
+			return "", nil
+		}
+		known = append(known, n.Prefix)
+	}
+	var strange []string
+	for _, p := range networks {
+		if !slices.ContainsFunc(known, p.Overlaps) {
+			strange = append(strange, strings.TrimSuffix(strings.TrimSuffix(p.String(), "/32"), "/128"))
+		}
+	}
+	return strings.Join(strange, ", "), nil
+}
+
 // serverAlive tells whether a server is there to do jobs; else a note says so.
 func (a *app) serverAlive(ctx context.Context, db *store.DB) (bool, error) {
 	all, err := db.Servers(ctx)
@@ -212,143 +256,4 @@ func (a *app) serverAlive(ctx context.Context, db *store.DB) (bool, error) {
 	}
 	a.note("no server runs: the job waits in the queue until one does")
 	return false, nil
-}
-
-// orderView is a bulk order in JSON.
-type orderView struct {
-	Asked    string         `json:"asked"`
-	Sessions int            `json:"sessions"`
-	Job      int64          `json:"job,omitempty"`
-	DryRun   bool           `json:"dry_run"`
-	Finished bool           `json:"finished"`
-	Results  map[string]int `json:"results,omitempty"`
-	Trouble  []troubleView  `json:"trouble,omitempty"` // the first hundred
-}
-
-// troubleView is a session of which not all is well.
-type troubleView struct {
-	Session int64  `json:"id"`
-	User    string `json:"user"`
-	NAS     string `json:"nas"`
-	Result  string `json:"result"` // "" while it is tried again
-	Detail  string `json:"detail"`
-}
-
-// orderPatience is how long a bulk order that does not get on is waited for.
-const orderPatience = 15 * time.Second
-
-// awaitOrder shows how far an order is until it is done, or does not get on.
-func (a *app) awaitOrder(ctx context.Context, db *store.DB, made store.Ordered) error {
-	bar := a.progress(fmt.Sprintf("of %d sessions", made.Total))
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	last, moved := 0, a.now()
-	for {
-		b, err := db.Bulk(ctx, made.Bulk)
-		if err != nil {
-			return err
-		}
-		n := b.Total - b.Results[""]
-		if bar.set(n); n != last {
-			last, moved = n, a.now()
-		}
-		if b.Finished != nil || a.now().Sub(moved) > orderPatience {
-			bar.done()
-			return a.tellOrder(ctx, db, b, made.Job)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-}
-
-// tellOrder prints what has come of an order. It is an error when not all is
-// well.
-func (a *app) tellOrder(ctx context.Context, db *store.DB, b store.Bulk, job int64) error {
-	v, err := orderViewOf(ctx, db, b, job)
-	if err != nil {
-		return err
-	}
-	if err := a.print(v, func() string { return orderText(&v) }); err != nil {
-		return err
-	}
-	bad := 0
-	for result, n := range b.Results {
-		switch result {
-		case "done", "gone", "nothing", "over", "":
-		default:
-			bad += n
-		}
-	}
-	switch {
-	case b.Finished == nil:
-		return fmt.Errorf("not all is done yet, and it does not get on: radial job show %d", job)
-	case bad > 0:
-		return fmt.Errorf("%d of %s not as they should be", bad, sessionsText(b.Total))
-	}
-	return nil
-}
-
-func orderViewOf(ctx context.Context, db *store.DB, b store.Bulk, job int64) (orderView, error) {
-	trouble, err := db.BulkTrouble(ctx, b.ID, 100)
-	v := orderView{Asked: b.Asked, Sessions: b.Total, Job: job, Finished: b.Finished != nil, Results: map[string]int{}}
-	for result, n := range b.Results {
-		if result == "" {
-			result = "to be done"
-		}
-		v.Results[result] = n
-	}
-	for _, t := range trouble {
-		v.Trouble = append(v.Trouble, troubleView{t.Session, t.User, t.NAS.String(), t.Result, t.Detail})
-	}
-	return v, err
-}
-
-// orderText is an order for people: how many of each, and then what is not well.
-func orderText(v *orderView) string {
-	parts := []string{fmt.Sprintf("%s of %s", sessionsText(v.Sessions), printable(v.Asked))}
-	for _, result := range []string{"done", "gone", "nothing", "over", "refused", "unsupported", "unknown", "failed", "cancelled", "to be done"} {
-		if n := v.Results[result]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, resultText(result)))
-		}
-	}
-	out := strings.Join(parts, ", ") + "\n"
-	if len(v.Trouble) == 0 {
-		return out
-	}
-	g := grid{titles: []string{"id", "user", "nas", "result", "why"}}
-	for _, t := range v.Trouble {
-		result := t.Result
-		if result == "" {
-			result = "to be done"
-		}
-		g.add(idText(t.Session), printable(t.User), t.NAS, resultText(result), oneLine(t.Detail))
-	}
-	return out + "\n" + g.String()
-}
-
-// resultText is a result in words.
-func resultText(result string) string {
-	switch result {
-	case "gone":
-		return "unknown to their device"
-	case "nothing":
-		return "as they should be"
-	case "over":
-		return "over already"
-	case "unknown":
-		return "without an answer"
-	case "unsupported":
-		return "cannot be done"
-	}
-	return result
-}
-
-func sessionsText(n int) string {
-	if n == 1 {
-		return "1 session"
-	}
-	return fmt.Sprintf("%d sessions", n)
 }
