@@ -65,8 +65,7 @@
 //	-------  -------------------------------  ------------------------------------------------
 //	Bind     free, cooling, or an offer run   Bind: the session has it, whoever gave it
 //	         out
-//	Bind     offered, ours                    Bind; where the session lived before that login, the
-//	                                          row is the login's when the session is over
+//	Bind     offered, ours                    Bind
 //	Bind     offered, not ours                Conflict: not stolen
 //	Bind     bound, by this session           Renew
 //	Bind     bound, ours, by an older one     Replace: the older session is over

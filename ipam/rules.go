@@ -73,10 +73,8 @@ type Holding struct {
 	Sticky    Sticky // of the row's pool
 	Caller    Caller
 	SessionID string
-	RadacctID int64 // of the session that has it bound, or 0
-	// Of a bound row: when its session was alive for certain, at its beginning as
-	// far as that is known; of an offered one when the last login was answered with it. Zero: unknown.
-	Since time.Time
+	RadacctID int64     // of the session that has it bound, or 0
+	Since     time.Time // of a bound row: when its session was alive for certain, at its beginning as far as that is known; zero: unknown
 }
 
 // Verdict is what a row means for a caller who wants an address of its pool.
@@ -208,15 +206,6 @@ func newer(h Holding, s Session) bool {
 		return heard
 	}
 	return s.At.After(h.Since)
-}
-
-// LoginStands tells of a row that a session is about to Bind that it is on offer to a login of the same
-// holder that has come since: the session was alive before that, and is told of late. The row keeps the
-// login's Acct-Session-Id then, as if the login had taken over the bound row (Reoffer), be it one that
-// named none.
-func LoginStands(h Holding, s Session) bool {
-	return h.State == Offered && h.SessionID != s.SessionID && s.SessionID != "" && ours(h, s) &&
-		!s.At.IsZero() && s.At.Before(h.Since)
 }
 
 func settleRelease(h Holding, s Session) Outcome {

@@ -163,31 +163,3 @@ func TestStates(t *testing.T) {
 		t.Error("x is a state")
 	}
 }
-
-func TestLoginStands(t *testing.T) {
-	login := time.Unix(1000, 0)
-	caller := Caller{User: "u", MAC: "m", Port: "p"}
-	old := Session{RadacctID: 1, Caller: caller, SessionID: "s1", At: login.Add(-time.Second)}
-	offer := Holding{State: Offered, Caller: caller, SessionID: "s2", Since: login}
-	tests := map[string]struct {
-		change func(h *Holding, s *Session)
-		want   bool
-	}{
-		"a session from before":        {func(*Holding, *Session) {}, true},
-		"of an offer that has run out": {func(h *Holding, _ *Session) { h.RanOut = true }, true},
-		"the login named none":         {func(h *Holding, _ *Session) { h.SessionID = "" }, true},
-		"the login's own":              {func(_ *Holding, s *Session) { s.SessionID = "s2" }, false},
-		"one of after":                 {func(_ *Holding, s *Session) { s.At = login.Add(time.Second) }, false},
-		"at the same moment":           {func(_ *Holding, s *Session) { s.At = login }, false},
-		"nobody knows when":            {func(_ *Holding, s *Session) { s.At = time.Time{} }, false},
-		"a stranger's":                 {func(_ *Holding, s *Session) { s.Caller = Caller{User: "v", MAC: "n"} }, false},
-		"the row is free":              {func(h *Holding, _ *Session) { h.State = Free }, false},
-	}
-	for name, test := range tests {
-		h, s := offer, old
-		test.change(&h, &s)
-		if got := LoginStands(h, s); got != test.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}

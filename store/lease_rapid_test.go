@@ -56,7 +56,6 @@ func TestLeaseOperations(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"login":       w.login,
 			"start":       w.begin,
-			"late start":  w.lateStart,
 			"interim":     w.interim,
 			"stop":        w.stop,
 			"reboot":      w.reboot,
@@ -172,7 +171,6 @@ func (w *world) begin(rt *rapid.T) {
 	if c.told == nil || slices.ContainsFunc(c.told, gone) || c.open != nil && c.asked == c.open.id {
 		rt.Skip("no login that it could follow")
 	}
-	w.offered()
 	at := w.tick()
 	s := &session{caller: c, id: c.asked, addresses: c.told, nas: c.who.NAS, vrf: c.vrf, start: at, update: at}
 	if s.id == "" {
@@ -185,26 +183,6 @@ func (w *world) begin(rt *rapid.T) {
 	}
 	delete(w.spaces[c.vrf].cooling, c.told[0])
 	c.open, c.asked, c.fresh, w.sessions[s.unique] = s, s.id, true, s
-}
-
-// offered makes all offers of now, by the NASes' clock.
-func (w *world) offered() {
-	w.db.Exec(`UPDATE radial.addresses SET since = $1 WHERE state = 'offered'`, w.tick())
-}
-
-// lateStart is that of a session which was over when its caller was last answered; its Stop will
-// come too. Until then the row is that session's, and the caller's when it has.
-func (w *world) lateStart(rt *rapid.T) {
-	c := w.drawCaller(rt)
-	if !c.fresh || c.open != nil {
-		rt.Skip("no login that stands")
-	}
-	at := w.tick()
-	w.offered()
-	s := &session{caller: c, id: w.name("l"), addresses: c.told, nas: c.who.NAS, vrf: c.vrf, start: at, update: at}
-	s.unique = fmt.Sprintf("%032s", s.id)
-	w.send(rt, s.record(aaa.StatusStart, at))
-	c.open, w.sessions[s.unique] = s, s
 }
 
 // send has a record stored, by either server, and sometimes by both.

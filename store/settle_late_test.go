@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"radial/aaa"
-	"radial/ipam"
 	"radial/store"
 	"radial/store/journal"
 	"radial/store/storetest"
@@ -134,64 +133,5 @@ func holds(t *testing.T, db *storetest.DB, session string, open map[string]bool)
 	}
 	if got := fmt.Sprint(db.Rows(`SELECT state, session_id FROM radial.addresses WHERE address = '100.64.0.3'`)); got != fmt.Sprintf("[[bound %s]]", session) {
 		t.Errorf("the address is %s, want it bound to %s", got, session)
-	}
-}
-
-// TestLateSessionLeavesTheOffer: a session that is told of, with its end, when its
-// caller has been answered with the address again leaves it on offer to that login,
-// whatever that called its session and wherever the caller dialled from; a session that began after
-// the login is the login's, whatever it is called.
-func TestLateSessionLeavesTheOffer(t *testing.T) {
-	elsewhere := want(1, "s2")
-	elsewhere.Caller.Port = "another"
-	tests := map[string]struct {
-		login          ipam.Want
-		later, ranOut  bool   // the session began after the login; the offer is over by the clock
-		bound, started string // the row when the session began, and when it was over
-	}{
-		"a login that names its session": {want(1, "s2"), false, false, "bound 1 s2", "offered - s2"},
-		"a login that names none":        {want(1, ""), false, false, "bound 1 ", "offered - "},
-		"at another port":                {elsewhere, false, false, "bound 1 s2", "offered - s2"},
-		"its offer is over":              {want(1, "s2"), false, true, "bound 1 s2", "offered - s2"},
-		"the login's own":                {want(1, "s2"), true, false, "bound 1 s1", "free - s1"},
-		"the login's own, it named none": {want(1, ""), true, false, "bound 1 s1", "free - s1"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			db := storetest.New(t)
-			makePool(t, db, "main", "192.0.2.0/24")
-			a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
-			old := want(1, "s1")
-			first := old
-			if test.login.SessionID == "" { // nor did the one before
-				first.SessionID = ""
-			}
-			addr := lease(t, a, first)
-			start := bind(addr, 1, old)
-			if test.login.Caller != old.Caller { // a lease of the caller who was here
-				db.Exec(`UPDATE radial.addresses SET state = 'free', until = NULL WHERE address = $1`, addr)
-			}
-			if got := lease(t, a, test.login); got != addr {
-				t.Fatalf("the next login got %s, the one before %s", got, addr)
-			}
-			if test.ranOut {
-				db.Exec(`UPDATE radial.addresses SET until = now() WHERE address = $1`, addr)
-			}
-			if test.later {
-				start.At = time.Now()
-			}
-			settle(t, db, start)
-			if got := state(db, addr); got != test.bound {
-				t.Errorf("the row is %q, want %q", got, test.bound)
-			}
-			settle(t, db, release(addr, 1, old))
-			if got := state(db, addr); got != test.started {
-				t.Errorf("after the session the row is %q, want %q", got, test.started)
-			}
-			settle(t, db, bind(addr, 2, want(1, "s2")))
-			if got := state(db, addr); got[:7] != "bound 2" {
-				t.Errorf("after the Start the row is %q", got)
-			}
-		})
 	}
 }

@@ -19,8 +19,6 @@ type settlement struct {
 	skips     bool                      // no Starts, and a row that somebody holds is left alone
 	byHolder  map[holderKey][]*leaseRow // where adopts
 
-	now time.Time
-
 	history   []historyRow
 	replaced  []replaced
 	conflicts map[conflictKey]*conflict
@@ -43,7 +41,6 @@ func newSettlement() *settlement {
 
 // settle applies the events to the rows that were locked for them.
 func (s *settlement) settle(events []leaseEvent, now time.Time) {
-	s.now = now
 	for _, r := range s.ordered {
 		s.rows[r.leaseKey] = r
 		if r.RadacctID != 0 {
@@ -183,12 +180,8 @@ func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
 	case ipam.Renew:
 		r.renewed = true
 	case ipam.Bind:
-		login := r.Holding
 		s.hold(r, session)
 		s.tell(r, "bound", ev.at, "")
-		if ipam.LoginStands(login, session) {
-			r.SessionID = login.SessionID
-		}
 	case ipam.Replace:
 		s.replaced = append(s.replaced, replaced{radacctid: r.RadacctID, at: ev.at})
 		s.hold(r, session)
@@ -205,7 +198,6 @@ func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
 		was.SessionID = ev.sessionID // the row's is that of the login which is to come up
 		s.history = append(s.history, historyRow{at: ev.at, key: r.leaseKey, pool: r.pool, action: "released", holding: was, reason: ev.reason})
 		r.State, r.RadacctID, r.RanOut, r.changed = ipam.Offered, 0, false, true
-		r.Since, r.since = s.now, &s.now // the login has come before that
 	case ipam.Conflict:
 		s.conflict(r, ev)
 	}
