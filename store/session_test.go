@@ -183,7 +183,7 @@ func TestSessionPlans(t *testing.T) {
 	values := map[string]string{
 		"open": "NULL, 0, NULL, NULL, '', '', NULL, 100", "open of a user": "NULL, 0, NULL, NULL, '', '', NULL, 100, 'user1'", "named": "'x', 7, 's7'",
 		"named of a user": "'user1', 's7'", "named since": "'2026-11-10', 's7'", "of a user": "NULL, 0, 'user1', NULL, NULL, 100",
-		"open, habits": "", "open, silent": "'{10.0.0.1}', '{300}', false", "lost": "3, 0, 100, 'Lost-Carrier'", "over": "",
+		"open, habits": "", "open, silent": "'{10.0.0.1}', '{300}', false", "lost": "3, 0, 100, 'Lost-Carrier', NULL", "over": "",
 		"open by nas": "", "open by package": "", "by nas": "'2026-11-10'", "by package": "'2026-11-10'",
 	}
 	open := regexp.MustCompile(`radacct_bulk_close|radial_radacct_open_user_idx`)
