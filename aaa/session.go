@@ -75,14 +75,9 @@ func (o Outcome) String() string {
 
 // Transition is what Next found: the row after the event, and, where the id
 // is reused, the old row as it must be kept under its RetiredID.
-//
-// Earlier is set for the Stop of a session before the row's, of which the
-// caller may have no row at all: see earlier. Where none is of the SameLife, this
-// one is to be inserted; the outcome is Closed then.
 type Transition struct {
 	Row     Session
 	Retired *Session
-	Earlier *Session
 	Outcome Outcome
 }
 
@@ -103,8 +98,7 @@ type Transition struct {
 //     closed: its Stop was lost;
 //   - an event older than the row's start, of an earlier session with the same
 //     id, changes nothing. So does a Start that is older than what the row's own
-//     session time says of its start. But the Stop of such a session may be all
-//     that is left of it, and makes a retired row (Transition.Earlier).
+//     session time says of its start.
 //
 // A closed row never opens again. Applying a record twice, or late, changes
 // nothing, as long as the Starts of one session carry the same time. Next
@@ -230,7 +224,7 @@ func stop(row *Session, ev *Record) Transition {
 	s := *row
 	if row.Open() {
 		if ev.olderSession(row) {
-			return Transition{Row: s, Earlier: earlier(row, ev), Outcome: Stale}
+			return Transition{Row: s, Outcome: Stale}
 		}
 		s.merge(ev)
 		s.end(later(ev.At, row.Update), ev.TerminateCause)
@@ -268,10 +262,7 @@ func stop(row *Session, ev *Record) Transition {
 // learns what the session came to in the end; connectinfo_stop tells it.
 func lateStop(row *Session, ev *Record) Transition {
 	s := *row
-	if ev.olderSession(row) {
-		return Transition{Row: s, Earlier: earlier(row, ev), Outcome: Duplicate}
-	}
-	if row.ConnectInfoStop != nil {
+	if row.ConnectInfoStop != nil || ev.olderSession(row) {
 		return Transition{Row: s, Outcome: Duplicate}
 	}
 	grown := grow(&s.Input, ev.Input)

@@ -104,7 +104,7 @@ func TestNextReplay(t *testing.T) {
 		again := row
 		for _, ev := range events[from2:to2] {
 			tr := Next(again, ev)
-			if tr.Retired != nil || isNew(tr, retired) {
+			if tr.Retired != nil {
 				t.Fatalf("replay of %+v retired a row", ev)
 			}
 			again = &tr.Row
@@ -121,7 +121,6 @@ func TestNextReplay(t *testing.T) {
 func TestNextReplayOfTheLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var row *Session
-		var retired []Session
 		var done []*Record
 		from := int64(1_700_000_000)
 		for range rapid.IntRange(1, 4).Draw(t, "sessions") {
@@ -135,15 +134,8 @@ func TestNextReplayOfTheLost(t *testing.T) {
 				events = append([]*Record{events[n-1]}, events[:n-1]...)
 			}
 			for _, ev := range events {
-				tr := Next(row, ev)
-				if row != nil || tr.Row.UniqueID != "" {
+				if tr := Next(row, ev); row != nil || tr.Row.UniqueID != "" {
 					row = &tr.Row
-				}
-				if tr.Retired != nil {
-					retired = append(retired, *tr.Retired)
-				}
-				if isNew(tr, retired) {
-					retired = append(retired, *tr.Earlier)
 				}
 				done = append(done, ev)
 				if row.Open() && rapid.IntRange(0, 3).Draw(t, "silence") == 0 {
@@ -158,7 +150,7 @@ func TestNextReplayOfTheLost(t *testing.T) {
 		again := row
 		for _, ev := range append(slices.Clone(done), rapid.Permutation(done).Draw(t, "order")...) {
 			tr := Next(again, ev)
-			if tr.Retired != nil || isNew(tr, retired) {
+			if tr.Retired != nil {
 				t.Fatalf("%+v once more retired a row", ev)
 			}
 			again = &tr.Row
@@ -186,50 +178,6 @@ func TestNextOrder(t *testing.T) {
 		}
 		if d := cmp.Diff(*want, *got, rowOpts(ignore...)); d != "" {
 			t.Fatalf("order matters (-in order +mixed):\n%s", d)
-		}
-	})
-}
-
-// Sessions with one id whose Stops are told after the next one's Start, all of
-// them twice and in any order: each has a row, once. Where such a one had interims its row
-// is there already, and its Stop comes too late for it.
-func TestNextLateStops(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var events, late []*Record
-		ends := map[int64]bool{} // of sessions that must have a row with this end
-		from := int64(1_700_000_000)
-		for range rapid.IntRange(2, 5).Draw(t, "sessions") {
-			g := drawSession(t, from)
-			from = g.last
-			if n := len(g.events); g.end != 0 && rapid.Bool().Draw(t, "late") {
-				events, late = append(events, g.events[:n-1]...), append(late, g.events[n-1])
-				if n == 2 {
-					ends[g.end] = true
-				}
-			} else {
-				events = append(events, g.events...)
-			}
-		}
-		next := drawSession(t, from) // with which all others are over
-		events = append(events, next.events[0])
-		late = rapid.Permutation(slices.Concat(late, late)).Draw(t, "order")
-		row, retired, _ := fold(slices.Concat(events, late)...)
-		if !row.Open() || !row.Start.Equal(sec(next.start)) {
-			t.Fatalf("the session of now: %+v", row)
-		}
-		for i, r := range retired {
-			for _, o := range retired[:i] {
-				if r.UniqueID == o.UniqueID || r.SameLife(&o) {
-					t.Fatalf("twice: %+v, %+v", o, r)
-				}
-			}
-			if r.UniqueID == testID || r.Open() {
-				t.Fatalf("retired: %+v", r)
-			}
-			delete(ends, r.Stop.Unix())
-		}
-		if len(ends) > 0 {
-			t.Fatalf("no rows of the sessions that ended at %v: %+v", ends, retired)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package aaa
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -44,19 +43,11 @@ func fold(events ...*Record) (row *Session, retired []Session, last Outcome) {
 		if t.Retired != nil {
 			retired = append(retired, *t.Retired)
 		}
-		if isNew(t, retired) {
-			retired, last = append(retired, *t.Earlier), Closed
-		}
 		if row != nil || t.Row.UniqueID != "" {
 			row = &t.Row
 		}
 	}
 	return row, retired, last
-}
-
-// isNew tells whether a transition has found an earlier session that no row has.
-func isNew(t Transition, retired []Session) bool {
-	return t.Earlier != nil && !slices.ContainsFunc(retired, func(r Session) bool { return r.SameLife(t.Earlier) })
 }
 
 func TestNext(t *testing.T) {

@@ -127,9 +127,6 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 		return nil, nil, err
 	}
 	f := foldBatch(rows, batch)
-	if err := f.findEarlier(ctx, conn); err != nil {
-		return nil, nil, err
-	}
 	s := newSettlement()
 	var started starting
 	lost := queueSessions(&write, f)

@@ -45,8 +45,6 @@ func (r *acctRow) onlyCounters() bool { return r.counted() == r.Session }
 type fold struct {
 	current map[string]*acctRow // by acctuniqueid
 	retired []*acctRow
-	stops   []earlierStop
-	earlier []*acctRow // that stops make, where no row has their sessions
 }
 
 // foldBatch applies the events of a batch to the rows as read. Events of a
@@ -72,9 +70,6 @@ func (f *fold) apply(e *entry) {
 	}
 	t := aaa.Next(session, &e.rec)
 	e.outcome = t.Outcome
-	if t.Earlier != nil {
-		f.stops = append(f.stops, earlierStop{e, t.Earlier})
-	}
 	if t.Retired != nil {
 		row.Session, row.by = *t.Retired, e
 		f.retired = append(f.retired, row)
@@ -98,7 +93,7 @@ func (f *fold) apply(e *entry) {
 
 // all are the rows of the batch.
 func (f *fold) all() []*acctRow {
-	rows := slices.Concat(f.retired, f.earlier)
+	rows := slices.Clone(f.retired)
 	for _, r := range f.current {
 		rows = append(rows, r)
 	}
