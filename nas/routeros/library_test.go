@@ -104,7 +104,7 @@ func TestLibrary(t *testing.T) {
 			if diff := cmp.Diff([]string{first + "alicefalse", second + "bobfalse", first + "alicetrue", first + "yes", second + "yes"}, heard); diff != "" {
 				t.Error(diff)
 			}
-			go changes.CancelContext(t.Context()) //nolint:errcheck // its own answer may be forgotten: what counts is that the listen ends
+			go changes.CancelContext(t.Context()) // its own answer may be forgotten: what counts is that the listen ends
 			select {
 			case s, open := <-changes.Chan():
 				if open {
