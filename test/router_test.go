@@ -41,7 +41,7 @@ func TestRouterIsSetUpAndProven(t *testing.T) {
 			t.Errorf("%s: exit code %d, %v, want %v\n%s", what, out.Code, got, want, out.Stderr)
 		}
 	}
-	expect("set up", s.Radial(t, "router", "configure", "pop1", "--radius", "-o", "json"), 0,
+	expect("set up", s.Radial(t, "router", "configure", "pop1", "--radius", "--yes", "-o", "json"), 0,
 		map[string]string{"device": "yes", "server": "yes", "requests": "unknown", "login": "yes", "coa": "yes"})
 
 	session, err := r.Dial(t.Context(), routeros.Subscriber{Name: "alice", Password: "wonderland", MAC: "00:00:5E:00:53:01"})
@@ -57,7 +57,7 @@ func TestRouterIsSetUpAndProven(t *testing.T) {
 	must(t, s.Radial(t, "nas", "set", "pop1", "--secret", "another-s3cret"))
 	expect("another secret", s.Radial(t, "router", "prove", "pop1", "--test-user", "alice", "--test-password", "wrong", "-o", "json"), 1,
 		map[string]string{"device": "yes", "server": "yes", "requests": "yes", "login": "no", "coa": "no"})
-	expect("mended", s.Radial(t, "router", "configure", "pop1", "--radius", "-o", "json"), 0,
+	expect("mended", s.Radial(t, "router", "configure", "pop1", "--radius", "--yes", "-o", "json"), 0,
 		map[string]string{"device": "yes", "server": "yes", "requests": "yes", "login": "yes", "coa": "yes"})
 
 	must(t, s.Radial(t, "nas", "add", "127.0.0.3", "--secret", "of-another", "--name", "pop2"))

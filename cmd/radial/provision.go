@@ -109,8 +109,7 @@ func (a *app) confirm(yes bool, question string) error {
 	if yes {
 		return nil
 	}
-	f, ok := a.stdin.(*os.File)
-	if !ok || !isTerminal(f) {
+	if !a.canAsk() {
 		return usagef("%s Say --yes", question)
 	}
 	if _, err := fmt.Fprintf(a.stderr, "%s [y/N] ", question); err != nil {
@@ -124,6 +123,12 @@ func (a *app) confirm(yes bool, question string) error {
 		return errors.New("nothing was done")
 	}
 	return nil
+}
+
+// canAsk tells whether stdin is a terminal.
+func (a *app) canAsk() bool {
+	f, ok := a.stdin.(*os.File)
+	return ok && isTerminal(f)
 }
 
 // readLine reads the first line of stdin; Ctrl-C ends the program meanwhile.

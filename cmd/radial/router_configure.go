@@ -23,7 +23,7 @@ type setupFlags struct {
 	localAddress, maxLimit, target       string
 	hotspot, hotspotAddress, hotspotPool string
 	interim                              time.Duration
-	dryRun, noProof                      bool
+	dryRun, noProof, yes                 bool
 }
 
 func (f *setupFlags) register(cmd *cobra.Command) {
@@ -55,6 +55,7 @@ func (f *setupFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.hotspotAddress, "hotspot-address", "", "the router's `address` on it")
 	fl.StringVar(&f.hotspotPool, "hotspot-pool", "", "`name` of the pool on the router that its clients get addresses of")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "show what would be changed, and change nothing")
+	fl.BoolVar(&f.yes, "yes", false, "do not ask")
 	fl.BoolVar(&f.noProof, "no-proof", false, "do not prove the way after --radius")
 }
 
@@ -62,8 +63,8 @@ func newRouterConfigureCmd(a *app) *cobra.Command {
 	var f setupFlags
 	cmd := &cobra.Command{
 		Use:   "configure NAME",
-		Short: "Set a router up for RADIUS; shows what it changes, and can take it back",
-		Long: `Compares a router with what the named parts should be, shows the difference, and makes it so. Done again it changes nothing. What Radial makes has
+		Short: "Set a router up for RADIUS; shows what it would change, asks, and can take it back",
+		Long: `Compares a router with what the named parts should be, shows the difference, asks, and makes it so. Done again it changes nothing, and asks nothing. What Radial makes has
 its tag in the comment ("radial …"), or, where there are no comments, a name that is "radial" or begins with "radial-"; items of others are
 never touched, and rules and servers of ours stand before theirs. Everything is recorded with what was there before: radial router undo.
 If the connection breaks in the middle, the same command again does the rest.`,
@@ -165,6 +166,9 @@ func (d *routerDesk) configure(ctx context.Context, name string, s routeros.Setu
 	}
 	view := configureView{Router: name, DryRun: f.dryRun, Changes: maskedChanges(would)}
 	if len(would) > 0 && !f.dryRun {
+		if err := d.agreed(&view, f.yes); err != nil {
+			return err
+		}
 		parts := make([]string, len(s.Parts))
 		for i, p := range s.Parts {
 			parts[i] = string(p)

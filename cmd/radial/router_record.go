@@ -27,15 +27,14 @@ type configureView struct {
 	Changes []routeros.Applied `json:"changes"`        // secrets are ***
 	Left    []string           `json:"left,omitempty"` // what an undo left as it is, and why
 	Proof   proof              `json:"proof,omitempty"`
+
+	seen bool // the changes were shown when it was asked for
 }
 
 func (v configureView) text() string {
 	var b strings.Builder
-	for _, c := range v.Changes {
-		b.WriteString(printableLines(c.Text()))
-	}
-	for _, l := range v.Left {
-		fmt.Fprintf(&b, "left as it is: %s\n", printable(l))
+	if !v.seen {
+		b.WriteString(v.diff())
 	}
 	name := printable(v.Router)
 	switch {
@@ -49,6 +48,38 @@ func (v configureView) text() string {
 		fmt.Fprintf(&b, "router %s configured, changes: %d; radial router undo %s --config %d takes them back\n", name, len(v.Changes), name, v.ID)
 	}
 	return b.String() + v.Proof.text()
+}
+
+// diff is the changes, and what stays as it is.
+func (v configureView) diff() string {
+	var b strings.Builder
+	for _, c := range v.Changes {
+		b.WriteString(printableLines(c.Text()))
+	}
+	for _, l := range v.Left {
+		fmt.Fprintf(&b, "left as it is: %s\n", printable(l))
+	}
+	return b.String()
+}
+
+// agreed shows what is to be changed on a router, and asks; without a terminal
+// it wants --yes.
+func (d *routerDesk) agreed(v *configureView, yes bool) error {
+	question := fmt.Sprintf("Change router %s, changes: %d?", printable(v.Router), len(v.Changes))
+	if v.Undoes != 0 {
+		question = fmt.Sprintf("Take configuration %d of router %s back, changes: %d?", v.Undoes, printable(v.Router), len(v.Changes))
+	}
+	switch {
+	case yes:
+	case d.canAsk():
+		if _, err := fmt.Fprint(d.stderr, v.diff()); err != nil {
+			return fmt.Errorf("show the changes: %w", err)
+		}
+		v.seen = true
+	default:
+		question += " --dry-run shows them."
+	}
+	return d.confirm(yes, question)
 }
 
 func printableLines(text string) string {
@@ -155,11 +186,11 @@ func mapSecrets(changes []routeros.Applied, f func(string) string) []routeros.Ap
 
 func newRouterUndoCmd(a *app) *cobra.Command {
 	var id int64
-	var dryRun bool
+	var yes, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "undo NAME",
 		Short: "Take a configuration back: what was added is removed, what was changed gets its earlier values",
-		Long: `Takes back what router configure did, the last first. What somebody else has changed since stays as it is, and is told. Also a configuration
+		Long: `Takes back what router configure did, the last first, after it has shown what that is and asked. What somebody else has changed since stays as it is, and is told. Also a configuration
 that broke off in the middle can be taken back.`,
 		Example: `  radial router undo pop1 --dry-run
   radial router undo pop1 --config 12`,
@@ -168,15 +199,16 @@ that broke off in the middle can be taken back.`,
 			if cmd.Flags().Changed("config") && id < 1 {
 				return usagef("--config %d: want the id of a configuration; radial router configurations %s lists them", id, args[0])
 			}
-			return a.withRouters(cmd.Context(), func(d *routerDesk) error { return d.undo(cmd.Context(), args[0], id, dryRun) })
+			return a.withRouters(cmd.Context(), func(d *routerDesk) error { return d.undo(cmd.Context(), args[0], id, yes, dryRun) })
 		},
 	}
 	cmd.Flags().Int64Var(&id, "config", 0, "the `id` of the configuration; the newest that is not taken back unless told")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be changed, and change nothing")
 	return cmd
 }
 
-func (d *routerDesk) undo(ctx context.Context, name string, id int64, dryRun bool) error {
+func (d *routerDesk) undo(ctx context.Context, name string, id int64, yes, dryRun bool) error {
 	r, err := d.db.Router(ctx, name)
 	if err != nil {
 		return err
@@ -202,6 +234,11 @@ func (d *routerDesk) undo(ctx context.Context, name string, id int64, dryRun boo
 		return err
 	}
 	view := configureView{Router: name, DryRun: dryRun, Undoes: conf.ID, Changes: maskedChanges(would), Left: left}
+	if len(would) > 0 && !dryRun {
+		if err := d.agreed(&view, yes); err != nil {
+			return err
+		}
+	}
 	if !dryRun && (len(would) > 0 || conf.Status != "undone") {
 		view.ID, err = d.recorded(ctx, r, recording{action: "router.undo", parts: conf.Parts, would: would, undoes: conf.ID}, func() ([]routeros.Applied, error) {
 			done, _, err := routeros.Undo(ctx, c, changes, false)
