@@ -66,6 +66,7 @@ func (h RouterHealth) Failed() bool { return h.Problem != "" }
 // RouterChange is what an operator says of a router. Nil fields are left as they
 // are.
 type RouterChange struct {
+	Name        *string // another name for a router that there is
 	Address     *string
 	Port        *uint16
 	TLS         *bool
@@ -103,9 +104,6 @@ func (c RouterChange) AddRouter(name string, before *Router, found []Device) (Ro
 	if before != nil {
 		return RouterDelta{}, fmt.Errorf("router %q exists already; change it with router set: %w", name, ErrConflict)
 	}
-	if !plainName(name, 100) {
-		return RouterDelta{}, fmt.Errorf("router %q: want a name of 1 to 100 printable characters without blanks around: %w", name, ErrInvalid)
-	}
 	if c.Address == nil || c.Username == nil || c.Password == nil {
 		return RouterDelta{}, fmt.Errorf("router %q: a router needs an address, --username and a password (--password-stdin, or --password): %w", name, ErrInvalid)
 	}
@@ -130,6 +128,7 @@ func DeleteRouter(name string, before *Router, _ []Device) (RouterDelta, error) 
 }
 
 func (c RouterChange) change(before *Router, after Router, found []Device) (RouterDelta, error) {
+	assign(&after.Name, c.Name)
 	assign(&after.Address, c.Address)
 	assign(&after.TLS, c.TLS)
 	if c.TLS != nil && c.Port == nil && (before == nil || before.Port == routerPort(before.TLS)) {
@@ -196,6 +195,8 @@ var dottedForm = regexp.MustCompile(`^([A-Za-z0-9-]+\.)*[0-9]+\.?$`)
 func (r *Router) check() error {
 	_, err := netip.ParseAddr(r.Address)
 	switch {
+	case !plainName(r.Name, 100):
+		return fmt.Errorf("router %q: want a name of 1 to 100 printable characters without blanks around: %w", r.Name, ErrInvalid)
 	case err != nil && dottedForm.MatchString(r.Address):
 		return fmt.Errorf("address %q: is neither an IP address nor a host name that resolves: %w", r.Address, ErrInvalid)
 	case err != nil && (len(r.Address) > 253 || !hostForm.MatchString(r.Address)):

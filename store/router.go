@@ -100,6 +100,11 @@ func (db *DB) ChangeRouter(ctx context.Context, c Change, name string, device fu
 		if d, err = f(name, before, named); err != nil || d.Audit == nil {
 			return written{}, err
 		}
+		if before != nil && d.Save.Name != name {
+			if err := renameRouter(ctx, tx, c, &d); err != nil {
+				return written{}, err
+			}
+		}
 		if err := saveRouter(ctx, tx, &d); err != nil {
 			return written{}, wrapErr("router "+name, err)
 		}
@@ -109,6 +114,19 @@ func (db *DB) ChangeRouter(ctx context.Context, c Change, name string, device fu
 		return aaa.RouterDelta{}, err
 	}
 	return d, nil
+}
+
+// renameRouter sees that the new name is free, and begins the router's story
+// under it. All else refers to it by its id.
+func renameRouter(ctx context.Context, tx pgx.Tx, c Change, d *aaa.RouterDelta) error {
+	taken, err := routers(ctx, tx, d.Save.Name)
+	if err != nil {
+		return err
+	}
+	if len(taken) > 0 {
+		return fmt.Errorf("router %q exists already: %w", d.Save.Name, aaa.ErrConflict)
+	}
+	return writeAudit(ctx, tx, c, d.Save.Name, d.Audit)
 }
 
 func saveRouter(ctx context.Context, tx pgx.Tx, d *aaa.RouterDelta) error {

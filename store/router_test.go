@@ -93,18 +93,28 @@ func TestRouters(t *testing.T) {
 	if _, err := db.ChangeRouter(t.Context(), by, "pop1", moved.LooksFor, moved.SetRouter); err != nil {
 		t.Fatal(err)
 	}
-	if other, err := fleet.Pool(t.Context(), "pop1"); err != nil || other == first {
+	other, err := fleet.Pool(t.Context(), "pop1")
+	if err != nil || other == first {
 		t.Errorf("the pool of the old address: %v", err)
+	}
+	for _, names := range [][2]string{{"pop1", "core1"}, {"core1", "pop1"}} {
+		named := aaa.RouterChange{Name: &names[1]}
+		if _, err := db.ChangeRouter(t.Context(), by, names[0], named.LooksFor, named.SetRouter); err != nil {
+			t.Fatal(err)
+		}
+		if same, err := fleet.Pool(t.Context(), names[1]); err != nil || same != other {
+			t.Errorf("the pool after %s was called %s: %v", names[0], names[1], err)
+		}
 	}
 	if err := fleet.Close(); err != nil {
 		t.Error(err)
 	}
 
-	other, err := nas.NewSealer(bytes.Repeat([]byte{2}, 32))
+	wrong, err := nas.NewSealer(bytes.Repeat([]byte{2}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&store.RouterBook{DB: db.DB, Sealer: other}).Login(t.Context(), "pop1"); !errors.Is(err, nas.ErrSeal) {
+	if _, err := (&store.RouterBook{DB: db.DB, Sealer: wrong}).Login(t.Context(), "pop1"); !errors.Is(err, nas.ErrSeal) {
 		t.Errorf("with another key: %v", err)
 	}
 	by.Action = "router.del"

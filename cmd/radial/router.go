@@ -60,6 +60,7 @@ func (a *app) withRouters(ctx context.Context, f func(*routerDesk) error) error 
 
 // routerFlags are the flags of router add and router set.
 type routerFlags struct {
+	name                             string
 	address, username, password, pin string
 	nas, description, status         string
 	port                             uint16
@@ -80,6 +81,7 @@ func (f *routerFlags) register(cmd *cobra.Command, set bool) {
 	fl.BoolVar(&f.noCheck, "no-check", false, "do not try to log in now")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
 	if set {
+		fl.StringVar(&f.name, "name", "", "another `name`; what was configured, and what is wanted on it, stays with it")
 		fl.StringVar(&f.address, "address", "", "its `address` or host name")
 		fl.StringVar(&f.status, "status", "active", "active, or inactive: nobody talks to it")
 		choices(cmd, "status", "active", "inactive")
@@ -95,6 +97,7 @@ func (f *routerFlags) change(d *routerDesk, cmd *cobra.Command) (c aaa.RouterCha
 	if f.passwordStdin || cmd.Flags().Changed("password") {
 		c.Password = d.sealer.Seal(aaa.RouterPasswordUse, nas.Secret(password))
 	}
+	c.Name = given(cmd, "name", f.name)
 	c.Address, c.Port, c.TLS, c.Username = given(cmd, "address", f.address), given(cmd, "port", f.port), given(cmd, "tls", f.tls), given(cmd, "username", f.username)
 	c.Pin, c.NAS, c.Description = given(cmd, "pin", f.pin), given(cmd, "nas", f.nas), given(cmd, "description", f.description)
 	if cmd.Flags().Changed("status") {
@@ -139,7 +142,8 @@ func newRouterSetCmd(a *app) *cobra.Command {
 		Use:   "set NAME",
 		Short: "Change what is named of a router, and nothing else",
 		Example: `  radial router set pop1 --pin 9F:86:D0:…
-  radial router set pop1 --status inactive`,
+  radial router set pop1 --status inactive
+  radial router set pop1 --name core1`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRouters(cmd.Context(), func(d *routerDesk) error {
@@ -185,7 +189,7 @@ func (f *routerFlags) save(d *routerDesk, cmd *cobra.Command, name, did string, 
 		}
 	}
 	d.noteRouter(delta.Save)
-	return d.did("router", name, did, f.dryRun, delta.Audit)
+	return d.did("router", delta.Save.Name, did, f.dryRun, delta.Audit)
 }
 
 // noteRouter tells what a router lacks.

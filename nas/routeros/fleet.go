@@ -32,6 +32,11 @@ type fleetPool struct {
 	pin   string
 }
 
+// serves tells whether the pool's connections are those of a login.
+func (p *fleetPool) serves(l Login, pin string) bool {
+	return p.pin == pin && p.login.Address == l.Address && p.login.User == l.User && p.login.Password == l.Password && p.login.Timeout == l.Timeout
+}
+
 // NewFleet makes a fleet; each router gets at most size connections. Nothing is
 // dialled yet.
 func NewFleet(book Book, size int, now func() time.Time) *Fleet {
@@ -53,12 +58,18 @@ func (f *Fleet) Pool(ctx context.Context, name string) (*Pool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	have := f.pools[name]
-	if have != nil && have.pin == pin && have.login.Address == login.Address && have.login.User == login.User &&
-		have.login.Password == login.Password && have.login.Timeout == login.Timeout {
+	if have != nil && have.serves(login, pin) {
 		return have.Pool, nil
 	}
 	if have != nil {
 		_ = have.Close() // idle connections of a login that is no more: how they end changes nothing
+	}
+	for old, p := range f.pools {
+		if p.serves(login, pin) { // the router had another name
+			delete(f.pools, old)
+			f.pools[name] = p
+			return p.Pool, nil
+		}
 	}
 	made := &fleetPool{Pool: NewPool(login, f.size, f.now), login: login, pin: pin}
 	f.pools[name] = made
