@@ -2,10 +2,7 @@ package jobs
 
 import (
 	"bytes"
-	"context"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,38 +15,15 @@ import (
 )
 
 func TestCheckRouters(t *testing.T) {
-	r, err := fake.New(fake.Config{Identity: "pop1", Password: "geheim", Address: netip.MustParseAddr("127.0.0.1")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Serve(ctx, l, nil) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	_, text, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, api := fake.Play(t, fake.Config{Identity: "pop1", Password: "geheim"}, nil)
+	port := netip.MustParseAddrPort(api).Port()
 	db := storetest.New(t)
 	sealer, err := nas.NewSealer(bytes.Repeat([]byte{1}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, password := range map[string]nas.Secret{"good": "geheim", "bad": "falsch", "idle": "geheim"} {
-		c := aaa.RouterChange{Address: new("127.0.0.1"), Port: new(uint16(port)), Username: new("admin"), Password: sealer.Seal(aaa.RouterPasswordUse, password)}
+		c := aaa.RouterChange{Address: new("127.0.0.1"), Port: &port, Username: new("admin"), Password: sealer.Seal(aaa.RouterPasswordUse, password)}
 		if name == "idle" {
 			c.Status = new(aaa.RouterInactive)
 		}

@@ -3,7 +3,6 @@ package jobs_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -31,24 +30,10 @@ func (b oneRouter) OfNAS(_ context.Context, id int64) (string, error) {
 
 func playRouter(t *testing.T, version string) (*fake.Router, *routeros.Fleet) {
 	t.Helper()
-	r, err := fake.New(fake.Config{Version: version, Password: "geheim"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Serve(ctx, l, nil) }()
-	f := routeros.NewFleet(oneRouter{routeros.Login{Address: l.Addr().String(), User: "admin", Password: "geheim", Timeout: 2 * time.Second}}, 2, time.Now)
+	r, api := fake.Play(t, fake.Config{Version: version, Password: "geheim"}, nil)
+	f := routeros.NewFleet(oneRouter{routeros.Login{Address: api, User: "admin", Password: "geheim", Timeout: 2 * time.Second}}, 2, time.Now)
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-		stop()
-		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,16 +26,11 @@ type playedRouter struct {
 // playRouter plays a router at an address of this host, and makes it known.
 func playRouter(t *testing.T, s *harness.Server, env []string, address string) *playedRouter {
 	t.Helper()
-	at := netip.MustParseAddr(address)
-	r, err := routeros.New(routeros.Config{Identity: "fake " + address, Address: at})
+	r, err := routeros.New(routeros.Config{Identity: "fake " + address, Address: netip.MustParseAddr(address)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	incoming, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := fmt.Sprint(incoming.LocalAddr().(*net.UDPAddr).Port)
+	_, port, _ := net.SplitHostPort(r.PlayIncoming(t))
 	_, auth, _ := net.SplitHostPort(s.Auth)
 	_, acct, _ := net.SplitHostPort(s.Acct)
 	_, err = r.Put("/radius", map[string]string{
@@ -47,14 +41,6 @@ func playRouter(t *testing.T, s *harness.Server, env []string, address string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- r.ServeIncoming(ctx, incoming) }()
-	t.Cleanup(func() {
-		cancel()
-		incoming.Close()
-		<-done
-	})
 	must(t, harness.CLI(t, env, "nas", "add", address, "--secret", "secret of "+address, "--type", "mikrotik", "--coa-port", port))
 	return &playedRouter{r, address}
 }

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"testing"
@@ -14,27 +13,11 @@ import (
 // session of one hour that came by RADIUS.
 func (w *world) router(t *testing.T, address, user string) {
 	t.Helper()
-	r, err := routeros.New(routeros.Config{Password: "geheim"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, api := routeros.Play(t, routeros.Config{Password: "geheim"}, nil)
 	if _, err := r.Put("/ppp/active", map[string]string{"name": user, "service": "pppoe", "address": "10.77.0.1", "radius": "true", "uptime": "1h"}); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- r.Serve(ctx, l, nil) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	_, port, err := net.SplitHostPort(api)
 	if err != nil {
 		t.Fatal(err)
 	}

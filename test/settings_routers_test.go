@@ -1,11 +1,9 @@
 package test
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 
 	"radial/store/storetest"
@@ -17,37 +15,9 @@ import (
 // and returns it with the ports of its API and of CoA.
 func playManaged(t *testing.T, address string) (r *routeros.Router, api, coa string) {
 	t.Helper()
-	r, err := routeros.New(routeros.Config{Identity: "pop1", Password: "geheim", Address: netip.MustParseAddr(address)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", address+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	incoming, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	var served sync.WaitGroup
-	served.Go(func() {
-		if err := r.Serve(ctx, l, nil); err != nil {
-			t.Error(err)
-		}
-	})
-	served.Go(func() {
-		if err := r.ServeIncoming(ctx, incoming); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() {
-		stop()
-		served.Wait()
-		incoming.Close()
-	})
-	_, api, _ = net.SplitHostPort(l.Addr().String())
-	_, coa, _ = net.SplitHostPort(incoming.LocalAddr().String())
+	r, at := routeros.Play(t, routeros.Config{Identity: "pop1", Password: "geheim", Address: netip.MustParseAddr(address)}, nil)
+	_, api, _ = net.SplitHostPort(at)
+	_, coa, _ = net.SplitHostPort(r.PlayIncoming(t))
 	return r, api, coa
 }
 

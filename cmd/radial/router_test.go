@@ -2,26 +2,23 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/hex"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	fake "radial/test/fakes/routeros"
 )
+
+// stage is a script as what a fake router is played on.
+type stage struct{ *testscript.TestScript }
+
+func (stage) Helper()             {}
+func (s stage) Fatal(args ...any) { s.Fatalf("%s", fmt.Sprint(args...)) }
+func (s stage) Error(args ...any) { s.Logf("%s", fmt.Sprint(args...)) }
+func (s stage) Cleanup(f func())  { s.Defer(f) }
 
 // playRouter: `fakerouter NAME [VERSION]` plays a router for the rest of the
 // script, user admin, password geheim, and sets $NAME_PORT, $NAME_TLS,
@@ -31,29 +28,15 @@ func playRouter(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: fakerouter NAME [VERSION]")
 	}
 	c := fake.Config{Identity: args[0], Password: "geheim", Address: netip.MustParseAddr("127.0.0.1"), Version: strings.Join(args[1:], " ")}
-	r, err := fake.New(c)
+	certificate, sum, err := fake.Certificate()
 	ts.Check(err)
-	certificate, sum := ownCertificate(ts)
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	secure, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	incoming, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	ts.Check(err)
-	ctx, stop := context.WithCancel(context.Background())
-	var served sync.WaitGroup
-	served.Go(func() { _ = r.Serve(ctx, plain, nil) }) // what fails shows in the script
-	served.Go(func() { _ = r.Serve(ctx, secure, certificate) })
-	served.Go(func() { _ = r.ServeIncoming(ctx, incoming) })
-	ts.Defer(func() {
-		stop()
-		served.Wait()
-		_ = incoming.Close()
-	})
-	port := func(a net.Addr) string { _, p, _ := net.SplitHostPort(a.String()); return p }
-	ts.Setenv(args[0]+"_PORT", port(plain.Addr()))
-	ts.Setenv(args[0]+"_TLS", port(secure.Addr()))
-	ts.Setenv(args[0]+"_COA", port(incoming.LocalAddr()))
+	r, plain := fake.Play(stage{ts}, c, nil)
+	secure, incoming := r.PlayAPI(stage{ts}, certificate), r.PlayIncoming(stage{ts})
+	for name, at := range map[string]string{"_PORT": plain, "_TLS": secure, "_COA": incoming} {
+		_, port, err := net.SplitHostPort(at)
+		ts.Check(err)
+		ts.Setenv(args[0]+name, port)
+	}
 	ts.Setenv(args[0]+"_SHA256", sum)
 	routersOf(ts)[args[0]] = r
 }
@@ -105,19 +88,6 @@ func setItem(ts *testscript.TestScript, neg bool, args []string) {
 
 func routersOf(ts *testscript.TestScript) map[string]*fake.Router {
 	return ts.Value("routers").(map[string]*fake.Router)
-}
-
-func ownCertificate(ts *testscript.TestScript) (*tls.Certificate, string) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "router"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	ts.Check(err)
-	sum := sha256.Sum256(der)
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, hex.EncodeToString(sum[:])
 }
 
 // changeRouter: `routerset NAME PATH ITEM FIELD=VALUE…` changes an item past all

@@ -1,19 +1,10 @@
 package routeros_test
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -32,24 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func play(t *testing.T, c fake.Config, certificate *tls.Certificate) (*fake.Router, routeros.Login) {
 	t.Helper()
 	c.Password = "geheim"
-	r, err := fake.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Serve(ctx, l, certificate) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return r, routeros.Login{Address: l.Addr().String(), User: "admin", Password: "geheim", Timeout: 5 * time.Second}
+	r, api := fake.Play(t, c, certificate)
+	return r, routeros.Login{Address: api, User: "admin", Password: "geheim", Timeout: 5 * time.Second}
 }
 
 func connect(t *testing.T, l routeros.Login) *routeros.Conn {
@@ -107,26 +82,11 @@ func isTrap(category int, text string) func(error) bool {
 	}
 }
 
-func certificate(t *testing.T) (*tls.Certificate, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "router"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(der)
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, hex.EncodeToString(sum[:])
-}
-
 func TestCertificates(t *testing.T) {
-	cert, pin := certificate(t)
+	cert, pin, err := fake.Certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	leaf, err := x509.ParseCertificate(cert.Certificate[0])
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"context"
 	_ "embed"
 	"fmt"
 	"net"
@@ -92,37 +91,15 @@ func TestNodeRouteros(t *testing.T) {
 	}
 }
 
-// playRouter runs a router's API, and CoA on an own port, and returns the
-// API's.
+// playRouter plays a router and returns the port of its API.
 func playRouter(t *testing.T, c routeros.Config) (*routeros.Router, string) {
 	t.Helper()
-	r, err := routeros.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	background(t, func(ctx context.Context) error { return r.Serve(ctx, l, nil) })
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	r, api := routeros.Play(t, c, nil)
+	_, port, err := net.SplitHostPort(api)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r, port
-}
-
-func background(t *testing.T, run func(ctx context.Context) error) {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // TestFakeRoutersSessions: a PPPoE session of the fake router is one to Radial,
@@ -142,8 +119,10 @@ func TestFakeRoutersSessions(t *testing.T) {
 			t.Fatalf("radial %v: %s%s", args, out.Stdout, out.Stderr)
 		}
 	}
-	at := netip.MustParseAddr("127.0.0.77")
-	r, _ := playRouter(t, routeros.Config{Identity: "fake1", Address: at})
+	r, err := routeros.New(routeros.Config{Identity: "fake1", Address: netip.MustParseAddr("127.0.0.77")})
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, auth, _ := net.SplitHostPort(server.Auth)
 	_, acct, _ := net.SplitHostPort(server.Acct)
 	if _, err := r.Put("/radius", map[string]string{
@@ -154,12 +133,7 @@ func TestFakeRoutersSessions(t *testing.T) {
 	if err := r.Set("/ppp/aaa", "", map[string]string{"use-radius": "true"}); err != nil {
 		t.Fatal(err)
 	}
-	incoming, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { incoming.Close() })
-	background(t, func(ctx context.Context) error { return r.ServeIncoming(ctx, incoming) })
+	to := r.PlayIncoming(t)
 
 	if _, err := r.Dial(t.Context(), routeros.Subscriber{Name: "alice", Password: "wrong", MAC: "00:00:5E:00:53:01"}); err == nil || !strings.Contains(err.Error(), "rejected") {
 		t.Errorf("a wrong password: %v", err)
@@ -184,7 +158,6 @@ func TestFakeRoutersSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	to := incoming.LocalAddr().String()
 	ask := func(secret, kind string, lines ...string) string {
 		out := harness.Tool(t, strings.Join(lines, "\n"), "radclient", "-x", "-r", "1", "-t", "1", to, kind, secret)
 		_, reply, _ := strings.Cut(out.Stdout, "Received ")
