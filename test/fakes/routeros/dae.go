@@ -2,6 +2,7 @@ package routeros
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"net"
 	"net/netip"
@@ -96,7 +97,7 @@ func (r *Router) judgeDAE(ctx context.Context, p *packet) *packet {
 		ack, nak = codeCoAACK, codeCoANAK
 	}
 	refuse := func(cause uint32) *packet {
-		return &packet{code: nak, attrs: []attr{{kind: attrErrorCause, value: errorCause(cause)}}}
+		return &packet{code: nak, attrs: []attr{{kind: attrErrorCause, value: binary.BigEndian.AppendUint32(nil, cause)}}}
 	}
 	if how.Delay > 0 {
 		select {

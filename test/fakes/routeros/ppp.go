@@ -2,12 +2,10 @@ package routeros
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,44 +101,6 @@ func (r *Router) secretOf(sub Subscriber) map[string]string {
 	return nil
 }
 
-// accessRequest has the attributes of a PPPoE login, in RouterOS's order.
-func (s *Session) accessRequest(server radiusServer) *packet {
-	p := &packet{code: codeAccessRequest, auth: randomAuth()}
-	p.number(attrServiceType, 2)
-	p.number(attrFramedProtocol, 1)
-	s.identify(p)
-	if s.Subscriber.CHAP {
-		challenge := p.auth[:] // no CHAP-Challenge: the authenticator is it
-		p.attrs = append(p.attrs, attr{kind: attrCHAPPassword, value: append([]byte{1}, md5Of([]byte{1}, []byte(s.Subscriber.Password), challenge)...)})
-	} else {
-		p.attrs = append(p.attrs, attr{kind: attrUserPassword, value: hidePassword(s.Subscriber.Password, server.secret, p.auth)})
-	}
-	s.r.sign(p)
-	return p
-}
-
-// identify says which session it is, in requests of both kinds.
-func (s *Session) identify(p *packet) {
-	p.number(attrNASPort, s.number)
-	p.number(attrNASPortType, 15)
-	p.text(attrUserName, s.Subscriber.Name)
-	p.text(attrCallingStation, s.Subscriber.MAC)
-	p.text(attrCalledStation, "service1")
-	p.text(attrNASPortID, s.Subscriber.Interface)
-	p.text(attrAcctSessionID, s.ID)
-}
-
-// sign says which router it is.
-func (r *Router) sign(p *packet) {
-	r.mu.Lock()
-	name := r.items["/system/identity"][0].values["name"]
-	r.mu.Unlock()
-	p.text(attrNASIdentifier, name)
-	if r.config.Address.IsValid() {
-		p.addr(attrNASIPAddress, r.config.Address)
-	}
-}
-
 // begin puts the session on the router and sends its Start.
 func (s *Session) begin(ctx context.Context, reply *packet) error {
 	r := s.r
@@ -181,162 +141,12 @@ func (s *Session) begin(ctx context.Context, reply *packet) error {
 	return nil
 }
 
-// interimOf is Acct-Interim-Interval, else what /ppp/aaa says.
-func (s *Session) interimOf(reply *packet) time.Duration {
-	if n, ok := numberOf(reply.get(attrInterimInterval)); ok && n > 0 {
-		return time.Duration(n) * time.Second
-	}
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	d, _ := parseTime(s.r.items["/ppp/aaa"][0].values["interim-update"])
-	return d
-}
-
-func (r *Router) accounting() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	aaa := r.items["/ppp/aaa"][0].values
-	return aaa["use-radius"] == "true" && aaa["accounting"] == "true"
-}
-
-// apply puts what a reply or a CoA grants in force: the rate as a dynamic queue,
-// address lists, limits of time and of octets.
-func (s *Session) apply(p *packet) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v, ok := p.mikrotik(mtRateLimit); ok {
-		s.rate = string(v)
-		s.shape()
-	}
-	if _, ok := p.mikrotik(mtAddressList); ok {
-		s.list(p)
-	}
-	if n, ok := numberOf(p.get(attrSessionTimeout)); ok {
-		if s.limit != nil {
-			s.limit.Stop()
-		}
-		left := time.Duration(n)*time.Second - s.r.now().Sub(s.Began)
-		s.limit = time.AfterFunc(max(left, 0), func() { s.End(context.Background(), causeSessionTimeout) })
-	}
-	s.total = limitOf(p, mtTotalLimit, mtTotalGigawords, s.total)
-	s.recv = limitOf(p, mtRecvLimit, mtRecvGigawords, s.recv)
-	s.xmit = limitOf(p, mtXmitLimit, mtXmitGigawords, s.xmit)
-}
-
-// limitOf reads a limit of octets in its two halves; what is not given stays.
-func limitOf(p *packet, low, high byte, before uint64) uint64 {
-	l, hasLow := numberOf(p.mikrotik(low))
-	h, hasHigh := numberOf(p.mikrotik(high))
-	if !hasLow && !hasHigh {
-		return before
-	}
-	return uint64(h)<<32 | uint64(l)
-}
-
-// shape makes or changes the session's dynamic queue, <pppoe-alice>.
-func (s *Session) shape() {
-	r := s.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first, _, _ := strings.Cut(s.rate, " ")
-	limit, err := pairText(&field{name: "max-limit", kind: "pair", arg: "rate"}, first)
-	if err != nil {
-		return // a rate that the router cannot read is not set
-	}
-	name := "<pppoe-" + s.Subscriber.Name + ">"
-	if i := r.byID("/queue/simple", s.queue); i != nil {
-		i.values["max-limit"] = limit
-		r.tell("/queue/simple", i, false)
-		return
-	}
-	all := r.menus["/queue/simple"].standards()
-	all["name"], all["target"], all["max-limit"], all["dynamic"] = name, name, limit, "true"
-	i := &item{id: r.nextID(), values: all}
-	s.queue = i.id
-	r.items["/queue/simple"] = append(r.items["/queue/simple"], i)
-	r.tell("/queue/simple", i, false)
-}
-
-// list puts the session's address into the lists of a reply, and out of those
-// that it had.
-func (s *Session) list(p *packet) {
-	r := s.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, id := range s.lists {
-		r.take("/ip/firewall/address-list", id)
-	}
-	s.lists = nil
-	for _, a := range p.attrs {
-		if a.kind != attrVendor || a.vendor != mtAddressList || len(a.value) == 0 {
-			continue
-		}
-		i := &item{id: r.nextID(), values: map[string]string{"list": string(a.value), "address": s.Address.String(), "dynamic": "true", "disabled": "false"}}
-		s.lists = append(s.lists, i.id)
-		r.items["/ip/firewall/address-list"] = append(r.items["/ip/firewall/address-list"], i)
-	}
-}
-
-// Rate is the Mikrotik-Rate-Limit in force.
-func (s *Session) Rate() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.rate
-}
-
 // Ended tells whether the session is over.
 func (s *Session) Ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ended
 }
-
-// Transfer moves octets. Where a limit is reached the session stops at the very
-// octet, as the router's own counters do, and its Stop is sent.
-func (s *Session) Transfer(ctx context.Context, up, down uint64) error {
-	s.mu.Lock()
-	full := false
-	cut := func(have, more, limit uint64) uint64 {
-		if limit > 0 && have+more >= limit {
-			full = true
-			return limit - have
-		}
-		return more
-	}
-	up, down = cut(s.up, up, s.recv), cut(s.down, down, s.xmit)
-	if s.total > 0 && s.up+s.down+up+down >= s.total {
-		left := s.total - s.up - s.down
-		up = min(up, left)
-		down, full = left-up, true
-	}
-	s.up, s.down = s.up+up, s.down+down
-	s.moved[0].Store(s.up)
-	s.moved[1].Store(s.down)
-	s.mu.Unlock()
-	if full {
-		return s.End(ctx, causeNASRequest)
-	}
-	return nil
-}
-
-// octets are those from and to the subscriber; it takes no lock.
-func (s *Session) octets() (up, down uint64) { return s.moved[0].Load(), s.moved[1].Load() }
-
-// tick sends an interim and asks for the next.
-func (s *Session) tick() {
-	if s.Ended() {
-		return
-	}
-	_ = s.account(context.Background(), acctInterim, 0) // a server that does not answer gets the next one
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended {
-		s.interim.Reset(s.every)
-	}
-}
-
-// Interim sends an interim now.
-func (s *Session) Interim(ctx context.Context) error { return s.account(ctx, acctInterim, 0) }
 
 // HangUp is the subscriber's end of a session.
 func (s *Session) HangUp(ctx context.Context) error { return s.End(ctx, causeUserRequest) }
@@ -384,42 +194,6 @@ func (s *Session) lose() bool {
 	return true
 }
 
-// account sends an accounting record.
-func (s *Session) account(ctx context.Context, status, cause uint32) error {
-	s.mu.Lock()
-	up, down := s.up, s.down
-	s.mu.Unlock()
-	build := func(radiusServer) *packet {
-		p := &packet{code: codeAcctRequest}
-		p.number(attrServiceType, 2)
-		p.number(attrFramedProtocol, 1)
-		s.identify(p)
-		p.addr(attrFramedIPAddress, s.Address)
-		for _, c := range s.class {
-			p.attrs = append(p.attrs, attr{kind: attrClass, value: c})
-		}
-		p.number(attrAcctAuthentic, 1)
-		p.number(attrAcctStatusType, status)
-		if status != acctStart {
-			p.number(attrAcctTime, uint32(s.r.now().Sub(s.Began)/time.Second))
-			p.number(attrAcctInputOctets, uint32(up))
-			p.number(attrAcctInputGigawords, uint32(up>>32))
-			p.number(attrAcctInputPackets, uint32(up/1000))
-			p.number(attrAcctOutputOctets, uint32(down))
-			p.number(attrAcctOutputGigawords, uint32(down>>32))
-			p.number(attrAcctOutputPackets, uint32(down/1000))
-		}
-		if status == acctStop {
-			p.number(attrAcctCause, cause)
-		}
-		s.r.sign(p)
-		p.number(attrAcctDelayTime, 0)
-		return p
-	}
-	_, err := s.r.ask(ctx, "ppp", true, build)
-	return err
-}
-
 // Sessions are those on the router.
 func (r *Router) Sessions() []*Session {
 	r.mu.Lock()
@@ -432,15 +206,3 @@ func (r *Router) Sessions() []*Session {
 	}
 	return out
 }
-
-func (r *Router) byID(path, id string) *item {
-	for _, i := range r.items[path] {
-		if i.id == id && id != "" {
-			return i
-		}
-	}
-	return nil
-}
-
-// errorCause is the value of an Error-Cause attribute.
-func errorCause(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }

@@ -256,6 +256,16 @@ func (r *Router) named(path, name string) *item {
 	return nil
 }
 
+// byID finds an item by its id; "" is none.
+func (r *Router) byID(path, id string) *item {
+	for _, i := range r.items[path] {
+		if i.id == id && id != "" {
+			return i
+		}
+	}
+	return nil
+}
+
 // shown is an item as it is printed: its id, and every field that has a value.
 func (r *Router) shown(path string, i *item) map[string]string {
 	out := maps.Clone(i.values)
