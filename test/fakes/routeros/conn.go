@@ -45,14 +45,14 @@ type client struct {
 	challenge []byte
 	in        bool // logged in
 	work      sync.WaitGroup
-	running   map[string]context.CancelFunc // by tag, of what goes on until it is cancelled
+	running   map[string]*listener // by tag, those that go on until they are cancelled
 	runs      sync.Mutex
 }
 
 // talk is the life of a connection.
 func (r *Router) talk(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &client{r: r, conn: conn, running: map[string]context.CancelFunc{}}
+	c := &client{r: r, conn: conn, running: map[string]*listener{}}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	r.mu.Lock()
 	r.clients[c] = cancel
@@ -87,9 +87,9 @@ func (r *Router) talk(ctx context.Context, conn net.Conn) {
 			}
 			continue
 		}
-		cmd.hears = r.hear(cmd) // now: what comes after it on this connection is heard
+		cmd.hears = c.hear(ctx, cmd) // now: what comes after it on this connection is heard, and may be its /cancel
 		c.work.Go(func() {
-			defer r.deaf(cmd.hears)
+			defer c.deaf(cmd)
 			if !c.handle(ctx, cmd) {
 				cancel()
 			}
@@ -246,26 +246,15 @@ func (c *client) login(cmd command) ([][]string, error) {
 
 // listen sends each change of a menu until it is cancelled.
 func (c *client) listen(ctx context.Context, m *menu, cmd command) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	c.runs.Lock()
-	c.running[cmd.tag] = stop
-	c.runs.Unlock()
-	defer func() {
-		c.runs.Lock()
-		delete(c.running, cmd.tag)
-		c.runs.Unlock()
-	}()
-	l := cmd.hears
-	if l == nil { // a listen without a tag: nothing comes after it
-		l = c.r.hear(cmd)
-		defer c.r.deaf(l)
+	if cmd.hears == nil { // a listen without a tag: nothing comes after it
+		cmd.hears = c.hear(ctx, cmd)
+		defer c.deaf(cmd)
 	}
 	for {
 		select {
-		case <-ctx.Done():
+		case <-cmd.hears.stopped:
 			return &trap{trapStopped, "interrupted"}
-		case row, more := <-l.send:
+		case row, more := <-cmd.hears.send:
 			if !more || !c.reply(cmd.tag, m.sentence(row, cmd.args.values[".proplist"])...) {
 				return errRebooted
 			}
@@ -273,33 +262,48 @@ func (c *client) listen(ctx context.Context, m *menu, cmd command) error {
 	}
 }
 
-// hear makes the listener of a listen; nil for any other command.
-func (r *Router) hear(cmd command) *listener {
+// hear makes the listener of a listen, which can be cancelled by its tag from now
+// on; nil for any other command.
+func (c *client) hear(ctx context.Context, cmd command) *listener {
 	path, is := strings.CutSuffix(cmd.name, "/listen")
 	if !is {
 		return nil
 	}
-	l := &listener{path: path, send: make(chan map[string]string, 1024)}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.listeners[l] = struct{}{}
+	ctx, stop := context.WithCancel(ctx)
+	l := &listener{path: path, send: make(chan map[string]string, 1024), stop: stop, stopped: ctx.Done()}
+	c.runs.Lock()
+	c.running[cmd.tag] = l
+	c.runs.Unlock()
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.listeners[l] = struct{}{}
 	return l
 }
 
-// deaf ends a listener; nil is none.
-func (r *Router) deaf(l *listener) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.listeners, l)
+// deaf ends the listener of a command that has one.
+func (c *client) deaf(cmd command) {
+	l := cmd.hears
+	if l == nil {
+		return
+	}
+	l.stop()
+	c.runs.Lock()
+	if c.running[cmd.tag] == l {
+		delete(c.running, cmd.tag)
+	}
+	c.runs.Unlock()
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	delete(c.r.listeners, l)
 }
 
 // cancel ends what runs under a tag; "" is all of it.
 func (c *client) cancel(tag string) {
 	c.runs.Lock()
 	defer c.runs.Unlock()
-	for t, stop := range c.running {
+	for t, l := range c.running {
 		if tag == "" || t == tag {
-			stop()
+			l.stop()
 		}
 	}
 }

@@ -64,8 +64,10 @@ type item struct {
 
 // listener is a client that waits for the changes of a menu.
 type listener struct {
-	path string
-	send chan map[string]string
+	path    string
+	send    chan map[string]string
+	stop    context.CancelFunc
+	stopped <-chan struct{} // closed by stop, and with the connection
 }
 
 // New makes a router as it comes out of its box, with ether1 to ether5 and the

@@ -314,18 +314,34 @@ func TestListen(t *testing.T) {
 	d.say("", "!re =name=p .tag=l")
 	r.Drop("/ip/pool", "*11")
 	d.say("", "!re =.dead=yes .tag=l")
+	d.cancels()
+}
+
+// A listen can be cancelled from the moment in which it was read, also where it
+// has not begun.
+func TestListenIsCancelledAtOnce(t *testing.T) {
+	r, d := open(t, Config{})
+	d.say("/login =name=admin =password=", "!done")
+	r.Break(Fault{On: "/ip/pool/listen", How: Slow, Delay: 50 * time.Millisecond})
+	d.say("/ip/pool/listen .tag=l")
+	d.cancels()
+}
+
+// cancels ends the listen of tag l.
+func (d *dialogue) cancels() {
+	d.t.Helper()
 	d.say("/cancel =tag=l .tag=c")
 	heard := map[string]bool{}
 	for range 3 {
 		words, err := readSentence(d.in)
 		if err != nil {
-			t.Fatal(err)
+			d.t.Fatal(err)
 		}
 		heard[strings.Join(words, " ")] = true
 	}
 	for _, want := range []string{"!trap =category=2 =message=interrupted .tag=l", "!done .tag=l", "!done .tag=c"} {
 		if !heard[want] {
-			t.Errorf("not heard: %s, but %v", want, heard)
+			d.t.Errorf("not heard: %s, but %v", want, heard)
 		}
 	}
 }
