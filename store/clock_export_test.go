@@ -12,6 +12,9 @@ const (
 // Look counts once.
 func (w *PoolWatch) Look(ctx context.Context) { w.look(ctx) }
 
+// Look counts once.
+func (w *RouterWatch) Look(ctx context.Context) error { return w.look(ctx) }
+
 // LedgerStatements are the statements of an accounting transaction, by name,
 // whose plans are made once for a connection.
 func LedgerStatements() map[string]string {

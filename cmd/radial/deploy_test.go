@@ -108,7 +108,7 @@ func TestNamedMetricsExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	files = append(files, filepath.Join(root, "README.md"), filepath.Join(root, "deploy", "prometheus-rules.yml"))
-	name := regexp.MustCompile(`\b(radial_(?:radius|accounting|ipam|job|listener|logins|policy|postauth)_\w+)(?:\{([^}]*)\})?`)
+	name := regexp.MustCompile(`\b(radial_(?:radius|accounting|ipam|job|listener|logins|policy|postauth|known|routers|control)_\w+)(?:\{([^}]*)\})?`)
 	matcher := regexp.MustCompile(`(\w+)(=~?)"([^"]*)"`)
 	seen := 0
 	for _, file := range files {

@@ -130,6 +130,7 @@ type machine struct {
 	journal  *journal.Journal
 	presence *store.Presence
 	pools    *store.PoolWatch
+	routers  *store.RouterWatch
 	warden   *aaa.Warden
 	jobs     *jobs.Runner
 	dae      *radius.DAE     // CoA and Disconnect
@@ -203,6 +204,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	if m.pools, err = store.NewPoolWatch(db, c.PoolWatch, store.NewPoolMetrics(reg), log.Named("pools"), time.Now); err != nil {
 		return nil, err
 	}
+	m.routers = store.NewRouterWatch(db, store.NewRouterMetrics(reg), log.Named("routers"))
 	if err := m.bePresent(); err != nil {
 		return nil, err
 	}
