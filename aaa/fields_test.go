@@ -73,6 +73,36 @@ func TestSubscriberFieldsRoundTrip(t *testing.T) {
 	})
 }
 
+// TestImportLeavesThePassword: a file that tells a password in clear is said again,
+// day after day, and nobody's password is another for that, however it is stored:
+// whose password is set anew loses his sessions.
+func TestImportLeavesThePassword(t *testing.T) {
+	p := newProvisioner(t)
+	for _, kind := range PasswordKindList {
+		read := func(password string) SubscriberImport {
+			im, errs := p.ReadSubscriber(Fields{"username": "bob", "password": password, "password_type": kind.Name}, nil)
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			return im
+		}
+		d, err := p.ImportSubscriber(read(`p w\"`), false)(Account{Name: "bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		acc := Account{Name: "bob", Subscriber: d.Save}
+		for i, r := range d.Rows.Insert {
+			acc.Rows = append(acc.Rows, StoredRow{int64(i + 1), r, r.Digest()})
+		}
+		if d, err := p.ImportSubscriber(read(`p w\"`), true)(acc); err != nil || d.Audit != nil {
+			t.Errorf("%s, the same again: %v, %v", kind.Name, d.Audit, err)
+		}
+		if d, err := p.ImportSubscriber(read("another"), true)(acc); err != nil || d.Audit["password"] != "set" {
+			t.Errorf("%s, another one: %v, %v", kind.Name, d.Audit, err)
+		}
+	}
+}
+
 func TestQuotaText(t *testing.T) {
 	for text, want := range map[string]string{
 		"100G": "100G:month:total", "5G:day:down": "5G:day:down", "unlimited": "unlimited:month:total", "1.5G:ever": "1500M:ever:total",

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"radial/nas"
 )
 
 // Account is all that the database holds of a subscriber at one moment: our
@@ -42,8 +44,9 @@ type AccountDelta struct {
 type SubscriberChange struct {
 	Password     *Item // a password attribute for radcheck, see PasswordItem
 	PasswordType string
-	NoPassword   bool    // the device's MAC address is enough
-	Package      *string // "" takes it away
+	Plain        nas.Secret // of Password before it was hashed; "" where only the row is known
+	NoPassword   bool       // the device's MAC address is enough
+	Package      *string    // "" takes it away
 	Status       *SubscriberStatus
 	ServiceType  *ServiceType
 	StaticIP     *netip.Addr // the zero Addr takes it away
@@ -72,6 +75,24 @@ func PasswordItem(kind, password string) (*Item, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return &Item{Attribute: attribute, Op: ":=", Value: QuoteValue(value)}, nil
+}
+
+// storedAlready tells whether a password's row says what the change says: by the
+// same text, or as another hash of it.
+func (c *SubscriberChange) storedAlready(row Item) bool {
+	if row == *c.Password {
+		return true
+	}
+	text, _, err := unquote(row.Value)
+	if err != nil || c.Plain == "" || row.Attribute != c.Password.Attribute {
+		return false
+	}
+	kind, stored := passwordKindNamed(row.Attribute), []byte(text)
+	if kind == nil {
+		kind, stored = splitHeader(stored) // Password-With-Header
+	}
+	same, err := kind.check(stored, []byte(c.Plain.Reveal()))
+	return same && err == nil
 }
 
 // AddSubscriber makes a new subscriber. pkg is the package that c names, or

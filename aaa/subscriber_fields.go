@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"radial/nas"
 )
 
 // SubscriberFields lists what a file may say of subscribers, in the order in
@@ -160,7 +162,7 @@ func (p *Provisioner) readCredential(r *fieldReader, c *SubscriberChange) {
 		if c.Password, err = PasswordItem(kind, password); err != nil {
 			r.wrong("password_type", err)
 		}
-		c.PasswordType = kind
+		c.PasswordType, c.Plain = kind, nas.Secret(password)
 	}
 }
 
@@ -189,8 +191,8 @@ func thereAre(packages map[string]*Package) string {
 
 // ImportSubscriber makes the subscriber that a record tells of, or with update
 // changes the one who is there: what the record says takes the place of what he
-// has, and what it does not say stays. Said again it changes nothing, but for
-// passwords that are salted anew.
+// has, and what it does not say stays. Said again it changes nothing: a password
+// that he has already is not hashed anew, which would end his sessions.
 func (p *Provisioner) ImportSubscriber(im SubscriberImport, update bool) func(Account) (AccountDelta, error) {
 	return func(acc Account) (AccountDelta, error) {
 		c := im.Change
@@ -212,7 +214,7 @@ func (p *Provisioner) ImportSubscriber(im SubscriberImport, update bool) func(Ac
 			if im.Replies {
 				c.DelReplies = attributesOf(s.Replies)
 			}
-			if have := passwordsOf(acc.Rows); c.Password != nil && len(have) == 1 && have[0] == *c.Password && s.PasswordType == c.PasswordType {
+			if have := passwordsOf(acc.Rows); c.Password != nil && len(have) == 1 && s.PasswordType == c.PasswordType && c.storedAlready(have[0]) {
 				c.Password = nil
 			}
 			if c.NoPassword && s.PasswordType == PasswordNone {

@@ -18,7 +18,7 @@ Only username is needed, and for new subscribers a password or a credential (or 
 nothing: with --update what such a subscriber has stays; - takes a value away. Lists have a line for each entry in a cell, in JSON they are lists.
 
 All lines are checked before anything is written, and all that is wrong is told by line. Then everything is one transaction: what cannot be
-written as a whole is not written at all. An import that is said again changes nothing (but with --update, passwords that are salted anew).`
+written as a whole is not written at all. An import that is said again changes nothing.`
 
 func newUserImportCmd(a *app) *cobra.Command {
 	var format string
