@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -149,8 +151,9 @@ func readPackagesOf(ctx context.Context, q querier, all []aaa.Account) error {
 // SyncSubscribers runs the rule for all subscribers, and changes those for whom
 // it asks for something; told hears of each of those, and of those with drift.
 // Who needs nothing costs little: they are looked at without locks, batch by
-// batch.
+// batch. One who cannot be changed does not keep the others.
 func (db *DB) SyncSubscribers(ctx context.Context, c Change, batch int, rule SubscriberRule, told func(name string, d aaa.AccountDelta)) (n int, err error) {
+	var errs []error
 	f := SubscriberFilter{Limit: batch, Ours: true}
 	for more := true; more; {
 		var subs []aaa.Subscriber
@@ -166,21 +169,23 @@ func (db *DB) SyncSubscribers(ctx context.Context, c Change, batch int, rule Sub
 			return n, err
 		}
 		for i := range accs {
-			n++
-			if accs[i].Subscriber == nil {
+			if n++; accs[i].Subscriber == nil {
 				continue // deleted meanwhile
 			}
 			d, err := rule(accs[i])
-			if err != nil {
+			if err == nil && d.Audit != nil {
+				d, err = db.ChangeSubscriber(ctx, c, accs[i].Name, rule)
+			}
+			switch {
+			case errors.Is(err, aaa.ErrNotFound): // deleted just now
+			case err != nil && ctx.Err() != nil:
 				return n, err
+			case err != nil:
+				errs = append(errs, fmt.Errorf("user %q: %w", accs[i].Name, err))
+			default:
+				told(accs[i].Name, d)
 			}
-			if d.Audit != nil {
-				if d, err = db.ChangeSubscriber(ctx, c, accs[i].Name, rule); err != nil {
-					return n, err
-				}
-			}
-			told(accs[i].Name, d)
 		}
 	}
-	return n, nil
+	return n, errors.Join(errs...)
 }

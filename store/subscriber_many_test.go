@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -70,5 +71,36 @@ func TestSyncAll(t *testing.T) {
 	}
 	if rows := o.Rows(`SELECT count(*) FROM radreply WHERE value = 'x'`); rows[0][0] != "4" {
 		t.Errorf("%s rows", rows[0][0])
+	}
+}
+
+// TestSyncAllGoesOn: one who cannot be put in order, or is deleted meanwhile, keeps
+// nobody after him from it.
+func TestSyncAllGoesOn(t *testing.T) {
+	o := newOffice(t)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		o.must(o.addUser(name, aaa.SubscriberChange{AddReplies: []aaa.Item{{Attribute: "Class", Op: ":=", Value: "x"}}}))
+	}
+	o.Exec(`DELETE FROM radial.projection WHERE tbl = 'radreply'`)
+	o.Exec(`DELETE FROM radreply`)
+	broken := errors.New("broken")
+	rule := func(acc aaa.Account) (aaa.AccountDelta, error) {
+		switch acc.Name {
+		case "a":
+			return aaa.AccountDelta{}, broken
+		case "b":
+			o.Exec(`DELETE FROM radial.subscribers WHERE username = 'b'`)
+			o.Exec(`DELETE FROM radcheck WHERE username = 'b'`)
+		}
+		return o.rules.SyncSubscriber(false)(acc)
+	}
+	changed := ""
+	n, err := o.SyncSubscribers(t.Context(), by("user.sync"), 3, rule, func(name string, d aaa.AccountDelta) {
+		if d.Audit != nil {
+			changed += name
+		}
+	})
+	if !errors.Is(err, broken) || errors.Is(err, aaa.ErrNotFound) || n != 4 || changed != "cd" {
+		t.Errorf("%d looked at, %q changed: %v", n, changed, err)
 	}
 }
