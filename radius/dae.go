@@ -26,10 +26,10 @@ type DAE struct {
 	event  *dictionaries.Attribute // Event-Timestamp
 	cause  *dictionaries.Attribute // Error-Cause
 	opened chan *daeSocket         // to Run
+	ended  chan struct{}           // closed as Run ends
 
 	mu      sync.Mutex
 	sockets map[netip.Addr]*daeSocket // by source address; the zero one is the system's choice
-	closed  bool
 }
 
 // DAEOptions are the settings of a DAE.
@@ -99,7 +99,7 @@ func NewDAE(dict *dictionaries.Dictionary, o DAEOptions, now func() time.Time) (
 	}
 	d := &DAE{
 		dict: dict, opts: o, now: now, event: dict.Find("Event-Timestamp"), cause: dict.Find("Error-Cause"),
-		opened: make(chan *daeSocket), sockets: map[netip.Addr]*daeSocket{},
+		opened: make(chan *daeSocket), ended: make(chan struct{}), sockets: map[netip.Addr]*daeSocket{},
 	}
 	if o.PerDevice > 256 {
 		return nil, fmt.Errorf("%d requests under way to a device: at most 256, one for each Identifier", o.PerDevice)
@@ -128,13 +128,13 @@ func (d *DAE) Run(ctx context.Context) error {
 	}
 }
 
-// close ends all sockets and those who wait on them.
+// close ends those who wait, for an answer or for Run, and all sockets.
 func (d *DAE) close() {
+	close(d.ended)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.closed = true
 	for _, s := range d.sockets {
-		s.end()
+		_ = s.conn.Close() // nothing is buffered in a UDP socket
 	}
 }
 
@@ -159,8 +159,10 @@ func (d *DAE) Do(ctx context.Context, r DAERequest) (*DAEReply, error) {
 func (d *DAE) socket(ctx context.Context, from netip.Addr) (*daeSocket, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
+	select {
+	case <-d.ended:
 		return nil, ErrDAEClosed
+	default:
 	}
 	if s := d.sockets[from]; s != nil {
 		return s, nil
@@ -173,11 +175,13 @@ func (d *DAE) socket(ctx context.Context, from netip.Addr) (*daeSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &daeSocket{conn: conn, waiting: map[daeKey]*daeWait{}, devices: map[netip.AddrPort]*daeDevice{}, ended: make(chan struct{}), perDevice: d.opts.PerDevice}
+	s := &daeSocket{conn: conn, waiting: map[daeKey]*daeWait{}, devices: map[netip.AddrPort]*daeDevice{}, perDevice: d.opts.PerDevice}
 	select {
 	case d.opened <- s:
 		d.sockets[from] = s
 		return s, nil
+	case <-d.ended:
+		return nil, errors.Join(ErrDAEClosed, conn.Close())
 	case <-ctx.Done():
 		return nil, errors.Join(ctx.Err(), conn.Close())
 	}
@@ -186,13 +190,11 @@ func (d *DAE) socket(ctx context.Context, from netip.Addr) (*daeSocket, error) {
 // daeSocket is a socket and who waits for what on it.
 type daeSocket struct {
 	conn      *net.UDPConn
-	ended     chan struct{}
 	perDevice int
 
 	mu      sync.Mutex
 	waiting map[daeKey]*daeWait
 	devices map[netip.AddrPort]*daeDevice
-	closed  bool
 }
 
 // daeKey is what a reply is known by: who sends it, and its Identifier.
@@ -213,16 +215,6 @@ type daeWait struct {
 	judge   func(datagram []byte) (*Reply, error)
 	reply   chan *Reply
 	failure error // of the last datagram that was not valid; the socket's lock
-}
-
-func (s *daeSocket) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.closed = true
-		close(s.ended)
-		_ = s.conn.Close() // nothing is buffered in a UDP socket
-	}
 }
 
 // read hands each datagram to the one who waits for it.
@@ -267,7 +259,7 @@ func (s *daeSocket) do(ctx context.Context, d *DAE, r DAERequest) (*DAEReply, er
 		defer func() { <-device.slots }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-s.ended:
+	case <-d.ended:
 		return nil, ErrDAEClosed
 	}
 	c := &Client{addr: r.To.String(), secret: []byte(r.Secret.Reveal()), dict: d.dict, now: d.now}
@@ -308,7 +300,7 @@ func (s *daeSocket) await(ctx context.Context, d *DAE, w *daeWait, to netip.Addr
 		case <-ctx.Done():
 			timer.Stop()
 			return nil, ctx.Err()
-		case <-s.ended:
+		case <-d.ended:
 			timer.Stop()
 			return nil, ErrDAEClosed
 		case reply := <-w.reply:

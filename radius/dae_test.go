@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -299,5 +300,42 @@ func TestDAEEnds(t *testing.T) {
 	}
 	if _, err := NewDAE(r.dict, DAEOptions{Timeout: 10 * time.Second, Tries: 5}, time.Now); err == nil || !strings.Contains(err.Error(), "300 s") {
 		t.Errorf("under way for five minutes: %v", err)
+	}
+}
+
+// TestDAEEndsAtAnyMoment: a request that has just asked for a socket does not keep
+// the client from ending, nor the server with it.
+func TestDAEEndsAtAnyMoment(t *testing.T) {
+	dict, err := dictionaries.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // Run may take the socket, or see first that it has ended
+		d, err := NewDAE(dict, DAEOptions{Tries: 1, Timeout: time.Millisecond}, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 2)
+		go func() {
+			_, err := d.Do(t.Context(), DAERequest{To: netip.MustParseAddrPort("127.0.0.1:9"), Secret: secret, Code: DisconnectRequest})
+			ended <- err
+		}()
+		for d.mu.TryLock() { // until it waits for Run
+			d.mu.Unlock()
+			runtime.Gosched()
+		}
+		go func() { ended <- d.Run(done) }()
+		for range 2 {
+			select {
+			case err := <-ended:
+				if err != nil && !errors.Is(err, ErrDAEClosed) && !errors.Is(err, ErrNoAnswer) {
+					t.Fatal(err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("it does not end")
+			}
+		}
 	}
 }
