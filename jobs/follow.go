@@ -32,7 +32,7 @@ const (
 // News is told of rows that have changed (store.Listener), hands that on to the
 // policy cache, and has sessions that run follow: of users by name, of the
 // members of groups by a look at them. Every server does so; what one of them has
-// asked for already is not asked for again.
+// asked for already is not asked for again, nor what a change has asked for itself.
 type News struct {
 	to    policyEvents
 	knows func(ctx context.Context, user string) (bool, error)
@@ -97,6 +97,17 @@ func (n *News) Invalidate(users, groups []string) {
 	}
 }
 
+// Followed hears of users whose sessions are seen to by a job that was queued with
+// the change: what was told of them so far is no longer waited for. The tables'
+// rows, and so the cache, are no matter of it.
+func (n *News) Followed(users []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, u := range users {
+		delete(n.users, u)
+	}
+}
+
 func (n *News) again(c changed) changed {
 	c.last = n.now()
 	if c.since.IsZero() {
@@ -148,7 +159,7 @@ func (n *News) follow(ctx context.Context) error {
 	n.mu.Unlock()
 	users, groups, all := n.take()
 	if db == nil || how.Glance == nil || how.Every <= 0 {
-		n.forget(users)
+		n.Followed(users)
 		return nil
 	}
 	if all || len(groups) > 0 {
@@ -162,14 +173,6 @@ func (n *News) follow(ctx context.Context) error {
 	}
 	_, err := db.FollowUsers(ctx, actorOthers, "rows changed", users)
 	return err
-}
-
-func (n *News) forget(users []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, u := range users {
-		delete(n.users, u)
-	}
 }
 
 // take is what has settled. Who changes without end is looked at all the same.

@@ -175,6 +175,12 @@ func TestNews(t *testing.T) {
 		n.Invalidate([]string{"alice"}, nil) // again: it has not settled
 		after(1600*time.Millisecond, "[]", "[[gold]]")
 		after(time.Second, "[alice]", "[]")
+		n.Invalidate([]string{"alice", "alice\x00", "bob"}, nil)
+		n.Followed([]string{"alice"}) // by a job of her own
+		after(3*time.Second, "[bob]", "[]")
+		n.Followed([]string{"alice"})
+		n.Invalidate([]string{"alice"}, nil) // by psql, after that
+		after(3*time.Second, "[alice]", "[]")
 		for range 50 { // a script that never ends
 			n.Invalidate([]string{"bob"}, nil)
 			time.Sleep(time.Second)

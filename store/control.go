@@ -283,7 +283,15 @@ func (db *DB) followUser(ctx context.Context, tx pgx.Tx, c Change, user string, 
 	if audit["password"] != nil { // who knows the old one alone is to be off
 		jobs = append(jobs, aaa.EndUser{User: user})
 	}
-	return db.enqueue(ctx, tx, c, jobs)
+	if err := db.enqueue(ctx, tx, c, jobs); err != nil {
+		return err
+	}
+	// Where a login is on its way, or no rows have changed, the notification of the
+	// rows may have sessions looked at once more.
+	if noun, _, _ := strings.Cut(c.Action, "."); waiting || noun != "user" {
+		return nil
+	}
+	return tellFollowed(ctx, tx, []string{user})
 }
 
 func withSessions(ctx context.Context, q querier, stored []string) ([]string, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"radial/aaa"
 )
 
@@ -17,6 +19,11 @@ const (
 	SQLAdmissionLook = sqlAdmissionLook
 	SQLEndedLeases   = sqlEndedLeases
 )
+
+// TellFollowed says that a job sees to the sessions of users.
+func (db *DB) TellFollowed(ctx context.Context, users []string) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error { return tellFollowed(ctx, tx, users) })
+}
 
 // PostAuthQueue is how many rows wait at most.
 const PostAuthQueue = postAuthQueue

@@ -17,10 +17,13 @@ const (
 	channelPolicy = "radial_policy"
 	channelNAS    = "radial_nas"
 	channelEcho   = "radial_echo"
+	// Users whose change has brought its own job, as a JSON array of raw names: sent
+	// after what their rows have told, in the same transaction.
+	channelFollowed = "radial_followed"
 )
 
 // Statements that cannot be prepared.
-const ddlListen = `LISTEN radial_policy; LISTEN radial_nas; LISTEN radial_echo`
+const ddlListen = `LISTEN radial_policy; LISTEN radial_nas; LISTEN radial_echo; LISTEN radial_followed`
 
 const sqlNotify = `SELECT pg_notify($1::text, $2::text)`
 
@@ -48,6 +51,8 @@ type Listener struct {
 	log     *zap.Logger
 	now     func() time.Time
 
+	followed func(users []string) // nil: nobody asks
+
 	every time.Duration // between echoes
 	told  time.Time     // when the log last heard of a loss
 }
@@ -58,6 +63,11 @@ type Listener struct {
 func NewListener(db *DB, to PolicyEvents, devices chan<- struct{}, m *Metrics, log *zap.Logger) *Listener {
 	return &Listener{db: db, to: to, devices: devices, metrics: m, log: log, now: time.Now, every: time.Second}
 }
+
+// TellFollowed has f hear of users whose sessions are seen to by a job that was
+// queued with the change of their rows: all that was told of them before was
+// committed before that job looks. Call it before Run.
+func (l *Listener) TellFollowed(f func(users []string)) { l.followed = f }
 
 // Run listens until ctx ends, connecting again whenever the connection is lost;
 // then it returns nil.
@@ -171,6 +181,11 @@ func (l *Listener) dispatch(n *pgconn.Notification, pid uint32, esc Escaper) {
 		l.to.Invalidate(users, groups)
 	case channelNAS:
 		l.devicesChanged()
+	case channelFollowed:
+		var users []string
+		if err := json.Unmarshal([]byte(n.Payload), &users); err == nil && l.followed != nil { // else they are looked at once more
+			l.followed(users)
+		}
 	case channelEcho:
 		if at, ok := parseEcho(n.Payload, pid); ok {
 			l.to.Echo(at)
@@ -225,4 +240,32 @@ func parseEcho(payload string, pid uint32) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return time.Unix(0, nano), true
+}
+
+// followedChunk is how many bytes of names go into one notification, which takes
+// 8,000: JSON may make six of one.
+const followedChunk = 1200
+
+// tellFollowed says that a job of this transaction sees to the sessions of users.
+// Names that are too long are left out: what psql changes is followed all the same.
+func tellFollowed(ctx context.Context, tx pgx.Tx, users []string) error {
+	for len(users) > 0 {
+		var some []string
+		for size := 0; len(users) > 0; users = users[1:] {
+			if size += len(users[0]) + 1; size > followedChunk && len(some) > 0 {
+				break
+			}
+			if len(users[0]) < followedChunk {
+				some = append(some, users[0])
+			}
+		}
+		payload, err := json.Marshal(some)
+		if err != nil {
+			return fmt.Errorf("names of users: %w", err)
+		}
+		if _, err := tx.Exec(ctx, sqlNotify, channelFollowed, string(payload)); err != nil {
+			return wrapErr("notify of users", err)
+		}
+	}
+	return nil
 }

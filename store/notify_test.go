@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"radial/aaa"
 	"radial/store"
 	"radial/store/storetest"
 )
@@ -203,17 +204,68 @@ func run(t *testing.T, f func(ctx context.Context) error) (stop func()) {
 	return stop
 }
 
+// A change of a user that has queued its own job says so, after what his rows
+// tell; and only then.
+func TestOurChangesAreTold(t *testing.T) {
+	o := newOffice(t)
+	openSession(o.DB, "s1", "o=27br")
+	openSession(o.DB, "s2", "carol")
+	o.Exec(`INSERT INTO radial.admissions (username, login, port, mac, session_id, replaces, made_at, until) VALUES ('carol', 'carol', '', '', '', '{}', now(), now() + interval '1 minute')`)
+	set := func(user, action string, dry bool) func() {
+		return func() {
+			t.Helper()
+			by := store.Change{Actor: "cli:x", Action: action, DryRun: dry}
+			_, err := o.ChangeSubscriber(t.Context(), by, user, func(aaa.Account) (aaa.AccountDelta, error) { return aaa.AccountDelta{Audit: aaa.Audit{"x": 1}}, nil })
+			o.must(err)
+		}
+	}
+	for _, c := range []struct {
+		what string
+		do   func()
+		want []string
+	}{
+		{"a user online", set("o'br", "user.set", false), []string{`["o'br"]`}},
+		{"a dry run", set("o'br", "user.set", true), nil},
+		{"one without a session: no job has been queued", set("nobody", "user.set", false), nil},
+		{"one whose next session is on its way", set("carol", "user.set", false), nil},
+	} {
+		if d := cmp.Diff(c.want, hear(t, o.DB, "radial_followed", c.do)); d != "" {
+			t.Errorf("%s:\n%s", c.what, d)
+		}
+	}
+
+	many := []string{strings.Repeat("x", 3000)} // too long: left out
+	for i := range 3000 {
+		many = append(many, fmt.Sprint("<user ", i, strings.Repeat("\x01", i%200), ">"))
+	}
+	got := hear(t, o.DB, "radial_followed", func() { o.must(o.TellFollowed(t.Context(), many)) })
+	var told []string
+	for _, p := range got {
+		var some []string
+		if err := json.Unmarshal([]byte(p), &some); err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, some...)
+	}
+	if d := cmp.Diff(many[1:], told); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestListener(t *testing.T) {
 	db := storetest.New(t)
 	h, devices := &heard{}, make(chan struct{}, 1)
 	m := store.NewMetrics(prometheus.NewRegistry())
 	l := store.NewListener(db.DB, h, devices, m, zap.NewNop())
 	store.SetEcho(l, 20*time.Millisecond)
+	l.TellFollowed(func(users []string) { h.add(fmt.Sprintf("followed %q", users)) })
 	stop := run(t, l.Run)
 	eventually(t, "the first echo", func() bool { return h.echoes() > 0 })
 	<-devices // at the connection
 
-	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('o=27br', 'A', ':=', 'v')`)
+	db.Exec(`SELECT pg_notify('radial_followed', 'rubbish')`)
+	db.Exec(`WITH rows AS (INSERT INTO radcheck (username, attribute, op, value) VALUES ('o=27br', 'A', ':=', 'v') RETURNING 1) SELECT * FROM rows;
+		SELECT pg_notify('radial_followed', '["o''br"]')`)
 	db.Exec(`INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ('gold=2B', 'A', ':=', 'v')`)
 	db.Exec(`INSERT INTO radial.topups (username, octets, from_day) VALUES ('o=27br', 1, '2026-01-01')`)
 	db.Exec(`INSERT INTO radial.quotas (subject, name, period, counts, octets) VALUES ('group', 'gold=2B', 'day', 'up', 1)`)
@@ -222,7 +274,7 @@ func TestListener(t *testing.T) {
 	<-devices
 	n := h.echoes()
 	eventually(t, "two more echoes", func() bool { return h.echoes() > n+1 })
-	want := []string{"all", "echo", `users ["o'br" "o'br\x00"] groups []`, `users [] groups ["gold+"]`, `users ["o=27br" "o=27br\x00"] groups []`, `users [] groups ["gold=2B"]`, "all", "echo"}
+	want := []string{"all", "echo", `users ["o'br" "o'br\x00"] groups []`, `followed ["o'br"]`, `users [] groups ["gold+"]`, `users ["o=27br" "o=27br\x00"] groups []`, `users [] groups ["gold=2B"]`, "all", "echo"}
 	if got := slices.DeleteFunc(h.take(), func(string) bool { return false }); !slices.Equal(compactEchoes(got), want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}

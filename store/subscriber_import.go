@@ -142,14 +142,19 @@ func (db *DB) followImport(ctx context.Context, im *importing) error {
 		return err
 	}
 	var jobs []aaa.Job
+	names := make([]string, 0, len(with))
 	for _, name := range with {
 		i := at[name]
+		names = append(names, im.lines[i].Name)
 		jobs = append(jobs, aaa.FollowUser{User: im.lines[i].Name})
 		if im.deltas[i].Audit["password"] != nil {
 			jobs = append(jobs, aaa.EndUser{User: im.lines[i].Name})
 		}
 	}
-	return db.enqueue(ctx, im.tx, im.change, jobs)
+	if err := db.enqueue(ctx, im.tx, im.change, jobs); err != nil {
+		return err
+	}
+	return tellFollowed(ctx, im.tx, names)
 }
 
 func (im *importing) refuse(i int, err error) {

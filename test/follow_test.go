@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -51,6 +52,50 @@ func TestSessionsFollowPsql(t *testing.T) {
 	if all[3].Ended() || len(r.Asked()) != 5 {
 		t.Errorf("ended %v; requests %v", all[3].Ended(), r.Asked())
 	}
+}
+
+// One change is one job: that of a command of ours is not taken for psql's as
+// well.
+func TestOneChangeIsOneJob(t *testing.T) {
+	s, db := wireServer(t, map[string]string{"RADIAL_CONTROL_RECONCILE": "1h"})
+	done := func(what string) func() bool {
+		return func() bool {
+			return db.Rows(`SELECT count(*) FROM radial.river_job WHERE state = 'completed' AND ` + what)[0][0] != "0"
+		}
+	}
+	harness.Eventually(t, patience, "the look at all sessions at the start", done(`kind = 'reconcile_sessions'`))
+	env := []string{"RADIAL_DATABASE_URL=" + db.URL()}
+	must(t, harness.CLI(t, env, "package", "add", "slow", "--down", "2M", "--up", "1M"))
+	must(t, harness.CLI(t, env, "package", "add", "fast", "--down", "20M", "--up", "10M"))
+	names := []string{"ours", "theirs", "first"}
+	for _, u := range names {
+		must(t, harness.CLI(t, env, "user", "add", u, "--password", "p", "--package", "slow"))
+	}
+	r := playRouter(t, s, env, "127.0.0.33")
+	all := r.dialAll(t, names)
+	harness.Eventually(t, patience, "they are online", func() bool { return online(db, "ours") == "1" && online(db, "theirs") == "1" })
+	db.Exec(`UPDATE radusergroup SET groupname = 'fast' WHERE username = 'first'`)
+	harness.Eventually(t, patience, "that, and so all that rows had told before, is done with", done(`kind = 'follow_user' AND args ->> 'user' = 'first'`))
+	db.Exec(`DELETE FROM radial.river_job`)
+
+	must(t, harness.CLI(t, env, "user", "set", "ours", "--package", "fast"))
+	within(t, "our change", func() bool { return all[0].Rate() == "10M/20M" })
+	db.Exec(`UPDATE radusergroup SET groupname = 'fast' WHERE username = 'theirs'`)
+	within(t, "psql's change, which is looked at later than ours would be", func() bool { return all[1].Rate() == "10M/20M" })
+	jobs := fmt.Sprint(db.Rows(`SELECT args ->> 'user', args ->> 'actor', count(*) FROM radial.river_job  WHERE kind IN ('follow_user', 'follow_session') GROUP BY 1, 2 ORDER BY 1, 2`))
+	if want := fmt.Sprint([][]string{{"ours", actorOfCLI(t, env, "ours"), "1"}, {"theirs", "psql", "1"}}); jobs != want {
+		t.Errorf("jobs %s, want %s", jobs, want)
+	}
+}
+
+// actorOfCLI is how the audit calls who runs our commands here.
+func actorOfCLI(t *testing.T, env []string, user string) string {
+	t.Helper()
+	var rows []struct{ Actor string }
+	if err := json.Unmarshal([]byte(must(t, harness.CLI(t, env, "audit", "list", "--key", user, "--action", "user.set", "-o", "json"))), &rows); err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	return rows[0].Actor
 }
 
 // What nobody has told of is found by the look at all sessions.

@@ -166,6 +166,7 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	})
 	m.news = jobs.NewNews(cache, cache.Knows, log.Named("control"), time.Now)
 	m.listener = store.NewListener(db, m.news, m.changed, storeMetrics, log.Named("listener"))
+	m.listener.TellFollowed(m.news.Followed)
 
 	// devices: rows of nas -> table by longest prefix
 	m.devices = nas.NewDirectory(nas.DirectoryOptions{
