@@ -189,7 +189,7 @@ func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
 		if err := errors.Join(d.notePools(cmd.Context(), f.pools), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
 			return err
 		}
-		if p := delta.Save; delta.Audit["walled"] != nil && p != nil && p.Walled != nil && p.Walled.AddressList != "" && p.AddressList == "" {
+		if p := delta.Save; (delta.Audit["walled"] != nil || delta.Audit["address_list"] != nil) && p != nil && p.Walled != nil && p.Walled.AddressList != "" && p.AddressList == "" {
 			a.note("package %s has no --address-list of its own: a MikroTik ends sessions on their way out of the walled garden, since no CoA takes an address list away", name)
 		}
 		if delta.Audit["walled"] != nil && !f.dryRun {
