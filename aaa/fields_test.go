@@ -103,6 +103,29 @@ func TestImportLeavesThePassword(t *testing.T) {
 	}
 }
 
+// TestNoPasswordInErrors: what is wrong with an item is told without the password
+// that it may hold, however it is written.
+func TestNoPasswordInErrors(t *testing.T) {
+	p := newProvisioner(t)
+	const secret = "hunter2"
+	for _, f := range []Fields{
+		{"credential": secret}, {"credential": "NT-Password " + secret}, {"credential": "NT-Password == " + secret}, {"credential": "NT-Pasword := " + secret},
+		{"credential": "Class := x", "password": secret}, {"password": secret, "password_type": "rot13"},
+		{"checks": "Cleartext-Password " + secret}, {"checks": "Cleartext-Pasword=" + secret}, {"replies": "Cleartext-Password\t" + secret}, {"replies": "Cleartext-Password := " + secret},
+	} {
+		f["username"] = "bob"
+		_, errs := p.ReadSubscriber(f, nil)
+		if len(errs) == 0 {
+			t.Errorf("%v: nothing wrong", f)
+		}
+		for _, err := range errs {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("%v: %v", f, err)
+			}
+		}
+	}
+}
+
 func TestQuotaText(t *testing.T) {
 	for text, want := range map[string]string{
 		"100G": "100G:month:total", "5G:day:down": "5G:day:down", "unlimited": "unlimited:month:total", "1.5G:ever": "1500M:ever:total",

@@ -33,8 +33,8 @@ var operators = []string{":=", "==", "+=", "-=", "^=", "!=", ">=", "<=", "=~", "
 
 // ParseItem reads "Attribute op value", with or without blanks around the
 // operator. An attribute may carry a tag: "Tunnel-Type:1 := VLAN". For =* and
-// !* the value may be left out. Nothing is looked up: see CheckItem and
-// ReplyItem.
+// !* the value may be left out. Nothing is looked up: see checkItem and
+// replyItem. Errors show no password.
 func ParseItem(text string) (Item, error) {
 	s := strings.TrimSpace(text)
 	n := strings.IndexFunc(s, func(r rune) bool { return strings.ContainsRune(" \t:=+-^!<>", r) && r != '-' })
@@ -58,7 +58,11 @@ func ParseItem(text string) (Item, error) {
 		}
 	}
 	if it.Op == "" {
-		return Item{}, fmt.Errorf("item %q: no operator after %s; one of %s: %w", text, it.Attribute, strings.Join(operators, " "), ErrInvalid)
+		shown := text
+		if SoundsSecret(it.Attribute) {
+			shown = it.Attribute + " ***"
+		}
+		return Item{}, fmt.Errorf("item %q: no operator after %s; one of %s: %w", shown, it.Attribute, strings.Join(operators, " "), ErrInvalid)
 	}
 	it.Value = strings.TrimLeft(rest[len(it.Op):], " \t")
 	if it.Value == "" {

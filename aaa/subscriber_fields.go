@@ -143,7 +143,9 @@ func (p *Provisioner) readCredential(r *fieldReader, c *SubscriberChange) {
 		c.NoPassword = true
 	case row != "":
 		it, err := ParseItem(row)
-		if err == nil {
+		if err != nil { // which may show a password in clear that was put there
+			err = fmt.Errorf("want a check item, as NT-Password := 8846f7ea…; a password in clear goes into password: %w", ErrInvalid)
+		} else {
 			err = p.checkItem(TableCheck, it)
 		}
 		if err == nil && (!IsPasswordAttribute(it.Attribute) || it.Op != ":=") {
