@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +23,11 @@ const (
 SELECT u.username FROM (SELECT DISTINCT n.username FROM unnest($1::text[]) AS n (username)) u
 WHERE EXISTS (SELECT FROM radacct r WHERE r.username = u.username AND r.acctstoptime IS NULL)`
 
-	// Whether a user has been let in and his Start has not come.
-	sqlWaitingLogin = `
-SELECT EXISTS (SELECT FROM radial.addresses WHERE username = $1::text AND state = 'offered' AND until > now())
-    OR EXISTS (SELECT FROM radial.admissions WHERE login = $1 AND until > now())`
+	// Which of these users have been let in and their Start has not come.
+	sqlWaitingLogins = `
+SELECT DISTINCT n.username FROM unnest($1::text[]) AS n (username)
+WHERE EXISTS (SELECT FROM radial.addresses a WHERE a.username = n.username AND a.state = 'offered' AND a.until > now())
+   OR EXISTS (SELECT FROM radial.admissions a WHERE a.login = n.username AND a.until > now())`
 
 	// Claims open sessions for a time: nobody else acts on them until then. Those
 	// that another has claimed, and those that their devices have let go of, come
@@ -247,7 +250,7 @@ func (db *DB) follow(ctx context.Context, tx pgx.Tx, c Change, key string, audit
 	noun, _, _ := strings.Cut(c.Action, ".")
 	switch {
 	case noun == "user" || c.Action == "session.order":
-		return db.followUser(ctx, tx, c, key, audit)
+		return db.followUsers(ctx, tx, c, map[string]aaa.Audit{key: audit})
 	case noun == "package":
 		b := BulkOrder{Verb: BulkFollow, Asked: "package " + key, Why: c.Action, Rate: defaultBulkRate, Groups: []string{key, key + ":walled"}}
 		_, err := db.orderBulk(ctx, tx, c, &b)
@@ -260,47 +263,50 @@ func (db *DB) follow(ctx context.Context, tx pgx.Tx, c Change, key string, audit
 // his session.
 const startWithin = 15 * time.Second
 
-func (db *DB) followUser(ctx context.Context, tx pgx.Tx, c Change, user string, audit aaa.Audit) error {
+// followUsers is follow for users, by name, with the audits of their changes.
+func (db *DB) followUsers(ctx context.Context, tx pgx.Tx, c Change, changed map[string]aaa.Audit) error {
 	esc, err := db.Escaper(ctx)
 	if err != nil {
 		return err
 	}
-	var waiting bool
-	if err := tx.QueryRow(ctx, sqlWaitingLogin, user).Scan(&waiting); err != nil {
-		return wrapErr("logins of "+user, err)
+	users := slices.Sorted(maps.Keys(changed))
+	waiting, err := namesAmong(ctx, tx, sqlWaitingLogins, users)
+	if err != nil {
+		return err
 	}
-	if waiting {
-		late := aaa.FollowUser{User: user, Actor: c.Actor, Why: c.Action} // without a serial: nothing supersedes it
-		if err := db.insertLater(ctx, tx, late, startWithin); err != nil {
-			return err
+	var late, jobs []aaa.Job
+	for _, user := range waiting {
+		late = append(late, aaa.FollowUser{User: user, Actor: c.Actor, Why: c.Action}) // without a serial: nothing supersedes it
+	}
+	if _, err := db.insertJobs(ctx, tx, late, db.now().Add(startWithin)); err != nil {
+		return err
+	}
+	of := make(map[string]string, len(users)) // by name as radacct has it
+	for _, user := range users {
+		of[esc.EscapeUser(user)] = user
+	}
+	with, err := namesAmong(ctx, tx, sqlWithSessions, slices.Sorted(maps.Keys(of)))
+	if err != nil {
+		return err
+	}
+	for _, name := range with {
+		user := of[name]
+		jobs = append(jobs, aaa.FollowUser{User: user})
+		if changed[user]["password"] != nil { // who knows the old one alone is to be off
+			jobs = append(jobs, aaa.EndUser{User: user})
 		}
 	}
-	with, err := withSessions(ctx, tx, []string{esc.EscapeUser(user)})
-	if err != nil || len(with) == 0 {
-		return err
-	}
-	jobs := []aaa.Job{aaa.FollowUser{User: user}}
-	if audit["password"] != nil { // who knows the old one alone is to be off
-		jobs = append(jobs, aaa.EndUser{User: user})
-	}
-	if err := db.enqueue(ctx, tx, c, jobs); err != nil {
-		return err
-	}
-	// Where a login is on its way, or no rows have changed, the notification of the
-	// rows may have sessions looked at once more.
-	if noun, _, _ := strings.Cut(c.Action, "."); waiting || noun != "user" {
-		return nil
-	}
-	return tellFollowed(ctx, tx, []string{user})
+	return db.enqueue(ctx, tx, c, jobs)
 }
 
-func withSessions(ctx context.Context, q querier, stored []string) ([]string, error) {
-	rows, err := q.Query(ctx, sqlWithSessions, stored)
+// namesAmong are those of some names that a statement finds.
+func namesAmong(ctx context.Context, q querier, sql string, names []string) ([]string, error) {
+	rows, err := q.Query(ctx, sql, names)
 	if err != nil {
-		return nil, wrapErr("open sessions", err)
+		return nil, wrapErr("sessions of users", err)
 	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return names, wrapErr("open sessions", err)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return found, wrapErr("sessions of users", err)
 }
 
 // FollowUsers queues FollowUser for those of these users who have open sessions,
@@ -317,7 +323,7 @@ func (db *DB) FollowUsers(ctx context.Context, actor, why string, users []string
 	}
 	n := 0
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		with, err := withSessions(ctx, tx, stored)
+		with, err := namesAmong(ctx, tx, sqlWithSessions, stored)
 		if err != nil {
 			return err
 		}

@@ -116,6 +116,9 @@ type Ordered struct {
 // OrderBulk queues one thing for all sessions that are open now and fit, with
 // its audit row. aaa.ErrNotFound where none fits.
 func (db *DB) OrderBulk(ctx context.Context, c Change, o BulkOrder) (Ordered, error) {
+	if len(o.Users)+len(o.NAS)+len(o.Groups)+len(o.IDs) == 0 && o.Pool == "" {
+		return Ordered{}, fmt.Errorf("which sessions? Want users, NASes, a pool, packages or ids: %w", aaa.ErrInvalid)
+	}
 	if o.Rate < 1 || o.Rate > MaxBulkRate {
 		return Ordered{}, fmt.Errorf("%d sessions a second: want 1 to %d: %w", o.Rate, MaxBulkRate, aaa.ErrInvalid)
 	}
@@ -172,7 +175,7 @@ func (db *DB) orderBulk(ctx context.Context, tx pgx.Tx, c Change, o *BulkOrder) 
 	if _, err := tx.Exec(ctx, sqlBulkTotal, made.Bulk, made.Total); err != nil {
 		return made, wrapErr(op, err)
 	}
-	ids, err := db.insertJobs(ctx, tx, []aaa.Job{aaa.FollowMany{Bulk: made.Bulk, Asked: o.Asked, Actor: c.Actor}})
+	ids, err := db.insertJobs(ctx, tx, []aaa.Job{aaa.FollowMany{Bulk: made.Bulk, Asked: o.Asked, Actor: c.Actor}}, time.Time{})
 	if err == nil {
 		made.Job = ids[0]
 	}

@@ -203,7 +203,7 @@ func (db *DB) RunJob(ctx context.Context, c Change, job aaa.Job) (int64, error) 
 		if err != nil {
 			return written{}, err
 		}
-		ids, err := db.insertJobs(ctx, tx, jobs)
+		ids, err := db.insertJobs(ctx, tx, jobs, time.Time{})
 		if err != nil {
 			return written{}, err
 		}

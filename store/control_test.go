@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -49,6 +50,19 @@ func TestChangesAreFollowed(t *testing.T) {
 		{"his password", func() { note("user.set", aaa.Audit{"password": "set"}, false)("alice") },
 			[][]string{{"follow_user", "alice", "cli:x", "user.set", "available"}, {"end_user", "alice", "cli:x", "user.set", "available"}}},
 		{"one whose Start is to come", func() { note("user.set", aaa.Audit{"x": 1}, false)("bob") }, [][]string{{"follow_user", "bob", "cli:x", "user.set", "scheduled"}}},
+		{"a file", func() {
+			var lines []store.SubscriberLine
+			for i, name := range []string{"nobody", "bob", "alice"} {
+				rule := func(aaa.Account) (aaa.AccountDelta, error) {
+					return aaa.AccountDelta{Audit: aaa.Audit{"password": "set"}}, nil
+				}
+				lines = append(lines, store.SubscriberLine{Line: i + 1, Name: name, Rule: rule})
+			}
+			_, wrong, err := o.ImportSubscribers(t.Context(), store.Change{Actor: "cli:x", Action: "user.import"}, lines, func(string, int) {})
+			if o.must(err); len(wrong) > 0 {
+				t.Error(wrong)
+			}
+		}, [][]string{{"follow_user", "bob", "cli:x", "user.import", "scheduled"}, {"follow_user", "alice", "cli:x", "user.import", "available"}, {"end_user", "alice", "cli:x", "user.import", "available"}}},
 		{"a package", func() {
 			o.must(o.addPackage("gold", aaa.PackageChange{RateDown: new(int64(1e6)), RateUp: new(int64(1e6))}, true))
 		},
@@ -183,4 +197,14 @@ func TestCloseWaitsForJournals(t *testing.T) {
 	closes("it has a journal", 0)
 	db.Exec(`UPDATE radial.servers SET journal_bytes = 0`)
 	closes("all is written", 1)
+}
+
+// An order that names nothing is no order for everything.
+func TestOrderOfNothing(t *testing.T) {
+	db := storetest.New(t)
+	openSession(db, "s1", "alice")
+	made, err := db.OrderBulk(t.Context(), store.Change{Actor: "cli:x", Action: "session.order"}, store.BulkOrder{Verb: store.BulkDisconnect, Asked: "nothing", Rate: 1})
+	if !errors.Is(err, aaa.ErrInvalid) || made.Total != 0 {
+		t.Errorf("%+v, %v", made, err)
+	}
 }

@@ -88,11 +88,12 @@ func (db *DB) enqueue(ctx context.Context, tx pgx.Tx, c Change, jobs []aaa.Job) 
 	if err != nil {
 		return err
 	}
-	_, err = db.insertJobs(ctx, tx, jobs)
+	_, err = db.insertJobs(ctx, tx, jobs, time.Time{})
 	return err
 }
 
-func (db *DB) insertJobs(ctx context.Context, tx pgx.Tx, jobs []aaa.Job) ([]int64, error) {
+// insertJobs queues jobs that are due at a time, the zero one: now.
+func (db *DB) insertJobs(ctx context.Context, tx pgx.Tx, jobs []aaa.Job, due time.Time) ([]int64, error) {
 	if len(jobs) == 0 {
 		return nil, nil
 	}
@@ -103,6 +104,7 @@ func (db *DB) insertJobs(ctx context.Context, tx pgx.Tx, jobs []aaa.Job) ([]int6
 	params := make([]river.InsertManyParams, len(jobs))
 	for i, job := range jobs {
 		params[i] = river.InsertManyParams{Args: job, InsertOpts: insertOpts(job)}
+		params[i].InsertOpts.ScheduledAt = due
 	}
 	inserted, err := client.InsertManyTx(ctx, tx, params)
 	if err != nil {
@@ -113,18 +115,6 @@ func (db *DB) insertJobs(ctx context.Context, tx pgx.Tx, jobs []aaa.Job) ([]int6
 		ids[i] = one.Job.ID
 	}
 	return ids, nil
-}
-
-// insertLater queues a job that is due in some time.
-func (db *DB) insertLater(ctx context.Context, tx pgx.Tx, job aaa.Job, wait time.Duration) error {
-	client, err := db.queueClient()
-	if err != nil {
-		return err
-	}
-	opts := insertOpts(job)
-	opts.ScheduledAt = db.now().Add(wait)
-	_, err = client.InsertTx(ctx, tx, job, opts)
-	return wrapErr("queue "+job.Kind(), err)
 }
 
 // UserSubject names the user of whom something is wished.
@@ -212,7 +202,7 @@ func (db *DB) followSoftly(ctx context.Context, tx pgx.Tx, subjects []string, jo
 			due = append(due, j)
 		}
 	}
-	_, err = db.insertJobs(ctx, tx, due)
+	_, err = db.insertJobs(ctx, tx, due, time.Time{})
 	return len(due), err
 }
 

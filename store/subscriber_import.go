@@ -68,7 +68,7 @@ func (db *DB) ImportSubscribers(ctx context.Context, c Change, lines []Subscribe
 		if err := im.write(ctx, done); err != nil {
 			return err
 		}
-		if err := db.followImport(ctx, im); err != nil {
+		if err := db.followUsers(ctx, tx, c, im.changed()); err != nil {
 			return err
 		}
 		if c.DryRun {
@@ -128,33 +128,15 @@ func (im *importing) judge(ctx context.Context, done func(string, int)) error {
 	return nil
 }
 
-// followImport queues what brings the sessions that run to what was written.
-func (db *DB) followImport(ctx context.Context, im *importing) error {
-	stored, at := make([]string, 0, len(im.lines)), make(map[string]int, len(im.lines))
+// changed are the audits of what was written, by user.
+func (im *importing) changed() map[string]aaa.Audit {
+	all := map[string]aaa.Audit{}
 	for i, l := range im.lines {
-		if im.deltas[i].Audit != nil {
-			stored = append(stored, im.esc.EscapeUser(l.Name))
-			at[stored[len(stored)-1]] = i
+		if audit := im.deltas[i].Audit; audit != nil {
+			all[l.Name] = audit
 		}
 	}
-	with, err := withSessions(ctx, im.tx, stored)
-	if err != nil {
-		return err
-	}
-	var jobs []aaa.Job
-	names := make([]string, 0, len(with))
-	for _, name := range with {
-		i := at[name]
-		names = append(names, im.lines[i].Name)
-		jobs = append(jobs, aaa.FollowUser{User: im.lines[i].Name})
-		if im.deltas[i].Audit["password"] != nil {
-			jobs = append(jobs, aaa.EndUser{User: im.lines[i].Name})
-		}
-	}
-	if err := db.enqueue(ctx, im.tx, im.change, jobs); err != nil {
-		return err
-	}
-	return tellFollowed(ctx, im.tx, names)
+	return all
 }
 
 func (im *importing) refuse(i int, err error) {
