@@ -22,7 +22,7 @@ func (t *ipTarget) register(cmd *cobra.Command) {
 
 func (t *ipTarget) registerChange(cmd *cobra.Command) {
 	t.register(cmd)
-	cmd.Flags().BoolVar(&t.dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &t.dryRun)
 }
 
 // at runs f with the address of the command line and its VRF, 0 for the one

@@ -178,7 +178,7 @@ all is well. radial job run has a periodic job done once more.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 
@@ -209,7 +209,7 @@ func newJobCancelCmd(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 
@@ -303,7 +303,7 @@ func newJobRunCmd(a *app) *cobra.Command {
 			return a.did("job", fmt.Sprintf("%d %s", id, args[0]), "queued", dryRun, nil)
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	_, kinds := jobs.Periodic("")
 	cmd.ValidArgs = kinds
 	return cmd

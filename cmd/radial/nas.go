@@ -47,7 +47,7 @@ func (f *nasFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.pool, "pool", "", "`name` of the pool for logins that name none; \"\" takes it away")
 	fl.BoolVar(&f.swap, "swap-octets", false, "it reports input and output the wrong way round")
 	fl.StringVar(&f.delay, "reject-delay", "", "hold back an Access-Reject, a `duration` up to 10s, or default")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &f.dryRun)
 }
 
 // change reads the flags that were given.
@@ -151,30 +151,23 @@ func newNASSetCmd(a *app) *cobra.Command {
 }
 
 func newNASDelCmd(a *app) *cobra.Command {
-	var yes, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "del ADDR|CIDR|HOST|NAME|id:N",
-		Short: "Delete a device; its packets are not answered any more",
-		Args:  named("ADDR|CIDR|HOST"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(yes || dryRun, "Delete nas "+printable(args[0])+"? Nobody behind it can log in then."); err != nil {
-				return err
-			}
-			db, closeDB, err := a.db(cmd.Context())
+	return a.deletion(deletion{
+		use: "del ADDR|CIDR|HOST|NAME|id:N", of: "ADDR|CIDR|HOST",
+		short:    "Delete a device; its packets are not answered any more",
+		question: "Delete nas %s? Nobody behind it can log in then.",
+		do: func(ctx context.Context, name string, dryRun bool) error {
+			db, closeDB, err := a.db(ctx)
 			if err != nil {
 				return err
 			}
 			defer closeDB()
-			delta, err := db.ChangeDevice(cmd.Context(), a.by("nas.del", dryRun), args[0], aaa.DeleteDevice)
+			delta, err := db.ChangeDevice(ctx, a.by("nas.del", dryRun), name, aaa.DeleteDevice)
 			if err != nil {
 				return err
 			}
 			return a.did("nas", delta.Save.Name, "deleted", dryRun, delta.Audit)
 		},
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
-	return cmd
+	})
 }
 
 func newNASListCmd(a *app) *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strconv"
 
@@ -54,7 +55,7 @@ func (f *packageFlags) register(cmd *cobra.Command, set bool) {
 	f.walled.register(cmd, set)
 	fl.StringArrayVar(&f.checks, "check", nil, "further check item of its group, `'Attr op value'`; may be repeated")
 	fl.StringArrayVar(&f.replies, "reply", nil, "further reply item of its group, `'Attr op value'`; may be repeated")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &f.dryRun)
 	if !set {
 		fl.BoolVar(&f.adopt, "adopt", false, "take over the group of that name that FreeRADIUS's tables have already")
 		return
@@ -202,26 +203,19 @@ func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
 }
 
 func newPackageDelCmd(a *app) *cobra.Command {
-	var yes, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "del NAME",
-		Short: "Delete a package that nobody has any more",
-		Args:  named("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(yes || dryRun, "Delete package "+printable(args[0])+"?"); err != nil {
-				return err
-			}
-			return a.withDesk(cmd.Context(), func(d *desk) error {
-				delta, err := d.db.ChangePackage(cmd.Context(), a.by("package.del", dryRun), args[0], d.rules.DeletePackage)
+	return a.deletion(deletion{
+		use: "del NAME", of: "NAME",
+		short:    "Delete a package that nobody has any more",
+		question: "Delete package %s?",
+		do: func(ctx context.Context, name string, dryRun bool) error {
+			return a.withDesk(ctx, func(d *desk) error {
+				delta, err := d.db.ChangePackage(ctx, a.by("package.del", dryRun), name, d.rules.DeletePackage)
 				if err != nil {
 					return err
 				}
-				a.noteDrift("package", args[0], delta.Rows.Drift)
-				return a.did("package", args[0], "deleted", dryRun, delta.Audit)
+				a.noteDrift("package", name, delta.Rows.Drift)
+				return a.did("package", name, "deleted", dryRun, delta.Audit)
 			})
 		},
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
-	return cmd
+	})
 }

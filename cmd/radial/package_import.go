@@ -37,7 +37,7 @@ func newPackageImportCmd(a *app) *cobra.Command {
 	fl.StringVar(&format, "format", "", "csv or json (default: as the file looks)")
 	fl.StringSliceVar(&ignore, "ignore", nil, "`columns` that are of no interest")
 	fl.BoolVar(&update, "update", false, "change those that are there already; without it they are an error")
-	fl.BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	choices(cmd, "format", "csv", "json")
 	return cmd
 }

@@ -46,7 +46,7 @@ func (f *poolFlags) register(cmd *cobra.Command) {
 	fl.DurationVar(&f.lease, "lease-time", time.Hour, "life of a lease without accounting updates")
 	fl.DurationVar(&f.cooling, "cooling-time", 0, "after a release, before another subscriber gets the address")
 	fl.StringVar(&f.fallback, "fallback", "", "`names` of pools that are asked when this one is full, with commas between; none takes them away")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &f.dryRun)
 	choices(cmd, "type", "public", "private")
 	choices(cmd, "sticky", "user_mac", "user", "mac", "none")
 	choices(cmd, "interface-id", "none", "eui64", "stable")
@@ -166,7 +166,7 @@ func newPoolStatusCmd(a *app, verb, short, did, status string) *cobra.Command {
 		},
 	}
 	vrfFlag(cmd, &vrf)
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 
@@ -232,31 +232,25 @@ func cutShort(err error, del string) error {
 
 func newPoolDelCmd(a *app) *cobra.Command {
 	var vrf string
-	var yes, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "del NAME",
-		Short: "Delete a pool that nobody has an address of; the history stays",
-		Args:  named("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(yes || dryRun, "Delete pool "+printable(args[0])+"?"); err != nil {
-				return err
-			}
-			db, id, done, err := a.dbInVRF(cmd.Context(), vrf)
+	cmd := a.deletion(deletion{
+		use: "del NAME", of: "NAME",
+		short:    "Delete a pool that nobody has an address of; the history stays",
+		question: "Delete pool %s?",
+		do: func(ctx context.Context, name string, dryRun bool) error {
+			db, id, done, err := a.dbInVRF(ctx, vrf)
 			if err != nil {
 				return err
 			}
 			defer done()
-			if err := db.DeletePool(cmd.Context(), a.by("pool.del", dryRun), id, args[0]); err != nil {
+			if err := db.DeletePool(ctx, a.by("pool.del", dryRun), id, name); err != nil {
 				return err
 			}
-			if c, err := a.config(); err == nil && slices.Contains(c.Policy.FallbackPools, args[0]) {
-				a.note("ipam.fallback_pools still names pool %q: it is passed over", args[0])
+			if c, err := a.config(); err == nil && slices.Contains(c.Policy.FallbackPools, name) {
+				a.note("ipam.fallback_pools still names pool %q: it is passed over", name)
 			}
-			return a.did("pool", args[0], "deleted", dryRun, nil)
+			return a.did("pool", name, "deleted", dryRun, nil)
 		},
-	}
+	})
 	vrfFlag(cmd, &vrf)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
 	return cmd
 }

@@ -79,7 +79,7 @@ func (f *routerFlags) register(cmd *cobra.Command, set bool) {
 	fl.StringVar(&f.nas, "nas", "", "the `device` (radial nas) that it is: its secret and its CoA port; the one of the same address unless told; \"\" is none")
 	fl.StringVar(&f.description, "description", "", "a `text` for people")
 	fl.BoolVar(&f.noCheck, "no-check", false, "do not try to log in now")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &f.dryRun)
 	if set {
 		fl.StringVar(&f.name, "name", "", "another `name`; what was configured, and what is wanted on it, stays with it")
 		fl.StringVar(&f.address, "address", "", "its `address` or host name")
@@ -254,31 +254,24 @@ func unknownHost(address string, err error) error {
 }
 
 func newRouterDelCmd(a *app) *cobra.Command {
-	var yes, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "del NAME",
-		Short: "Forget a router, and what was configured on it; the router itself stays as it is",
-		Args:  named("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(yes || dryRun, "Forget router "+printable(args[0])+" and the record of its configurations? They cannot be undone from here then."); err != nil {
-				return err
-			}
-			db, done, err := a.db(cmd.Context())
+	return a.deletion(deletion{
+		use: "del NAME", of: "NAME",
+		short:    "Forget a router, and what was configured on it; the router itself stays as it is",
+		question: "Forget router %s and the record of its configurations? They cannot be undone from here then.",
+		do: func(ctx context.Context, name string, dryRun bool) error {
+			db, done, err := a.db(ctx)
 			if err != nil {
 				return err
 			}
 			defer done()
 			none := func(*aaa.Router) string { return "" }
-			delta, err := db.ChangeRouter(cmd.Context(), a.by("router.del", dryRun), args[0], none, aaa.DeleteRouter)
+			delta, err := db.ChangeRouter(ctx, a.by("router.del", dryRun), name, none, aaa.DeleteRouter)
 			if err != nil {
 				return err
 			}
-			return a.did("router", args[0], "deleted", dryRun, delta.Audit)
+			return a.did("router", name, "deleted", dryRun, delta.Audit)
 		},
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
-	return cmd
+	})
 }
 
 // routerView is a router in JSON.

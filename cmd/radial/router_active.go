@@ -89,7 +89,7 @@ the same by RADIUS for all devices.`,
 			return a.withRouters(cmd.Context(), func(d *routerDesk) error { return d.disconnect(cmd, args[0], args[1], dryRun) })
 		},
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	yesFlag(cmd, &yes)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show which sessions, and end none")
 	return cmd
 }

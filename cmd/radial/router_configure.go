@@ -55,7 +55,7 @@ func (f *setupFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.hotspotAddress, "hotspot-address", "", "the router's `address` on it")
 	fl.StringVar(&f.hotspotPool, "hotspot-pool", "", "`name` of the pool on the router that its clients get addresses of")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "show what would be changed, and change nothing")
-	fl.BoolVar(&f.yes, "yes", false, "do not ask")
+	yesFlag(cmd, &f.yes)
 	fl.BoolVar(&f.noProof, "no-proof", false, "do not prove the way after --radius")
 }
 

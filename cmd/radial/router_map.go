@@ -87,7 +87,7 @@ func newMapSetCmd(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&m.Profile, "profile", "", "`name` of the PPP profile")
 	cmd.Flags().StringVar(&m.Speed, "speed", store.SpeedByRouter, "who sets the speed: `router` (the profile of a secret) or radius (the login's reply, and CoA)")
 	choices(cmd, "speed", store.SpeedByRouter, store.SpeedByRADIUS)
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 
@@ -103,7 +103,7 @@ func newMapDelCmd(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 

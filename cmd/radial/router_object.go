@@ -332,7 +332,7 @@ func (n objectNoun[T]) del(a *app) *cobra.Command {
 	if n.scope != "" {
 		cmd.Flags().StringVar(&f.scope, n.scope, "", n.scopeUsage)
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	yesFlag(cmd, &yes)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "ask the router and change nothing")
 	return cmd
 }

@@ -203,7 +203,7 @@ that broke off in the middle can be taken back.`,
 		},
 	}
 	cmd.Flags().Int64Var(&id, "config", 0, "the `id` of the configuration; the newest that is not taken back unless told")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	yesFlag(cmd, &yes)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be changed, and change nothing")
 	return cmd
 }

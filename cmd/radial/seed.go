@@ -82,7 +82,7 @@ already, or overlaps, is left as it is, so that it can be said again.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 

@@ -114,8 +114,8 @@ journal is not in the database: where its data_dir is still there, drain that fi
 			return a.did("server", server.Name, "forgotten", dryRun, nil)
 		},
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	yesFlag(cmd, &yes)
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 

@@ -33,7 +33,7 @@ func (m *sessionsMeant) register(cmd *cobra.Command) {
 	fl.StringVar(&m.pool, "pool", "", "with an address of the pool of that `name`")
 	fl.IntVar(&m.rate, "rate", 100, "at most so many `sessions` a second")
 	fl.BoolVar(&m.dryRun, "dry-run", false, "say how many sessions are meant, and do nothing")
-	fl.BoolVar(&m.yes, "yes", false, "do not ask")
+	yesFlag(cmd, &m.yes)
 	fl.BoolVar(&m.noWait, "no-wait", false, "do not wait for the outcome: radial job show tells it")
 }
 

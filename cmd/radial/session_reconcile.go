@@ -37,7 +37,7 @@ sessions.reconcile has the servers do that each quarter of an hour. Exit code 1 
 	}
 	cmd.Flags().StringVar(&router, "router", "", "only the router of that `name`; all that are linked to a device unless told")
 	cmd.Flags().BoolVar(&mend, "mend", false, "close and end what differs")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	yesFlag(cmd, &yes)
 	return cmd
 }
 

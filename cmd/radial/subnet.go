@@ -31,7 +31,7 @@ func (f *subnetFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.description, "description", "", "a `text` for people")
 	fl.StringVar(&f.status, "status", store.StatusActive, "active, or inactive: nothing of it is given")
 	fl.BoolVar(&f.large, "large", false, "more than a million addresses are meant")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &f.dryRun)
 	vrfFlag(cmd, &f.vrf)
 	choices(cmd, "status", store.StatusActive, store.StatusInactive)
 }
@@ -169,22 +169,17 @@ func newSubnetSetCmd(a *app) *cobra.Command {
 
 func newSubnetDelCmd(a *app) *cobra.Command {
 	var vrf string
-	var yes, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "del NETWORK|RANGE",
-		Short: "Take a subnet that nobody has an address of out of its pool; the history stays",
-		Args:  named("NETWORK"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(yes || dryRun, "Delete subnet "+printable(args[0])+"?"); err != nil {
-				return err
-			}
-			ctx := cmd.Context()
+	cmd := a.deletion(deletion{
+		use: "del NETWORK|RANGE", of: "NETWORK",
+		short:    "Take a subnet that nobody has an address of out of its pool; the history stays",
+		question: "Delete subnet %s?",
+		do: func(ctx context.Context, network string, dryRun bool) error {
 			db, id, done, err := a.dbInVRF(ctx, vrf)
 			if err != nil {
 				return err
 			}
 			defer done()
-			s, err := db.FindSubnet(ctx, id, args[0])
+			s, err := db.FindSubnet(ctx, id, network)
 			if err != nil {
 				return err
 			}
@@ -193,9 +188,7 @@ func newSubnetDelCmd(a *app) *cobra.Command {
 			}
 			return a.did("subnet", s.Network.String(), "deleted", dryRun, nil)
 		},
-	}
+	})
 	vrfFlag(cmd, &vrf)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -72,7 +73,7 @@ func (f *userFlags) register(cmd *cobra.Command, set bool) {
 	fl.StringArrayVar(&f.groups, "group", nil, "further `GROUP[:priority]` (priority 200; the package has 100); may be repeated")
 	fl.StringArrayVar(&f.checks, "check", nil, "further check item, `'Attr op value'`; may be repeated")
 	fl.StringArrayVar(&f.replies, "reply", nil, "further reply item, `'Attr op value'`; may be repeated")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &f.dryRun)
 	if !set {
 		return
 	}
@@ -248,31 +249,23 @@ func (f *userFlags) run(a *app, cmd *cobra.Command, name, did string,
 }
 
 func newUserDelCmd(a *app) *cobra.Command {
-	var yes, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "del NAME",
-		Short: "Delete a subscriber with every row of FreeRADIUS's tables",
-		Long: `Delete a subscriber with every row that radcheck, radreply and radusergroup
+	return a.deletion(deletion{
+		use: "del NAME", of: "NAME",
+		short: "Delete a subscriber with every row of FreeRADIUS's tables",
+		long: `Delete a subscriber with every row that radcheck, radreply and radusergroup
 have of him, whoever wrote it: a row that stayed could still let him in.
 His accounting stays.`,
-		Args: named("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			name := args[0]
-			if err := a.confirm(yes || dryRun, "Delete user "+printable(name)+" and all of his rows?"); err != nil {
-				return err
-			}
-			return a.withDesk(cmd.Context(), func(d *desk) error {
-				delta, err := d.db.ChangeSubscriber(cmd.Context(), a.by("user.del", dryRun), name, d.rules.DeleteSubscriber)
+		question: "Delete user %s and all of his rows?",
+		do: func(ctx context.Context, name string, dryRun bool) error {
+			return a.withDesk(ctx, func(d *desk) error {
+				delta, err := d.db.ChangeSubscriber(ctx, a.by("user.del", dryRun), name, d.rules.DeleteSubscriber)
 				if err != nil {
 					return err
 				}
 				return a.did("user", name, "deleted", dryRun, delta.Audit)
 			})
 		},
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
-	return cmd
+	})
 }
 
 func newUserListCmd(a *app) *cobra.Command {

@@ -53,7 +53,7 @@ who is suspended or inactive stays so.`,
 	}
 	cmd.Flags().Int64Var(&r.Days, "days", 0, "for so many `days`")
 	cmd.Flags().StringVar(&until, "until", "", "until `when`: 2026-11-30, 2026-11-30T23:00 or \"30 Nov 2026 23:00\"")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	cmd.MarkFlagsMutuallyExclusive("days", "until")
 	return cmd
 }

@@ -40,7 +40,7 @@ stay.`,
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every package and subscriber")
 	cmd.Flags().BoolVar(&force, "force", false, "take back what others changed or removed")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	return cmd
 }
 

@@ -52,7 +52,7 @@ show lists top-ups by number; --take takes one back.`,
 	fl.StringVar(&expires, "expires", "", "last `day` on which it counts, as 2026-12-31, 400 days from now at most")
 	fl.StringVar(&comment, "comment", "", "a `text` for people")
 	fl.Int64Var(&take, "take", 0, "take the top-up of this `number` back")
-	fl.BoolVar(&dryRun, "dry-run", false, "try everything and write nothing")
+	dryRunFlag(cmd, &dryRun)
 	cmd.MarkFlagsMutuallyExclusive("take", "expires")
 	cmd.MarkFlagsMutuallyExclusive("take", "comment")
 	return cmd
