@@ -53,7 +53,7 @@ func (r *routerOf) Do(_ context.Context, d aaa.Deed) (aaa.Effect, error) {
 		delete(r.sessions, d.Session.ID)
 		r.ended = append(r.ended, d.Session.ID)
 	} else {
-		soft, _ := nas.Split(d.Device, d.Reply, r.dict)
+		soft, _ := nas.Split(d.Device, d.Reply)
 		for _, p := range soft { // what a CoA says is; what it does not say stays
 			has = slices.DeleteFunc(has, func(old dictionaries.Pair) bool { return old.Attr == p.Attr })
 		}

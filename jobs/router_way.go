@@ -69,7 +69,7 @@ func (w *RouterWay) act(d *aaa.Deed) (act func(context.Context, *routeros.Conn) 
 	default:
 		return nil, fmt.Sprintf("%q is neither %s nor %s", d.Do, aaa.VerbChange, aaa.VerbDisconnect)
 	}
-	soft, _ := nas.Split(d.Device, d.Reply, w.dict)
+	soft, _ := nas.Split(d.Device, d.Reply)
 	grant, ok := nas.ParseGrant(soft, w.dict)
 	if !ok {
 		return nil, "the API changes a rate alone, and none is due"

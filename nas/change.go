@@ -29,7 +29,7 @@ func ChangeableBy(dev *Device) Changeable {
 // reason to touch a session: it differs at each login (time and volume left,
 // leased addresses, keys), or says nothing of the service. The lists are new;
 // their values are shared with reply.
-func Split(dev *Device, reply dictionaries.Pairs, _ *dictionaries.Dictionary) (soft, hard dictionaries.Pairs) {
+func Split(dev *Device, reply dictionaries.Pairs) (soft, hard dictionaries.Pairs) {
 	v := vendorOf(dev)
 	for _, p := range reply {
 		switch nature, _ := v.nature(p.Attr); nature {
@@ -40,27 +40,6 @@ func Split(dev *Device, reply dictionaries.Pairs, _ *dictionaries.Dictionary) (s
 		}
 	}
 	return soft, hard
-}
-
-// MarkOf is Split as two numbers that are the same on all servers and in all
-// versions for the same attributes, in whatever order: what travels in Class as
-// the mark of what a session was granted. Neither is ever 0. The lowest eight
-// bits of soft tell which kinds of attributes are there (Lost). It does not
-// allocate.
-func MarkOf(dev *Device, reply dictionaries.Pairs, _ *dictionaries.Dictionary) (soft, hard uint64) {
-	v := vendorOf(dev)
-	soft, hard = markBasis, markBasis
-	var there kind
-	for i := range reply {
-		switch nature, of := v.nature(reply[i].Attr); nature {
-		case isSoft:
-			soft += hashPair(&reply[i])
-			there |= of
-		case isHard:
-			hard += hashPair(&reply[i])
-		}
-	}
-	return closeMark(soft, hard, there)
 }
 
 // closeMark puts the kinds of what is in soft into it.
@@ -225,12 +204,11 @@ const (
 	markPrime = 1099511628211
 )
 
-// hashPair hashes what a pair is on the wire: numbers, vendor, tag and value. The
-// hashes of a list are added up, so that its order says nothing; they are mixed
-// before, as sums of plain FNV keep its patterns.
-func hashPair(p *dictionaries.Pair) uint64 {
-	return hashValue(hashAttribute(p.Attr), p)
-}
+// HashOf hashes what a pair is on the wire: numbers, vendor, tag and value, as
+// marks do, and for what else is to be a part of one. The hashes of a list are
+// added up, so that its order says nothing; they are mixed before, as sums of
+// plain FNV keep its patterns.
+func HashOf(p *dictionaries.Pair) uint64 { return hashValue(hashAttribute(p.Attr), p) }
 
 func hashAttribute(of *dictionaries.Attribute) uint64 {
 	h := uint64(markBasis)

@@ -15,7 +15,7 @@ func TestSplit(t *testing.T) {
 	reply := pairs(t, d, "Service-Type = Framed-User\nFramed-IP-Address = 100.64.0.7\nFramed-Pool = p\nMikrotik-Rate-Limit = 2M/10M\nMikrotik-Address-List = gold\n"+
 		"Session-Timeout = 77\nIdle-Timeout = 600\nFilter-Id = x\nMikrotik-Total-Limit = 5\nFramed-Route = 10.0.0.0/24\nClass = abc\nMS-Primary-DNS-Server = 9.9.9.9\n")
 	for _, kind := range []string{"mikrotik", "other", "no such type"} {
-		soft, hard := Split(deviceOf(kind), reply, d)
+		soft, hard := Split(deviceOf(kind), reply)
 		if got, want := show(soft), "Mikrotik-Rate-Limit = 2M/10M\nMikrotik-Address-List = gold\nIdle-Timeout = 600\nFilter-Id = x\n"; got != want {
 			t.Errorf("%s: soft is\n%swant\n%s", kind, got, want)
 		}
@@ -29,6 +29,7 @@ func TestSplit(t *testing.T) {
 // what they are in every version.
 func TestMarksStay(t *testing.T) {
 	d := loadDictionary(t)
+	m := NewMarker(d)
 	for _, c := range []struct {
 		kind, reply string
 		soft, hard  uint64
@@ -37,7 +38,7 @@ func TestMarksStay(t *testing.T) {
 		{"mikrotik", "Mikrotik-Rate-Limit = 2M/10M\nFramed-Pool = p", 0x1096a2e0baf5db01, 0xf2a805ebace6df33},
 		{"other", "Filter-Id = x\nTunnel-Private-Group-Id:1 = 100\nTunnel-Type:1 = VLAN", 0xbdfca76e31390d04, 0x3213fd02c816dbd1},
 	} {
-		soft, hard := MarkOf(deviceOf(c.kind), pairs(t, d, c.reply), d)
+		soft, hard := m.Mark(c.kind, pairs(t, d, c.reply), nil)
 		if soft != c.soft || hard != c.hard {
 			t.Errorf("%s %q: %#x, %#x; want %#x, %#x", c.kind, c.reply, soft, hard, c.soft, c.hard)
 		}
@@ -46,8 +47,9 @@ func TestMarksStay(t *testing.T) {
 
 func TestLost(t *testing.T) {
 	d := loadDictionary(t)
+	m := NewMarker(d)
 	soft := func(lines string) uint64 {
-		s, _ := MarkOf(deviceOf("mikrotik"), pairs(t, d, lines), d)
+		s, _ := m.Mark("mikrotik", pairs(t, d, lines), nil)
 		return s
 	}
 	for _, c := range []struct {
@@ -71,7 +73,7 @@ func TestLost(t *testing.T) {
 // a value of a soft or hard attribute is another, and says nothing of others.
 func TestMarkProperties(t *testing.T) {
 	d := loadDictionary(t)
-	dev := deviceOf("mikrotik")
+	m := NewMarker(d)
 	line := rapid.SampledFrom([]string{
 		"Mikrotik-Rate-Limit = 2M/10M", "Mikrotik-Rate-Limit = 3M/10M", "Mikrotik-Address-List = a", "Mikrotik-Address-List = b", "Filter-Id = a", "Filter-Id = b",
 		"Framed-Pool = a", "Framed-Pool = b", "Framed-Route = 10.0.0.0/24", "Idle-Timeout = 5", "Session-Timeout = 5", "Framed-IP-Address = 10.0.0.1", "Class = x",
@@ -82,18 +84,21 @@ func TestMarkProperties(t *testing.T) {
 		for _, l := range lines {
 			reply = append(reply, mustPair(t, d, l))
 		}
-		soft, hard := MarkOf(dev, reply, d)
+		soft, hard := m.Mark("mikrotik", reply, nil)
 		var other dictionaries.Pairs
 		for _, i := range rapid.Permutation(indices(len(reply))).Draw(t, "order") {
 			other = append(other, reply[i])
 		}
-		if s, h := MarkOf(dev, other, d); s != soft || h != hard {
+		if s, h := m.Mark("mikrotik", other, nil); s != soft || h != hard {
 			t.Fatal("the order makes a difference")
 		}
 		added := line.Draw(t, "added")
 		p := mustPair(t, d, added)
-		s, h := MarkOf(dev, append(other, p), d)
-		nature, _ := vendorOf(dev).nature(p.Attr)
+		s, h := m.Mark("mikrotik", append(other, p), nil)
+		nature, _ := profileOf("mikrotik").nature(p.Attr)
+		if ownAddresses[p.Attr.Name] {
+			nature = isHard
+		}
 		if (s != soft) != (nature == isSoft) || (h != hard) != (nature == isHard) {
 			t.Fatalf("%s added: soft %#x, then %#x; hard %#x, then %#x", added, soft, s, hard, h)
 		}
@@ -120,24 +125,6 @@ func mustPair(t *rapid.T, d *dictionaries.Dictionary, l string) dictionaries.Pai
 	}
 	t.Fatalf("line %q", l)
 	return dictionaries.Pair{}
-}
-
-func TestMarkOfDoesNotAllocate(t *testing.T) {
-	d := loadDictionary(t)
-	dev := deviceOf("mikrotik")
-	reply := pairs(t, d, "Mikrotik-Rate-Limit = 2M/10M\nMikrotik-Address-List = gold\nFramed-Pool = p\nSession-Timeout = 5\nFramed-IP-Address = 10.0.0.1")
-	if n := testing.AllocsPerRun(100, func() { MarkOf(dev, reply, d) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
-func BenchmarkMarkOf(b *testing.B) {
-	d := loadDictionary(b)
-	dev := deviceOf("mikrotik")
-	reply := pairs(b, d, "Mikrotik-Rate-Limit = 2M/10M\nMikrotik-Address-List = gold\nFramed-Pool = p\nSession-Timeout = 5\nFramed-IP-Address = 10.0.0.1")
-	for b.Loop() {
-		MarkOf(dev, reply, d)
-	}
 }
 
 // Every attribute that is named in a table is in the dictionary: a name that is

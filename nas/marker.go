@@ -90,9 +90,14 @@ func (v *vendor) changesKind(of kind) bool {
 	return false
 }
 
-// Mark returns the mark of what rows grant on a device of a type, as MarkOf does
-// for what is sent, but for the addresses that they name: these are in hard. skip
-// names attributes that are left out. It does not allocate.
+// Mark returns the mark of what rows grant on a device of a type: two numbers,
+// of what the device can change by CoA and of what needs a new login, that are
+// the same on all servers and in all versions for the same attributes, in
+// whatever order. They travel in Class as the mark of what a session was granted.
+// Neither is ever 0. The lowest eight bits of soft tell which kinds of attributes
+// are there (Lost). Of a reply that goes out as it stands it is what Split parts,
+// but for the addresses that rows name: these are in hard. skip names attributes
+// that are left out. It does not allocate.
 func (m *Marker) Mark(deviceType string, rows dictionaries.Pairs, skip []*dictionaries.Attribute) (soft, hard uint64) {
 	known := m.of(deviceType)
 	known.once.Do(func() { known.parts = known.make() })
@@ -129,9 +134,6 @@ func (m *Marker) of(deviceType string) *marking {
 	}
 	return m.others
 }
-
-// HashOf hashes a pair as marks do: for what else is to be a part of one.
-func HashOf(p *dictionaries.Pair) uint64 { return hashPair(p) }
 
 // SameGrants tells whether two marks are of the same attributes, though they may
 // stand in the other half of one: the device's type was changed, or another

@@ -76,7 +76,7 @@ func TestShapeReplyGoldens(t *testing.T) {
 			shaped := ShapeReply(deviceOf(kind), reply, d)
 			got := show(shaped)
 			if changes {
-				soft, _ := Split(deviceOf(kind), shaped, d)
+				soft, _ := Split(deviceOf(kind), shaped)
 				got += "----\n" + show(soft)
 			}
 			if show(reply) != before {

@@ -47,7 +47,7 @@ func TestShapeReplyProperties(t *testing.T) {
 				t.Fatalf("%s is sent to a device of type %s", p.Attr.Name, dev.Type)
 			}
 		}
-		soft, hard := Split(dev, shaped, d)
+		soft, hard := Split(dev, shaped)
 		for _, p := range slices.Concat(soft, hard) {
 			if !shaped.Has(p.Attr) {
 				t.Fatalf("a CoA has %s, the login has not", p.Attr.Name)
