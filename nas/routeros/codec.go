@@ -1,9 +1,11 @@
 package routeros
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,19 +41,24 @@ type ValueError struct{ Field, Value, Want string }
 func (e *ValueError) Error() string { return fmt.Sprintf("%s %q: want %s", e.Field, e.Value, e.Want) }
 
 func (e *encoder) text(field, v string) {
-	if strings.ContainsAny(v, "\x00\r\n") {
+	if broken(v) {
 		e.wrong(field, v, "a text without line breaks")
 		return
 	}
 	e.row[field] = v
 }
 
-func (e *encoder) name(field, v string) {
-	if v == "" {
-		e.wrong(field, v, "a name")
-		return
+// broken tells whether a text has what none on a router may have.
+func broken(v string) bool { return strings.ContainsAny(v, "\x00\r\n") }
+
+// name judges an object's name, which is no field of its row (Identity).
+func (e *encoder) name(v string) {
+	switch {
+	case v == "":
+		e.wrong("name", v, "a name")
+	case broken(v):
+		e.wrong("name", v, "a text without line breaks")
 	}
-	e.text(field, v)
 }
 
 func (e *encoder) flag(field string, v bool) { e.row[field] = FormatBool(v) }
@@ -65,16 +72,12 @@ func (e *encoder) secret(field string, v nas.Secret) {
 
 // oneOf takes one of some words; "" is fallback.
 func (e *encoder) oneOf(field, v, fallback string, words ...string) {
-	if v == "" {
-		v = fallback
+	v = cmp.Or(v, fallback)
+	if !slices.Contains(words, v) {
+		e.wrong(field, v, "one of "+strings.Join(words, ", "))
+		return
 	}
-	for _, w := range words {
-		if v == w {
-			e.row[field] = v
-			return
-		}
-	}
-	e.wrong(field, v, "one of "+strings.Join(words, ", "))
+	e.row[field] = v
 }
 
 func (e *encoder) duration(field string, s Span) {

@@ -1,6 +1,7 @@
 package routeros
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"strings"
@@ -29,18 +30,15 @@ func (u HotspotUser) Kind() Kind { return KindHotspot }
 
 // Identity is name and server.
 func (u HotspotUser) Identity() (name, scope string) {
-	if u.Server == "" {
-		return u.Name, "all"
-	}
-	return u.Name, u.Server
+	return u.Name, cmp.Or(u.Server, "all")
 }
 
 // Row has the fields of /ip/hotspot/user.
 func (u HotspotUser) Row() (Row, error) {
 	e := newEncoder()
-	e.name("name", u.Name)
+	e.name(u.Name)
 	e.secret("password", u.Password)
-	e.text("profile", orDefault(u.Profile))
+	e.text("profile", cmp.Or(u.Profile, "default"))
 	e.row["mac-address"] = ""
 	if u.MAC != "" {
 		m, err := net.ParseMAC(u.MAC)
@@ -56,9 +54,7 @@ func (u HotspotUser) Row() (Row, error) {
 	e.count("limit-bytes-total", u.LimitTotal)
 	e.text("email", u.Email)
 	e.flag("disabled", u.Disabled)
-	row, err := e.done("hotspot user " + u.Name)
-	delete(row, "name")
-	return row, err
+	return e.done("hotspot user " + u.Name)
 }
 
 // HotspotUserOf reads a hotspot user.

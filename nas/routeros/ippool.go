@@ -22,7 +22,7 @@ func (p IPPool) Identity() (name, scope string) { return p.Name, "" }
 // Row has the fields of /ip/pool.
 func (p IPPool) Row() (Row, error) {
 	e := newEncoder()
-	e.name("name", p.Name)
+	e.name(p.Name)
 	if len(p.Ranges) == 0 {
 		e.wrong("ranges", "", "one range at least, as in 10.0.0.2-10.0.0.254")
 	}
@@ -33,9 +33,7 @@ func (p IPPool) Row() (Row, error) {
 	}
 	e.row["ranges"] = strings.Join(p.Ranges, ",")
 	e.text("next-pool", p.NextPool)
-	row, err := e.done("ippool " + p.Name)
-	delete(row, "name")
-	return row, err
+	return e.done("ippool " + p.Name)
 }
 
 // isRange reads an IPv4 address, network or range.

@@ -32,7 +32,7 @@ func (p Profile) Identity() (name, scope string) { return p.Name, "" }
 // Row has the fields of /ppp/profile.
 func (p Profile) Row() (Row, error) {
 	e := newEncoder()
-	e.name("name", p.Name)
+	e.name(p.Name)
 	e.addressOrPool("local-address", p.LocalAddress)
 	e.addressOrPool("remote-address", p.RemoteAddress)
 	if p.RateLimit != "" {
@@ -51,9 +51,7 @@ func (p Profile) Row() (Row, error) {
 	e.text("dns-server", strings.Join(servers, ","))
 	e.text("address-list", p.AddressList)
 	e.text("parent-queue", p.ParentQueue)
-	row, err := e.done("profile " + p.Name)
-	delete(row, "name")
-	return row, err
+	return e.done("profile " + p.Name)
 }
 
 // ProfileOf reads a profile.

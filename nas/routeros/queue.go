@@ -44,7 +44,7 @@ func (q Queue) Identity() (name, scope string) { return q.Name, "" }
 // upload/download.
 func (q Queue) Row() (Row, error) {
 	e := newEncoder()
-	e.name("name", q.Name)
+	e.name(q.Name)
 	if len(q.Target) == 0 {
 		e.wrong("target", "", "an address, a network or an interface at least")
 	}
@@ -79,9 +79,7 @@ func (q Queue) Row() (Row, error) {
 	}
 	e.row["priority"] = fmt.Sprintf("%d/%d", up, down)
 	e.flag("disabled", q.Disabled)
-	row, err := e.done("queue " + q.Name)
-	delete(row, "name")
-	return row, err
+	return e.done("queue " + q.Name)
 }
 
 // queueTarget gives an address the mask with which the router prints it.

@@ -54,7 +54,7 @@ func TestVersions(t *testing.T) {
 			for command, is := range map[string]func(error) bool{
 				"/ppp/secret/remove =.id=*99":                routeros.IsMissing,
 				"/no/such/print":                             routeros.IsMissing,
-				"/ppp/profile/add =name=default":             routeros.IsDuplicate,
+				"/ppp/profile/add =name=default":             isTrap(4, "already exists"),
 				"/ppp/secret/add =name=x =profile=nope":      isTrap(1, "profile"),
 				"/ppp/secret/add =name=grüße =service=pppoe": func(err error) bool { return err == nil },
 			} {
@@ -70,7 +70,7 @@ func TestVersions(t *testing.T) {
 		})
 	}
 	_, login := play(t, fake.Config{ReadOnly: true}, nil)
-	if _, err := connect(t, login).Run(t.Context(), "/ip/pool/add", "=name=p", "=ranges=10.0.0.2"); !routeros.IsDenied(err) {
+	if _, err := connect(t, login).Run(t.Context(), "/ip/pool/add", "=name=p", "=ranges=10.0.0.2"); !isTrap(4, "not enough permissions")(err) {
 		t.Errorf("a user who may only read: %v", err)
 	}
 }
@@ -175,7 +175,7 @@ func TestPool(t *testing.T) {
 		t.Error(err)
 	}
 	r.Reboot() // the idle connection is dead, and nobody has told us
-	if err := p.Write(t.Context(), write); !routeros.IsDuplicate(err) {
+	if err := p.Write(t.Context(), write); !isTrap(4, "already have")(err) {
 		t.Errorf("a write after a reboot: %v", err)
 	}
 	var many sync.WaitGroup

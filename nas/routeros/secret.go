@@ -1,6 +1,7 @@
 package routeros
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -40,19 +41,16 @@ func (s Secret) Kind() Kind {
 
 // Identity is name and service: a name may stand once for each.
 func (s Secret) Identity() (name, scope string) {
-	if s.Service == "" {
-		return s.Name, "any"
-	}
-	return s.Name, s.Service
+	return s.Name, cmp.Or(s.Service, "any")
 }
 
 // Row has the fields of /ppp/secret.
 func (s Secret) Row() (Row, error) {
 	e := newEncoder()
-	e.name("name", s.Name)
+	e.name(s.Name)
 	e.oneOf("service", s.Service, "any", slices.Concat([]string{"any", "async", "pppoe"}, vpnServices)...)
 	e.secret("password", s.Password)
-	e.text("profile", orDefault(s.Profile))
+	e.text("profile", cmp.Or(s.Profile, "default"))
 	e.text("caller-id", s.CallerID)
 	e.address("local-address", s.LocalAddress)
 	e.address("remote-address", s.RemoteAddress)
@@ -67,16 +65,8 @@ func (s Secret) Row() (Row, error) {
 	e.count("limit-bytes-out", s.LimitOut)
 	e.flag("disabled", s.Disabled)
 	row, err := e.done("secret " + s.Name)
-	delete(row, "name")
-	delete(row, "service")
+	delete(row, "service") // of its identity
 	return row, err
-}
-
-func orDefault(profile string) string {
-	if profile == "" {
-		return "default"
-	}
-	return profile
 }
 
 // SecretOf reads a secret or a VPN account.

@@ -3,6 +3,7 @@ package routeros
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	ros "github.com/go-routeros/routeros/v3"
@@ -45,24 +46,10 @@ func trapOf(err error) error {
 // IsMissing tells whether an error says that the item, or the command, is not
 // there.
 func IsMissing(err error) bool {
-	return trapSays(err, "no such item", "no such command", "no such user")
-}
-
-// IsDuplicate tells whether an error says that such an item is there already.
-func IsDuplicate(err error) bool { return trapSays(err, "already exist", "already have") }
-
-// IsDenied tells whether an error says that the API's user lacks a right.
-func IsDenied(err error) bool { return trapSays(err, "not enough permissions") }
-
-func trapSays(err error, texts ...string) bool {
 	var t *Trap
 	if !errors.As(err, &t) {
 		return false
 	}
-	for _, text := range texts {
-		if strings.Contains(strings.ToLower(t.Message), text) {
-			return true
-		}
-	}
-	return false
+	message := strings.ToLower(t.Message)
+	return slices.ContainsFunc([]string{"no such item", "no such command", "no such user"}, func(text string) bool { return strings.Contains(message, text) })
 }
