@@ -134,6 +134,12 @@ func (s Seat) sits(a Active) bool {
 // in again if he may. gone says that it was not there. It returns when the
 // router does not list it any more.
 func End(ctx context.Context, c *Conn, s Seat) (gone bool, err error) {
+	return s.each(ctx, c, func(a Active) error { return EndOne(ctx, c, a) })
+}
+
+// each does something with the session that is meant; gone says that it is not
+// there.
+func (s Seat) each(ctx context.Context, c *Conn, do func(Active) error) (gone bool, err error) {
 	all, err := Sessions(ctx, c)
 	if err != nil {
 		return false, err
@@ -144,7 +150,7 @@ func End(ctx context.Context, c *Conn, s Seat) (gone bool, err error) {
 			continue
 		}
 		gone = false
-		if err := EndOne(ctx, c, a); err != nil {
+		if err := do(a); err != nil {
 			return false, err
 		}
 	}
@@ -175,35 +181,26 @@ var ErrFixedQueue = errors.New("the router made the session's queue by itself an
 // the one that is named after it, or whose target is its address. gone says
 // that the session is not there; ErrFixedQueue that its queue is the router's.
 func SetRate(ctx context.Context, c *Conn, s Seat, l nas.RateLimit) (gone bool, err error) {
-	all, err := Sessions(ctx, c)
-	if err != nil {
-		return false, err
+	want := Row{
+		"max-limit":       RatePair{l.Up.Rate, l.Down.Rate}.String(),
+		"burst-limit":     RatePair{l.Up.Burst, l.Down.Burst}.String(),
+		"burst-threshold": RatePair{l.Up.Threshold, l.Down.Threshold}.String(),
+		"burst-time":      FormatDuration(l.Up.BurstTime) + "/" + FormatDuration(l.Down.BurstTime),
+		"limit-at":        RatePair{l.Up.Min, l.Down.Min}.String(),
 	}
-	gone = true
-	for _, a := range all {
-		if !s.sits(a) {
-			continue
-		}
-		gone = false
+	if l.Priority > 0 {
+		want["priority"] = fmt.Sprintf("%d/%d", l.Priority, l.Priority)
+	}
+	return s.each(ctx, c, func(a Active) error {
 		queue, err := queueOf(ctx, c, a)
+		if err == nil {
+			_, err = change(ctx, c, shapes[KindQueue].path, queue, want, false)
+		}
 		if err != nil {
-			return false, fmt.Errorf("rate of %q: %w", a.User, err)
+			return fmt.Errorf("rate of %q: %w", a.User, err)
 		}
-		want := Row{
-			"max-limit":       RatePair{l.Up.Rate, l.Down.Rate}.String(),
-			"burst-limit":     RatePair{l.Up.Burst, l.Down.Burst}.String(),
-			"burst-threshold": RatePair{l.Up.Threshold, l.Down.Threshold}.String(),
-			"burst-time":      FormatDuration(l.Up.BurstTime) + "/" + FormatDuration(l.Down.BurstTime),
-			"limit-at":        RatePair{l.Up.Min, l.Down.Min}.String(),
-		}
-		if l.Priority > 0 {
-			want["priority"] = fmt.Sprintf("%d/%d", l.Priority, l.Priority)
-		}
-		if _, err := change(ctx, c, shapes[KindQueue].path, queue, want, false); err != nil {
-			return false, fmt.Errorf("rate of %q: %w", a.User, err)
-		}
-	}
-	return gone, nil
+		return nil
+	})
 }
 
 // queueOf is the queue of a session that may be changed.

@@ -98,6 +98,20 @@ func (e *encoder) address(field string, a netip.Addr) {
 	}
 }
 
+// span reads an address, a network or a range, and returns its first address.
+func span(s string) (first netip.Addr, ok bool) {
+	if low, high, ok := strings.Cut(s, "-"); ok {
+		a, errA := netip.ParseAddr(low)
+		b, errB := netip.ParseAddr(high)
+		return a, errA == nil && errB == nil && a.Is4() == b.Is4() && a.Compare(b) <= 0
+	}
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Addr(), p.Masked() == p
+	}
+	a, err := netip.ParseAddr(s)
+	return a, err == nil
+}
+
 // addressOrPool is an address, or the name of one of the router's pools.
 func (e *encoder) addressOrPool(field, v string) {
 	if strings.ContainsAny(v, " /,") {

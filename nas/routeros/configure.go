@@ -208,12 +208,12 @@ func (k *configurer) pools(ctx context.Context) error {
 // flows, and a parent for all subscribers' queues where a limit for all is said.
 // The profile takes them up.
 func (k *configurer) queues(ctx context.Context) error {
-	reply, err := k.c.Run(ctx, "/system/resource/print")
+	codel, err := atLeast(ctx, k.c, 7, 1)
 	if err != nil {
 		return err
 	}
 	kind := "sfq"
-	if len(reply.Rows) == 1 && atLeast(reply.Rows[0]["version"], 7, 1) {
+	if codel {
 		kind = "fq-codel"
 	}
 	if err := k.named(ctx, "/queue/type", Row{"name": OwnName}, Row{"kind": kind}); err != nil {
@@ -305,14 +305,4 @@ func (k *configurer) radius(ctx context.Context) error {
 		return nil // comes with it
 	}
 	return k.doors(ctx, []string{"coa"}, k.coaDoors())
-}
-
-// atLeast tells whether a version as a router prints it, 7.15.3 (stable), is
-// that or later. What cannot be read is early.
-func atLeast(version string, major, minor int) bool {
-	var a, b int
-	if _, err := fmt.Sscanf(version, "%d.%d", &a, &b); err != nil {
-		return false
-	}
-	return a > major || a == major && b >= minor
 }

@@ -99,14 +99,23 @@ func Ensure(ctx context.Context, c *Conn, w Want, dryRun bool) (Change, error) {
 // EnsureSettings makes the settings of a menu that is no list what they should
 // be.
 func EnsureSettings(ctx context.Context, c *Conn, path string, fields Row, dryRun bool) (Change, error) {
-	reply, err := c.Run(ctx, path+"/print")
+	have, err := settings(ctx, c, path)
 	if err != nil {
 		return Change{}, err
 	}
-	if len(reply.Rows) != 1 {
-		return Change{}, fmt.Errorf("%s: %d rows where settings were expected: %w", path, len(reply.Rows), ErrBroken)
+	return change(ctx, c, path, have, fields, dryRun)
+}
+
+// settings are those of a menu that is no list.
+func settings(ctx context.Context, c *Conn, path string) (Row, error) {
+	reply, err := c.Run(ctx, path+"/print")
+	if err != nil {
+		return nil, err
 	}
-	return change(ctx, c, path, reply.Rows[0], fields, dryRun)
+	if len(reply.Rows) != 1 {
+		return nil, fmt.Errorf("%s: %d rows where settings were expected: %w", path, len(reply.Rows), ErrBroken)
+	}
+	return reply.Rows[0], nil
 }
 
 // Remove takes an item of ours away. One that is not there, or not ours, is
@@ -119,11 +128,16 @@ func Remove(ctx context.Context, c *Conn, path string, key Row, noComment, dryRu
 	if !noComment && !Ours(found) {
 		return Change{Action: Unchanged, Path: path}, fmt.Errorf("%s %s: %w", path, keyText(key), ErrForeign)
 	}
+	return remove(ctx, c, path, found, dryRun)
+}
+
+// remove takes an item away by its .id; one that has gone meanwhile is away.
+func remove(ctx context.Context, c *Conn, path string, found Row, dryRun bool) (Change, error) {
 	done := Change{Action: Removed, Path: path, ID: found[".id"], Before: found}
 	if dryRun {
 		return done, nil
 	}
-	if _, err := c.Run(ctx, path+"/remove", "=.id="+found[".id"]); err != nil && !IsMissing(err) {
+	if _, err := c.Run(ctx, path+"/remove", "=.id="+done.ID); err != nil && !IsMissing(err) {
 		return Change{}, err
 	}
 	return done, nil

@@ -3,7 +3,6 @@ package routeros
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -82,7 +81,7 @@ func (r Rule) Row() (Row, error) {
 	}
 	e.row["protocol"] = r.Protocol
 	for field, v := range map[string]string{"src-address": r.SrcAddress, "dst-address": r.DstAddress} {
-		if v != "" && !isMatch(v) {
+		if _, ok := span(strings.TrimPrefix(v, "!")); v != "" && !ok {
 			e.wrong(field, v, "an address, a network or a range, as in 10.0.0.0/8, with ! before it for all others")
 		}
 		e.row[field] = v
@@ -133,21 +132,6 @@ func (r Rule) together(e *encoder) {
 		}
 	}
 	e.row["connection-state"] = strings.Join(r.ConnectionState, ",")
-}
-
-// isMatch reads an address, a network or a range, with ! for "not".
-func isMatch(s string) bool {
-	s = strings.TrimPrefix(s, "!")
-	if low, high, ok := strings.Cut(s, "-"); ok {
-		a, errA := netip.ParseAddr(low)
-		b, errB := netip.ParseAddr(high)
-		return errA == nil && errB == nil && a.Is4() == b.Is4() && a.Compare(b) <= 0
-	}
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p.Masked() == p
-	}
-	_, err := netip.ParseAddr(s)
-	return err == nil
 }
 
 func isPorts(s string) bool {

@@ -1,7 +1,6 @@
 package routeros
 
 import (
-	"net/netip"
 	"strings"
 )
 
@@ -27,27 +26,13 @@ func (p IPPool) Row() (Row, error) {
 		e.wrong("ranges", "", "one range at least, as in 10.0.0.2-10.0.0.254")
 	}
 	for _, r := range p.Ranges {
-		if !isRange(r) {
+		if first, ok := span(r); !ok || !first.Is4() {
 			e.wrong("ranges", r, "IPv4 addresses, as in 10.0.0.2-10.0.0.254, 10.1.0.0/24 or 10.2.0.1")
 		}
 	}
 	e.row["ranges"] = strings.Join(p.Ranges, ",")
 	e.text("next-pool", p.NextPool)
 	return e.done("ippool " + p.Name)
-}
-
-// isRange reads an IPv4 address, network or range.
-func isRange(s string) bool {
-	if low, high, ok := strings.Cut(s, "-"); ok {
-		a, errA := netip.ParseAddr(low)
-		b, errB := netip.ParseAddr(high)
-		return errA == nil && errB == nil && a.Is4() && b.Is4() && a.Compare(b) <= 0
-	}
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p.Addr().Is4() && p.Masked() == p
-	}
-	a, err := netip.ParseAddr(s)
-	return err == nil && a.Is4()
 }
 
 // IPPoolOf reads a pool.

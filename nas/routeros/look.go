@@ -26,20 +26,17 @@ type State struct {
 // may read.
 func Look(ctx context.Context, c *Conn) (State, error) {
 	began := time.Now()
-	identity, err := c.Run(ctx, "/system/identity/print")
+	identity, err := settings(ctx, c, "/system/identity")
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Latency: time.Since(began)}
-	resource, err := c.Run(ctx, "/system/resource/print")
+	s := State{Identity: identity["name"], Latency: time.Since(began)}
+	resource, err := settings(ctx, c, "/system/resource")
 	if err != nil {
 		return State{}, err
 	}
-	if len(identity.Rows) != 1 || len(resource.Rows) != 1 {
-		return State{}, fmt.Errorf("/system/resource: no row where one was expected: %w", ErrBroken)
-	}
-	s.Identity, s.Version, s.Board = identity.Rows[0]["name"], resource.Rows[0]["version"], resource.Rows[0]["board-name"]
-	s.Uptime, err = ParseDuration(resource.Rows[0]["uptime"])
+	s.Version, s.Board = resource["version"], resource["board-name"]
+	s.Uptime, err = ParseDuration(resource["uptime"])
 	return s, err
 }
 

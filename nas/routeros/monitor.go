@@ -2,6 +2,7 @@ package routeros
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strconv"
 )
@@ -50,17 +51,13 @@ func RADIUSMonitor(ctx context.Context, c *Conn) ([]Asked, error) {
 
 // Local is our own address of the connection: where a router can reach us, if
 // nothing on the way translates addresses.
-func (c *Conn) Local() netip.Addr {
-	a, err := netip.ParseAddrPort(c.net.LocalAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Addr().Unmap().WithZone("")
-}
+func (c *Conn) Local() netip.Addr { return addressOf(c.net.LocalAddr()) }
 
 // Remote is the router's address of the connection.
-func (c *Conn) Remote() netip.Addr {
-	a, err := netip.ParseAddrPort(c.net.RemoteAddr().String())
+func (c *Conn) Remote() netip.Addr { return addressOf(c.net.RemoteAddr()) }
+
+func addressOf(of net.Addr) netip.Addr {
+	a, err := netip.ParseAddrPort(of.String())
 	if err != nil {
 		return netip.Addr{}
 	}

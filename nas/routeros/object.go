@@ -252,14 +252,7 @@ func Take(ctx context.Context, c *Conn, kind Kind, name, scope string, how How) 
 	if !how.Adopt && !Ours(found) && (commented || !how.Known) {
 		return Change{Action: Unchanged, Path: s.path}, fmt.Errorf("%s %q: %w", kind, name, ErrForeign)
 	}
-	done := Change{Action: Removed, Path: s.path, ID: found[".id"], Before: found}
-	if how.DryRun {
-		return done, nil
-	}
-	if _, err := c.Run(ctx, s.path+"/remove", "=.id="+done.ID); err != nil && !IsMissing(err) {
-		return Change{}, err
-	}
-	return done, nil
+	return remove(ctx, c, s.path, found, how.DryRun)
 }
 
 // find is the item of an identity; nil is none. Without a scope, two of one
@@ -301,24 +294,21 @@ func (s shape) commented(ctx context.Context, c *Conn) (bool, error) {
 	if s.comments == [2]int{} {
 		return true, nil
 	}
-	major, minor, err := Version(ctx, c)
-	return major > s.comments[0] || major == s.comments[0] && minor >= s.comments[1], err
+	return atLeast(ctx, c, s.comments[0], s.comments[1])
 }
 
-// Version is the router's: 7 and 15 of 7.15.3.
-func Version(ctx context.Context, c *Conn) (major, minor int, err error) {
-	reply, err := c.Run(ctx, "/system/resource/print")
+// atLeast tells whether a router has that version of RouterOS, as 7.15, or a
+// later one.
+func atLeast(ctx context.Context, c *Conn, major, minor int) (bool, error) {
+	resource, err := settings(ctx, c, "/system/resource")
 	if err != nil {
-		return 0, 0, err
+		return false, err
 	}
-	if len(reply.Rows) != 1 {
-		return 0, 0, fmt.Errorf("/system/resource: %d rows where one was expected: %w", len(reply.Rows), ErrBroken)
+	var a, b int
+	if _, err := fmt.Sscanf(resource["version"], "%d.%d", &a, &b); err != nil { // 7.15.3 (stable)
+		return false, fmt.Errorf("version %q of the router cannot be read", resource["version"])
 	}
-	text := reply.Rows[0]["version"]
-	if _, err := fmt.Sscanf(text, "%d.%d", &major, &minor); err != nil {
-		return 0, 0, fmt.Errorf("version %q of the router cannot be read", text)
-	}
-	return major, minor, nil
+	return a > major || a == major && b >= minor, nil
 }
 
 // Masked is the change without what nobody may see.
@@ -326,7 +316,7 @@ func (ch Change) Masked() Change {
 	hide := func(r Row) Row {
 		out := maps.Clone(r)
 		for f, v := range out {
-			if (strings.Contains(f, "password") || strings.Contains(f, "secret")) && v != "" {
+			if IsSecret(f) && v != "" {
 				out[f] = "***"
 			}
 		}

@@ -126,14 +126,7 @@ func (u *undoer) current(ctx context.Context, a Applied) (Row, error) {
 		}
 		return found, err
 	}
-	reply, err := u.c.Run(ctx, a.Path+"/print")
-	if err != nil {
-		return nil, err
-	}
-	if len(reply.Rows) != 1 {
-		return nil, fmt.Errorf("%d rows where settings were expected: %w", len(reply.Rows), ErrBroken)
-	}
-	return reply.Rows[0], nil
+	return settings(ctx, u.c, a.Path)
 }
 
 // unset takes away values of fields that had none.
