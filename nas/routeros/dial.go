@@ -20,14 +20,12 @@ import (
 
 // TLSPolicy says how a router's certificate is judged on port 8729.
 type TLSPolicy struct {
-	// Roots must have issued it, for the router's name; nil are the system's.
+	// Roots must have issued it, for the address dialled; nil are the system's.
 	Roots *x509.CertPool
 	// Pin is the SHA-256 of the certificate in hex, with or without colons, as
 	// /certificate print tells it. With a pin nothing else is asked of the
 	// certificate: routers sign their own.
 	Pin string
-	// Name is what the certificate must be for; empty is the address dialled.
-	Name string
 }
 
 // Login says how a router is reached.
@@ -95,15 +93,11 @@ func (c *Conn) login(ctx context.Context, l Login) error {
 
 // shake does the TLS handshake and judges the certificate.
 func (p *TLSPolicy) shake(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
-	name := p.Name
-	if name == "" {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		name = host
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
-	c := &tls.Config{ServerName: name, RootCAs: p.Roots, MinVersion: tls.VersionTLS12}
+	c := &tls.Config{ServerName: host, RootCAs: p.Roots, MinVersion: tls.VersionTLS12}
 	if p.Pin != "" {
 		c.InsecureSkipVerify = true // the pin is stricter than any chain
 		c.VerifyConnection = func(s tls.ConnectionState) error {

@@ -94,6 +94,7 @@ func TestCertificates(t *testing.T) {
 	trusted := x509.NewCertPool()
 	trusted.AddCert(leaf)
 	_, login := play(t, fake.Config{}, cert)
+	otherName := strings.Replace(login.Address, "127.0.0.1", "localhost", 1)
 	var wrongPin *routeros.PinError
 	for name, c := range map[string]struct {
 		policy *routeros.TLSPolicy
@@ -101,12 +102,15 @@ func TestCertificates(t *testing.T) {
 	}{
 		"system's roots":  {&routeros.TLSPolicy{}, func(err error) bool { return errors.As(err, new(x509.UnknownAuthorityError)) }},
 		"own root":        {&routeros.TLSPolicy{Roots: trusted}, func(err error) bool { return err == nil }},
-		"other name":      {&routeros.TLSPolicy{Roots: trusted, Name: "core1"}, func(err error) bool { return errors.As(err, new(x509.HostnameError)) }},
+		otherName:         {&routeros.TLSPolicy{Roots: trusted}, func(err error) bool { return errors.As(err, new(x509.HostnameError)) }},
 		"pin":             {&routeros.TLSPolicy{Pin: pin}, func(err error) bool { return err == nil }},
 		"pin with colons": {&routeros.TLSPolicy{Pin: colons(pin)}, func(err error) bool { return err == nil }},
 		"other pin":       {&routeros.TLSPolicy{Pin: strings.Repeat("ab", 32)}, func(err error) bool { return errors.As(err, &wrongPin) && wrongPin.Got == pin }},
 	} {
-		login.TLS = c.policy
+		login := login
+		if login.TLS = c.policy; name == otherName {
+			login.Address = otherName
+		}
 		conn, err := routeros.Dial(t.Context(), login)
 		if !c.ok(err) {
 			t.Errorf("%s: %v", name, err)
