@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,9 +69,10 @@ func TestBulkBesideDeadDevice(t *testing.T) {
 		r.open(fmt.Sprintf("s%03d", i), "alice")
 	}
 	r.Exec(`UPDATE radacct SET nasipaddress = '10.0.0.2' WHERE radacctid % 2 = 0`)
+	tried := make(chan struct{}) // closed when the tries of the dead one are over
 	r.way.answer = func(d aaa.Deed) (aaa.Effect, error) {
 		if d.Session.NAS.String() == "10.0.0.2" {
-			time.Sleep(time.Second) // as long as its tries take
+			<-tried
 			return aaa.Effect{Result: aaa.ResultUnknown, Detail: "no answer"}, nil
 		}
 		return aaa.Effect{Result: aaa.ResultDone}, nil
@@ -80,8 +82,11 @@ func TestBulkBesideDeadDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.serve("server#1")()
+	over := sync.OnceFunc(func() { close(tried) })
+	defer over() // before the server's end, which waits for it
 	var b store.Bulk
 	until(t, "all of the living device", func() bool { b, err = r.Bulk(t.Context(), made.Bulk); return err == nil && b.Results["done"] == 100 })
+	over()
 	until(t, "word of the dead one", func() bool {
 		trouble, err := r.BulkTrouble(t.Context(), made.Bulk, 200)
 		return err == nil && len(trouble) > 0 && trouble[0].Detail == "no answer" && trouble[0].Result == ""

@@ -355,8 +355,9 @@ func TestOneAtATime(t *testing.T) {
 	for i := range 5 {
 		r.open(fmt.Sprintf("s%d", i), "alice")
 	}
+	begun := make(chan struct{}) // closed when all jobs are at work
 	r.way.answer = func(aaa.Deed) (aaa.Effect, error) {
-		time.Sleep(50 * time.Millisecond)
+		<-begun
 		return aaa.Effect{Result: aaa.ResultUnsupported, Detail: "never"}, nil
 	}
 	r.opts.Refused = RefusedKeep
@@ -372,9 +373,14 @@ func TestOneAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop, other := r.serve(serverA+"#1"), r.serve(serverB+"#1")
-	until(t, "end of all jobs", func() bool {
-		return r.Rows(`SELECT count(*) FROM radial.river_job WHERE queue IN ('control', 'bulk') AND finalized_at IS NULL`)[0][0] == "0"
-	})
+	none := func(of string) func() bool {
+		return func() bool {
+			return r.Rows(`SELECT count(*) FROM radial.river_job WHERE queue IN ('control', 'bulk') AND ` + of)[0][0] == "0"
+		}
+	}
+	until(t, "beginning of all jobs", none("attempt = 0"))
+	close(begun)
+	until(t, "end of all jobs", none("finalized_at IS NULL"))
 	stop()
 	other()
 	if r.way.both {

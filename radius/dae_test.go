@@ -285,9 +285,7 @@ func TestDAEEnds(t *testing.T) {
 	done := make(chan error, 1)
 	q := r.ask(t, CoARequest, "User-Name=alice")
 	go func() { _, err := r.Do(t.Context(), q); done <- err }()
-	for len(r.router.Asked()) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the router is asked", func() bool { return len(r.router.Asked()) > 0 })
 	r.stop()
 	if err := <-done; !errors.Is(err, ErrDAEClosed) {
 		t.Errorf("under way at the end: %v", err)
