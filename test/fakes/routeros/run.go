@@ -150,7 +150,8 @@ func (r *Router) Reboot() {
 		}
 		r.items[path] = slices.DeleteFunc(r.items[path], func(i *item) bool { return i.values["dynamic"] == "true" })
 	}
-	for _, end := range r.clients {
+	for c, end := range r.clients {
 		end()
+		c.conn.Close() // now: what is sent after this gets no answer
 	}
 }
