@@ -7,18 +7,6 @@ import (
 	"radial/aaa"
 )
 
-// byBatches repeats a step that takes at most so many rows until one finds
-// fewer: then none are left, and what comes meanwhile waits for the next time.
-func byBatches(ctx context.Context, batch int, step func(ctx context.Context, limit int) (n int, err error)) error {
-	batch = max(batch, 1)
-	for {
-		n, err := step(ctx, batch)
-		if err != nil || n < batch {
-			return err
-		}
-	}
-}
-
 // offers is where offers of addresses run out (store.DB).
 type offers interface {
 	ExpireOffers(ctx context.Context, limit int) (n int, err error)

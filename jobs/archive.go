@@ -39,12 +39,8 @@ func archiveSessions(db archive, rule ArchiveRule, now func() time.Time) func(co
 				if moved < job.Batch {
 					return nil
 				}
-				rest := time.NewTimer(min(now().Sub(begun), archivePause))
-				defer rest.Stop()
-				select {
-				case <-ctx.Done():
+				if !pause(ctx, min(now().Sub(begun), archivePause)) {
 					return ctx.Err()
-				case <-rest.C:
 				}
 				begun = now()
 				return nil
@@ -57,11 +53,8 @@ func archiveSessions(db archive, rule ArchiveRule, now func() time.Time) func(co
 			return nil
 		}
 		before := now().Add(-rule.Retention)
-		for month := "-"; month != ""; {
-			var err error
-			if month, err = db.DropArchiveMonth(ctx, before, store.Change{Actor: "job:" + job.Kind(), Action: "archive.drop"}); err != nil {
-				return err
-			}
+		if err := dropMonths(ctx, db.DropArchiveMonth, before, store.Change{Actor: "job:" + job.Kind(), Action: "archive.drop"}); err != nil {
+			return err
 		}
 		return byBatches(ctx, job.Batch, func(ctx context.Context, limit int) (int, error) { return db.ForgetArchived(ctx, before, limit) })
 	}

@@ -87,10 +87,9 @@ func (e *enforcer) act(ctx context.Context, w wish, s *aaa.LiveSession) verdict 
 	}
 	effect, err := e.do(ctx, d)
 	e.quiet.heard(s.NAS, effect.Result != aaa.ResultUnknown && err == nil)
-	verb := d.Do
-	if err == nil && verb == aaa.VerbChange && e.Refused != RefusedKeep && !d.gently && (effect.Result == aaa.ResultRefused && !passing(effect.Cause) || effect.Result == aaa.ResultUnsupported) {
+	if err == nil && d.Do == aaa.VerbChange && e.Refused != RefusedKeep && !d.gently && (effect.Result == aaa.ResultRefused && !passing(effect.Cause) || effect.Result == aaa.ResultUnsupported) {
 		refused := effect
-		d.Do, verb, applied = aaa.VerbDisconnect, aaa.VerbDisconnect, nil
+		d.Do = aaa.VerbDisconnect
 		if effect, err = e.do(ctx, d); err == nil {
 			effect.Detail = strings.TrimSuffix("in place of a CoA that was refused ("+refused.Detail+"); "+effect.Detail, "; ")
 		}
@@ -99,15 +98,15 @@ func (e *enforcer) act(ctx context.Context, w wish, s *aaa.LiveSession) verdict 
 		v.err = fmt.Errorf("session %s of %q at %s: %w", s.SessionID, s.Login.User, s.NAS, err)
 		return v
 	}
-	if effect.Result != aaa.ResultDone || verb != aaa.VerbChange {
+	if effect.Result != aaa.ResultDone || d.Do != aaa.VerbChange {
 		applied = nil
 	}
-	e.metrics.observe(verb, effect, w.asked)
+	e.metrics.observe(d.Do, effect, w.asked)
 	why := w.why
 	if d.why != "" {
 		why += ": " + d.why
 	}
-	v.deed = &store.Deed{Session: *s, Verb: verb, Effect: effect, Applied: applied, Actor: w.actor, Why: why, Job: w.job, Bulk: w.bulk}
+	v.deed = &store.Deed{Session: *s, Verb: d.Do, Effect: effect, Applied: applied, Actor: w.actor, Why: why, Job: w.job, Bulk: w.bulk}
 	return v
 }
 
@@ -135,11 +134,11 @@ func (e *enforcer) deed(ctx context.Context, w wish, s *aaa.LiveSession) (deedOf
 	}
 	d.Device, d.Reply = due.Device, due.Reply
 	if w.verb == store.BulkChange {
+		d.Do, d.gently = aaa.VerbChange, true
 		if due.Device == nil {
-			d.Do, d.gently = aaa.VerbChange, true
 			return d, nil, nil
 		}
-		d.Do, d.Reply, d.gently = aaa.VerbChange, e.Limit(due.Device, due.Reply, w.limit), true
+		d.Reply = e.Limit(due.Device, due.Reply, w.limit)
 		return d, &due.Mark, nil // so that it holds until something else is due
 	}
 	action := e.Decide(s, &due)
@@ -244,10 +243,8 @@ func (e *enforcer) deal(ctx context.Context, w wish, ids []int64) (dealt, error)
 			all.wait = max(all.wait, busyWait)
 			return all, nil
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, busyWait) {
 			return all, nil // the caller sees that
-		case <-time.After(busyWait):
 		}
 	}
 	return all, nil

@@ -57,16 +57,20 @@ func tendHistory(db history, keep time.Duration, now func() time.Time) func(cont
 			return err
 		}
 		before := now().Add(-keep)
-		by := store.Change{Actor: "job:" + job.Kind(), Action: "history.drop"}
-		for {
-			month, err := db.DropHistoryMonth(ctx, before, by)
-			if err != nil {
-				return err
-			}
-			if month == "" {
-				break
-			}
+		if err := dropMonths(ctx, db.DropHistoryMonth, before, store.Change{Actor: "job:" + job.Kind(), Action: "history.drop"}); err != nil {
+			return err
 		}
 		return byBatches(ctx, job.Batch, func(ctx context.Context, limit int) (int, error) { return db.ForgetHistory(ctx, before, limit) })
+	}
+}
+
+// dropMonths drops month after month until none is left that is over before a
+// time.
+func dropMonths(ctx context.Context, drop func(context.Context, time.Time, store.Change) (month string, err error), before time.Time, by store.Change) error {
+	for {
+		month, err := drop(ctx, before, by)
+		if err != nil || month == "" {
+			return err
+		}
 	}
 }

@@ -134,13 +134,3 @@ func (s *sweep) look(ctx context.Context, one *aaa.LiveSession) {
 		s.differ = append(s.differ, one.ID)
 	}
 }
-
-// pause waits; false: ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}

@@ -100,10 +100,8 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 		tell("jobs do not run yet", zap.Error(err), zap.Duration("next_attempt", startAgain))
 		tell = r.log.Debug // once is enough
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, startAgain) {
 			return nil
-		case <-time.After(startAgain):
 		}
 	}
 	if r.control != nil {

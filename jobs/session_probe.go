@@ -44,7 +44,7 @@ func (p *probe) Live(ctx context.Context, silent []store.OpenAt) (live []int64, 
 	if err != nil {
 		return nil, err
 	}
-	live = slices.Concat(claimed.Busy) // who acts on a session now learns what becomes of it
+	live = slices.Clone(claimed.Busy) // who acts on a session now learns what becomes of it
 	of := map[netip.Addr][]aaa.LiveSession{}
 	for _, s := range claimed.Mine {
 		of[s.NAS] = append(of[s.NAS], s)

@@ -47,10 +47,8 @@ func backfillUsage(db usage) func(context.Context, aaa.BackfillUsage) error {
 			if err != nil || !left {
 				return err
 			}
-			select {
-			case <-ctx.Done():
+			if !pause(ctx, max(time.Since(began), backfillRest)) {
 				return ctx.Err()
-			case <-time.After(max(time.Since(began), backfillRest)):
 			}
 		}
 		return nil

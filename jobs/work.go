@@ -56,3 +56,25 @@ func (w *worker[A]) Work(ctx context.Context, job *river.Job[A]) error {
 	w.metrics.ran(job.Args.Kind(), begin, err)
 	return err
 }
+
+// byBatches repeats a step that takes at most so many rows until one finds
+// fewer: then none are left, and what comes meanwhile waits for the next time.
+func byBatches(ctx context.Context, batch int, step func(ctx context.Context, limit int) (n int, err error)) error {
+	batch = max(batch, 1)
+	for {
+		n, err := step(ctx, batch)
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
+
+// pause waits; false: ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
