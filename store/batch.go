@@ -20,6 +20,10 @@ import (
 // no timer: a batch is what queued while the last one ran, so a lone caller
 // waits for nobody, and the busier it is the bigger the batches are.
 //
+// Size: a batch that took longer than inTime was too big for a database as slow
+// as this one: all that is in it would come too late. The next ones hold as much
+// as can be done in that time, and twice as much whenever that was easy.
+//
 // Order: batches are taken in the order of the queue; with one runner a batch
 // starts when the one before it has ended. Where more is queued than a batch
 // holds, and the first has waited for longer than inTurn, the group does not keep
@@ -42,9 +46,15 @@ type Group[Q, R any] struct {
 	mu      sync.Mutex
 	queue   []*call[Q, R]
 	running int
+	size    int // queries of a batch, at most, with the database as it is; up to max
 }
 
 const (
+	// inTime is how long a batch is to last at most: a login goes through two or
+	// three of them, one after the other.
+	inTime = 100 * time.Millisecond
+	// leastSize is the smallest size: below it a batch costs as much as its trip.
+	leastSize = 8
 	// inTurn is how long the first of a queue waits in a group that keeps up.
 	inTurn = 50 * time.Millisecond
 	// maxWait is how long anybody waits for a login: RouterOS asks three times,
@@ -83,7 +93,7 @@ func (e ItemErrors) Unwrap() []error { return e }
 // batch: one result for each query in the same order, or an error that all of
 // them get, or ItemErrors. Its context is the batch's own, not a caller's.
 func NewGroup[Q, R any](max int, do func(ctx context.Context, qs []Q) ([]R, error)) *Group[Q, R] {
-	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, now: time.Now, do: do}
+	return &Group[Q, R]{Runners: 1, Crowd: 1, Timeout: 5 * time.Second, max: max, size: max, now: time.Now, do: do}
 }
 
 // Do queues q and waits for its answer. When ctx ends first, Do returns its
@@ -141,13 +151,13 @@ func (g *Group[Q, R]) take() []*call[Q, R] {
 		return nil
 	}
 	var batch []*call[Q, R]
-	if len(g.queue) > g.max && g.now().Sub(g.queue[0].at) > inTurn {
+	if len(g.queue) > g.size && g.now().Sub(g.queue[0].at) > inTurn {
 		if batch = g.takeNewest(); batch != nil {
 			return batch
 		}
 	}
 	n := 0
-	for n < len(g.queue) && len(batch) < g.max {
+	for n < len(g.queue) && len(batch) < g.size {
 		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
 			batch = append(batch, c)
 		}
@@ -177,7 +187,7 @@ func (g *Group[Q, R]) takeNewest() (batch []*call[Q, R]) {
 		old++
 	}
 	n := len(g.queue)
-	for n > old && len(batch) < g.max {
+	for n > old && len(batch) < g.size {
 		n--
 		if c := g.queue[n]; c.taken.CompareAndSwap(false, true) {
 			batch = append(batch, c)
@@ -196,7 +206,9 @@ func (g *Group[Q, R]) answer(batch []*call[Q, R]) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), g.Timeout)
 	defer cancel()
+	began := g.now()
 	rs, err := g.guarded(ctx, qs)
+	g.learn(len(qs), g.now().Sub(began))
 	var items ItemErrors
 	if errors.As(err, &items) && len(items) == len(qs) {
 		err = nil
@@ -215,6 +227,18 @@ func (g *Group[Q, R]) answer(batch []*call[Q, R]) {
 			c.r = rs[i]
 		}
 		close(c.done)
+	}
+}
+
+// learn sets the size of the next batches by what one of n queries took.
+func (g *Group[Q, R]) learn(n int, took time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case took > inTime:
+		g.size = min(g.size, max(int(int64(n)*int64(inTime)/int64(took)), leastSize))
+	case took < inTime/2 && n >= g.size:
+		g.size = min(2*g.size, g.max)
 	}
 }
 
