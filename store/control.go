@@ -52,14 +52,15 @@ SELECT r.radacctid, c.radacctid IS NOT NULL, EXISTS (SELECT FROM radial.enforcem
 FROM open r LEFT JOIN claimed c ON c.radacctid = r.radacctid
 ORDER BY r.radacctid`
 
-	// Gives claims back: rows that tell nothing go.
+	// Gives claims back, in the order in which they are taken: rows that tell nothing go.
 	sqlRelease = `
-WITH empty AS (
-    DELETE FROM radial.enforcements WHERE radacctid = ANY ($1::bigint[]) AND claimed_by = $2::text AND verb IS NULL AND soft IS NULL
-    RETURNING radacctid
+WITH mine AS MATERIALIZED (
+    SELECT radacctid, verb IS NULL AND soft IS NULL AS empty FROM radial.enforcements
+    WHERE radacctid = ANY ($1::bigint[]) AND claimed_by = $2::text ORDER BY radacctid FOR UPDATE
+), gone AS (
+    DELETE FROM radial.enforcements e USING mine m WHERE e.radacctid = m.radacctid AND m.empty
 )
-UPDATE radial.enforcements SET claimed_by = NULL, claimed_until = NULL
-WHERE radacctid = ANY ($1) AND claimed_by = $2 AND (verb IS NOT NULL OR soft IS NOT NULL)`
+UPDATE radial.enforcements e SET claimed_by = NULL, claimed_until = NULL FROM mine m WHERE e.radacctid = m.radacctid AND NOT m.empty`
 
 	// What came of deeds. $1 radacctids, $2 verbs, $3 results, $4 causes, $5 details, $6 ways, $7 tries, $8 actors, $9 why, $10 and $11 marks (NULL:
 	// not changed), $12 whether the device has let it go, $13 seconds that its Stop has then, $14 who has claimed it.

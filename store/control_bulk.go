@@ -288,7 +288,8 @@ func (db *DB) BulkLeft(ctx context.Context, id int64) (time.Duration, bool, erro
 }
 
 // SettleBulk writes what came of sessions of a bulk order, and of their deeds, in
-// one transaction (SettleDeeds).
+// one transaction (SettleDeeds). Then it gives the claims back to which nothing was
+// done: in the same one their rows would be locked out of order.
 func (db *DB) SettleBulk(ctx context.Context, id int64, who string, closeAfter time.Duration, deeds []Deed, targets []BulkTarget) error {
 	var b pgx.Batch
 	if len(deeds) > 0 {
@@ -310,11 +311,10 @@ func (db *DB) SettleBulk(ctx context.Context, id int64, who string, closeAfter t
 		}
 	}
 	b.Queue(sqlBulkResult, id, ids, results, details, again, tried, causes)
-	if len(idle) > 0 {
-		b.Queue(sqlRelease, idle, who)
+	if err := db.inTx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b).Close() }); err != nil {
+		return wrapErr("settle bulk order", err)
 	}
-	err := db.inTx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b).Close() })
-	return wrapErr("settle bulk order", err)
+	return db.ReleaseSessions(ctx, idle, who)
 }
 
 // FinishBulk says that nothing is left of a bulk order.

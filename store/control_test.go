@@ -135,6 +135,35 @@ func TestClaimSessions(t *testing.T) {
 	}
 }
 
+// Claims lock what is known of sessions in the order of their ids: what a job gives
+// back and writes down never holds a later one while it waits for an earlier one.
+func TestClaimsAreInOrder(t *testing.T) {
+	const lock = `SELECT FROM radial.enforcements WHERE radacctid = $1 FOR UPDATE`
+	for name, settle := range map[string]func(db *storetest.DB) error{
+		"given back": func(db *storetest.DB) error { return db.ReleaseSessions(t.Context(), []int64{2, 1}, "a#1") },
+		"a bulk order": func(db *storetest.DB) error {
+			deed := store.Deed{Session: aaa.LiveSession{ID: 2}, Verb: aaa.VerbChange, Effect: aaa.Effect{Result: aaa.ResultDone}}
+			return db.SettleBulk(t.Context(), 1, "a#1", time.Minute, []store.Deed{deed}, []store.BulkTarget{{Session: 2, Result: "done"}, {Session: 1, Result: "nothing"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := storetest.New(t)
+			db.Exec(`INSERT INTO radial.enforcements (radacctid, claimed_by, claimed_until) SELECT i, 'a#1', now() + interval '1 minute' FROM generate_series(2, 1, -1) i`)
+			tx := holding(t, db, lock, 1)
+			settled := make(chan error, 1)
+			go func() { settled <- settle(db) }()
+			waitsForLock(t, db)
+			goOn(t, tx, lock, 2)
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := <-settled; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // What was closed since its Stop did not come is told all that the Stop has to
 // tell, when it comes all the same.
 func TestStopAfterClose(t *testing.T) {
