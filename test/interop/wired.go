@@ -59,7 +59,7 @@ func NewWired(t testing.TB) *Wired {
 		nas: "rnas" + tag, line: "rline" + tag, dir: t.TempDir(),
 	}
 	up, down := "ru"+tag, "rd"+tag // interface names have 15 characters at most
-	lay := func(command string) { // what a container may forbid, and a chroot cannot do, is not for us to mend
+	lay := func(command string) {  // what a container may forbid, and a chroot cannot do, is not for us to mend
 		t.Helper()
 		words := strings.Fields(command)
 		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
