@@ -82,17 +82,12 @@ func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err erro
 			*rate.to = new(int64)
 			continue
 		}
-		if !cmd.Flags().Changed(rate.flag) {
-			continue
-		}
-		bits, err := rateFlag(rate.flag, rate.text)
-		if err != nil {
+		if *rate.to, err = givenRate(cmd, rate.flag, rate.text); err != nil {
 			return c, err
 		}
-		if bits == 0 {
+		if *rate.to != nil && **rate.to == 0 {
 			return c, usagef("--%s %q: want bits per second with k, M or G, as in 20M", rate.flag, rate.text)
 		}
-		*rate.to = &bits
 	}
 	if err := f.service.change(cmd, &c); err != nil {
 		return c, err
@@ -108,26 +103,18 @@ func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err erro
 		{"idle-timeout", f.idleTimeout, &c.IdleTimeout},
 		{"interim-interval", f.interim, &c.InterimInterval},
 	} {
-		if !cmd.Flags().Changed(timeout.flag) {
-			continue
-		}
-		n, err := seconds(timeout.flag, timeout.text)
-		if err != nil {
+		if *timeout.to, err = givenSeconds(cmd, timeout.flag, timeout.text); err != nil {
 			return c, err
 		}
-		*timeout.to = &n
 	}
 	if cmd.Flags().Changed("simultaneous-use") {
 		n, err := strconv.ParseInt(f.simultaneous, 10, 32)
 		if f.simultaneous == "none" {
-			n, err = -1, nil
+			n = -1
 		} else if err != nil || n < 0 {
 			return c, usagef("--simultaneous-use %q: want a number, or none", f.simultaneous)
 		}
 		c.SimultaneousUse = &n
-		if err != nil {
-			return c, err
-		}
 	}
 	if c.Quotas, err = f.quotas.change(cmd); err != nil {
 		return c, err

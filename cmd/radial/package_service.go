@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,7 +37,7 @@ func (f *serviceFlags) register(cmd *cobra.Command) {
 }
 
 // change reads the flags that were given.
-func (f *serviceFlags) change(cmd *cobra.Command, c *aaa.PackageChange) error {
+func (f *serviceFlags) change(cmd *cobra.Command, c *aaa.PackageChange) (err error) {
 	for _, rate := range []struct {
 		flag, text string
 		to         **int64
@@ -48,36 +46,20 @@ func (f *serviceFlags) change(cmd *cobra.Command, c *aaa.PackageChange) error {
 		{"threshold-down", f.thresholdDown, &c.Burst.ThresholdDown}, {"threshold-up", f.thresholdUp, &c.Burst.ThresholdUp},
 		{"min-down", f.minDown, &c.Burst.MinDown}, {"min-up", f.minUp, &c.Burst.MinUp},
 	} {
-		if !cmd.Flags().Changed(rate.flag) {
-			continue
-		}
-		bits, err := rateFlag(rate.flag, rate.text)
-		if err != nil {
+		if *rate.to, err = givenRate(cmd, rate.flag, rate.text); err != nil {
 			return err
 		}
-		*rate.to = &bits
 	}
-	if cmd.Flags().Changed("burst-time") {
-		n, err := seconds("burst-time", f.burstTime)
-		if err != nil {
-			return err
-		}
-		c.Burst.BurstTime = &n
+	if c.Burst.BurstTime, err = givenSeconds(cmd, "burst-time", f.burstTime); err != nil {
+		return err
 	}
 	c.Burst.Priority, c.VLAN = given(cmd, "priority", f.priority), given(cmd, "vlan", f.vlan)
 	c.AddressList, c.Filter = given(cmd, "address-list", f.addressList), given(cmd, "filter", f.filter)
 	c.Currency = given(cmd, "currency", strings.ToUpper(f.currency))
 	if cmd.Flags().Changed("dns") {
-		c.DNS = []netip.Addr{}
-		for _, text := range strings.FieldsFunc(f.dns, func(r rune) bool { return r == ',' || r == ' ' }) {
-			server, err := netip.ParseAddr(text)
-			if err != nil {
-				return usagef("--dns %q: want addresses with commas between, as 9.9.9.9,149.112.112.112", text)
-			}
-			c.DNS = append(c.DNS, server.Unmap())
-		}
+		c.DNS, err = addressList("dns", f.dns)
 	}
-	return nil
+	return err
 }
 
 // rateFlag reads a rate; 0 takes it away.
@@ -92,6 +74,15 @@ func rateFlag(flag, text string) (int64, error) {
 		return 0, usagef("--%s %q: that is %d bits per second; say %sM for megabits", flag, text, bits, text)
 	}
 	return bits, nil
+}
+
+// givenRate is given for a rate.
+func givenRate(cmd *cobra.Command, flag, text string) (*int64, error) {
+	if !cmd.Flags().Changed(flag) {
+		return nil, nil
+	}
+	bits, err := rateFlag(flag, text)
+	return &bits, err
 }
 
 // walledFlags are the flags of a package's walled garden.
@@ -135,30 +126,19 @@ func (f *walledFlags) change(cmd *cobra.Command) (c aaa.WalledChange, err error)
 		flag, text string
 		to         **int64
 	}{{"walled-down", f.down, &c.RateDown}, {"walled-up", f.up, &c.RateUp}} {
-		if !cmd.Flags().Changed(rate.flag) {
-			continue
-		}
-		bits, err := rateFlag(rate.flag, rate.text)
-		if err != nil {
+		if *rate.to, err = givenRate(cmd, rate.flag, rate.text); err != nil {
 			return c, err
 		}
-		*rate.to = &bits
 	}
 	c.AddressList, c.Filter = given(cmd, "walled-address-list", f.list), given(cmd, "walled-filter", f.filter)
 	c.Pool, c.FramedPool = given(cmd, "walled-pool", f.pool), given(cmd, "walled-framed-pool", f.framed)
-	if cmd.Flags().Changed("walled-session-timeout") {
-		n, err := seconds("walled-session-timeout", f.sessionTimeout)
-		if err != nil {
-			return c, err
-		}
-		c.SessionTimeout = &n
+	if c.SessionTimeout, err = givenSeconds(cmd, "walled-session-timeout", f.sessionTimeout); err != nil {
+		return c, err
 	}
 	if cmd.Flags().Changed("walled-reply") {
-		if c.Replies, err = items("walled-reply", f.replies); err != nil {
-			return c, err
-		}
+		c.Replies, err = items("walled-reply", f.replies)
 	}
-	return c, nil
+	return c, err
 }
 
 // tendGardens brings those who are kept out to where a walled garden that was
@@ -166,7 +146,7 @@ func (f *walledFlags) change(cmd *cobra.Command) (c aaa.WalledChange, err error)
 func (d *desk) tendGardens(ctx context.Context) error {
 	n, err := d.db.TendGardens(ctx, 500, d.rules.SyncSubscriber(false), d.rules.SyncPackage(false))
 	if n > 0 {
-		d.note("%s who are kept out follow", strconv.Itoa(n)+" subscribers")
+		d.note("%d subscribers who are kept out follow", n)
 	}
 	return err
 }

@@ -101,9 +101,10 @@ func commaList(text string) []string {
 	return names
 }
 
+// addressList reads addresses with commas between; none and nothing are none.
 func addressList(flag, text string) ([]netip.Addr, error) {
 	all := []netip.Addr{}
-	for _, t := range commaList(text) {
+	for _, t := range commaList(strings.ReplaceAll(text, " ", ",")) {
 		addr, err := netip.ParseAddr(t)
 		if err != nil {
 			return nil, usagef("--%s %q: want addresses with commas between, like 192.0.2.53,2001:db8::53", flag, t)

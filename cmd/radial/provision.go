@@ -177,6 +177,15 @@ func seconds(flag, text string) (int64, error) {
 	return 0, usagef("--%s %q: want seconds, or a duration like 90s or 12h", flag, text)
 }
 
+// givenSeconds is given for a flag that is a number of seconds or a duration.
+func givenSeconds(cmd *cobra.Command, flag, text string) (*int64, error) {
+	if !cmd.Flags().Changed(flag) {
+		return nil, nil
+	}
+	n, err := seconds(flag, text)
+	return &n, err
+}
+
 // items reads the values of --check or --reply.
 func items(flag string, texts []string) ([]aaa.Item, error) {
 	var all []aaa.Item
