@@ -137,7 +137,7 @@ func isPercent(s string) error {
 
 func historySettings(c *Config) []setting {
 	return []setting{
-		durationOrOff("ipam.history_retention", &c.Jobs.HistoryRetention, leastKept, 1_000_000*time.Hour,
+		durationOrOff("ipam.history_retention", &c.Jobs.HistoryRetention, LeastKept, 1_000_000*time.Hour,
 			"How long the history of who had which address is kept, by whole months: 4380h is half a year. 0: for ever. The same for all servers."),
 		duration("ipam.conflict_retention", &c.Jobs.ConflictRetention, 0, 1_000_000*time.Hour,
 			"How long a conflict of addresses (radial ip conflicts) is kept after it was last seen. 0: for ever. The same for all servers."),
@@ -157,9 +157,9 @@ func sessionSettings(c *Config) []setting {
 			"Sends a CoA for a silent session, before it is closed, with what it should have anyway: acknowledged, it stays open until it has been silent for as long once more. For devices that are no routers of radial router, or do not answer there. A device that does not answer speaks for nobody. The same for all servers."),
 		boolean("sessions.reconcile", &c.Jobs.ReconcileRouters,
 			"Compares each quarter of an hour who is logged in on the routers with radacct, as radial session reconcile --mend does: sessions that their router does not have are closed, and those by RADIUS that radacct does not have are ended on the router, so that they log in again and are accounted for. The same for all servers."),
-		durationOrOff("sessions.archive_after", &c.Jobs.Archive.After, leastKept, 1_000_000*time.Hour,
+		durationOrOff("sessions.archive_after", &c.Jobs.Archive.After, LeastKept, 1_000_000*time.Hour,
 			"Moves sessions out of radacct into radial.radacct_archive so long after they ended: 9504h is 13 months. Radial's own commands look into both; what reads radacct alone (FreeRADIUS's counters, panels) does not see them any more. 0: never. The same for all servers."),
-		durationOrOff("sessions.archive_retention", &c.Jobs.Archive.Retention, leastKept, 1_000_000*time.Hour,
+		durationOrOff("sessions.archive_retention", &c.Jobs.Archive.Retention, LeastKept, 1_000_000*time.Hour,
 			"How long after their end sessions stay in the archive; they go by whole months of their start, when the last of a month is that old. radacct itself is not touched. 0: for ever. The same for all servers."),
 	}
 }
@@ -196,6 +196,6 @@ func isRADIUSServer(s string) error {
 	return err
 }
 
-// leastKept is the least that anything of what happened is kept: a shorter
+// LeastKept is the least that anything of what happened is kept: a shorter
 // time is a slip of the unit, and what it would drop comes not back.
-const leastKept = 31 * 24 * time.Hour
+const LeastKept = 31 * 24 * time.Hour

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -45,23 +46,52 @@ func writeAt(f *os.File, s string) error {
 // serverID is the server's identity in radial.servers: a UUID made once and
 // kept in the folder.
 func serverID(dir string) (string, error) {
-	path := filepath.Join(dir, "server-id")
+	id, err := madeOnce(filepath.Join(dir, "server-id"), 0o644, newUUID)
+	if err != nil {
+		return "", fmt.Errorf("server id: %w", err)
+	}
+	return id, nil
+}
+
+func newUUID() string {
+	var u [16]byte
+	rand.Read(u[:])
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80 // RFC 9562 §5.4, version 4
+	h := hex.EncodeToString(u[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// madeOnce is the line in a file, which is made where it is not there: by root
+// for whoever has the folder.
+func madeOnce(path string, mode fs.FileMode, fresh func() string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		return strings.TrimSpace(string(b)), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("server id: %w", err)
+		return "", err
 	}
-	var u [16]byte
-	rand.Read(u[:])
-	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80 // RFC 9562 §5.4, version 4
-	h := hex.EncodeToString(u[:])
-	id := h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-	if err := os.WriteFile(path, []byte(id+"\n"), 0o644); err != nil {
-		return "", fmt.Errorf("server id: %w", err)
+	line := fresh()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return "", err
 	}
-	return id, nil
+	_, err = f.WriteString(line + "\n")
+	err = errors.Join(err, f.Sync(), ownedAsFolder(f, filepath.Dir(path)), f.Close())
+	return line, err
+}
+
+// ownedAsFolder gives a file that root has made to the owner of its folder: the
+// server's user, who must read it.
+func ownedAsFolder(f *os.File, dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+		return f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	return nil
 }
 
 // clusterDir is where the embedded PostgreSQL of a data_dir lives.

@@ -8,11 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 
 	"radial/aaa"
 	"radial/nas"
@@ -26,7 +23,7 @@ func secretKey(dir, use string) ([]byte, error) {
 	secret := os.Getenv("RADIAL_SECRET_KEY")
 	if secret == "" {
 		var err error
-		if secret, err = keyFile(filepath.Join(dir, "key")); err != nil {
+		if secret, err = madeOnce(filepath.Join(dir, "key"), 0o600, newKey); err != nil {
 			return nil, fmt.Errorf("key: %w", err)
 		}
 	}
@@ -40,24 +37,10 @@ func secretKey(dir, use string) ([]byte, error) {
 	return key, nil
 }
 
-func keyFile(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(b)), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
+func newKey() string {
 	random := make([]byte, 32)
 	rand.Read(random)
-	secret := hex.EncodeToString(random)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", err
-	}
-	_, err = f.WriteString(secret + "\n")
-	err = errors.Join(err, f.Sync(), ownedAsFolder(f, filepath.Dir(path)), f.Close())
-	return secret, err
+	return hex.EncodeToString(random)
 }
 
 // settingKeyFingerprint names the key under which the secrets in the database
@@ -118,17 +101,4 @@ func newSealer(dir string) (*nas.Sealer, string, error) {
 	}
 	s, err := nas.NewSealer(key)
 	return s, hex.EncodeToString(mark[:8]), err
-}
-
-// ownedAsFolder gives a file that root has made to the owner of its folder: the
-// server's user, who must read it.
-func ownedAsFolder(f *os.File, dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil || os.Geteuid() != 0 {
-		return err
-	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-		return f.Chown(int(owner.Uid), int(owner.Gid))
-	}
-	return nil
 }

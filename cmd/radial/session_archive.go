@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
+	"radial/config"
 	"radial/store"
 )
 
@@ -15,10 +16,6 @@ const archiveHelp = `Moves sessions that ended before --before (else: as session
 radial.radacct_archive, in batches of which each is done or not: it may be broken off at any time. Radial's commands look into both, and so does the
 view radial.radacct_all; what reads radacct alone (FreeRADIUS, panels) does not see them any more, so 31 days always stay. A session that an
 address is still bound to stays until that is free. The oldest months of the archive are dropped as sessions.archive_retention says, by servers alone.`
-
-// archiveStays is how long sessions stay in radacct at least: what adds up a month
-// of a user (FreeRADIUS's counters, panels' bills) reads radacct.
-const archiveStays = 31 * 24 * time.Hour
 
 func newSessionArchiveCmd(a *app) *cobra.Command {
 	var before string
@@ -62,8 +59,8 @@ func archiveSessions(ctx context.Context, a *app, before string, dryRun bool) er
 		return usagef("sessions.archive_after is 0, so that nothing is archived: say --before, such as 400d")
 	case before == "":
 		at = a.now().Add(-c.Jobs.Archive.After)
-	case at.After(a.now().Add(-archiveStays)):
-		return usagef("--before %s: what ended in the last 31 days stays: want %s or earlier", before, stamp(a.now().Add(-archiveStays), zone))
+	case at.After(a.now().Add(-config.LeastKept)): // what adds up a month of a user (FreeRADIUS's counters, panels' bills) reads radacct
+		return usagef("--before %s: what ended in the last 31 days stays: want %s or earlier", before, stamp(a.now().Add(-config.LeastKept), zone))
 	}
 	v := archiveView{Before: at, DryRun: dryRun}
 	if dryRun {
