@@ -31,7 +31,7 @@ in radial session list as well; radial session reconcile tells of those that are
 				return usagef("--menu %q: want ppp or hotspot", menu)
 			}
 			return a.withRouters(cmd.Context(), func(d *routerDesk) error {
-				all, err := d.active(cmd, args[0])
+				all, err := asked(cmd.Context(), d, args[0], routeros.Sessions)
 				if err != nil {
 					return err
 				}
@@ -44,14 +44,6 @@ in radial session list as well; radial session reconcile tells of those that are
 	cmd.Flags().StringVar(&menu, "menu", "", "`ppp` or hotspot alone")
 	choices(cmd, "menu", "ppp", "hotspot")
 	return cmd
-}
-
-func (d *routerDesk) active(cmd *cobra.Command, router string) (all []routeros.Active, err error) {
-	err = d.read(cmd.Context(), router, func(c *routeros.Conn) error {
-		all, err = routeros.Sessions(cmd.Context(), c)
-		return err
-	})
-	return all, err
 }
 
 func activeTable(all []routeros.Active) string {
@@ -95,7 +87,7 @@ the same by RADIUS for all devices.`,
 }
 
 func (d *routerDesk) disconnect(cmd *cobra.Command, router, who string, dryRun bool) error {
-	all, err := d.active(cmd, router)
+	all, err := asked(cmd.Context(), d, router, routeros.Sessions)
 	if err != nil {
 		return err
 	}
@@ -106,20 +98,14 @@ func (d *routerDesk) disconnect(cmd *cobra.Command, router, who string, dryRun b
 		return fmt.Errorf("no session of %q on router %s: %w", who, router, aaa.ErrNotFound)
 	}
 	if !dryRun {
-		pool, err := d.fleet.Pool(cmd.Context(), router)
-		if err != nil {
-			return err
-		}
 		for _, s := range all {
-			err := pool.Write(cmd.Context(), func(c *routeros.Conn) error {
-				return routeros.EndOne(cmd.Context(), c, s)
-			})
+			err := d.write(cmd.Context(), router, func(c *routeros.Conn) error { return routeros.EndOne(cmd.Context(), c, s) })
 			detail := aaa.Audit{"user": s.User, "session": s.SessionID, "address": addrOrDash(s.Address)}
 			if err != nil {
 				detail["failed"] = err.Error()
 			}
 			noted := d.db.NoteChange(cmd.Context(), d.by("router.active.disconnect", false), router, detail)
-			if err := errors.Join(onRouter(router, err), noted); err != nil {
+			if err := errors.Join(err, noted); err != nil {
 				return err
 			}
 		}
@@ -141,11 +127,7 @@ func newRouterInterfacesCmd(a *app) *cobra.Command {
 		Args:  named("ROUTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRouters(cmd.Context(), func(d *routerDesk) error {
-				var found []routeros.Interface
-				err := d.read(cmd.Context(), args[0], func(c *routeros.Conn) (err error) {
-					found, err = routeros.Interfaces(cmd.Context(), c)
-					return err
-				})
+				found, err := asked(cmd.Context(), d, args[0], routeros.Interfaces)
 				if err != nil {
 					return err
 				}

@@ -14,6 +14,7 @@ import (
 	"radial/aaa"
 	"radial/nas"
 	"radial/nas/routeros"
+	"radial/radius"
 )
 
 // setupFlags are the flags of router configure.
@@ -182,7 +183,7 @@ func (d *routerDesk) configure(ctx context.Context, name string, s routeros.Setu
 	}
 	var unproven error
 	if slices.Contains(s.Parts, routeros.PartRADIUS) && !f.dryRun && !f.noProof {
-		if view.Proof, err = d.prove(ctx, r, device, c, s.Servers); err != nil {
+		if view.Proof, err = d.prove(ctx, r, device, c, s.Servers, radius.Login{}); err != nil {
 			return errors.Join(d.print(view, view.text), err)
 		}
 		unproven = view.Proof.failure(name)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"radial/aaa"
 	"radial/nas/routeros"
 	"radial/store"
 )
@@ -162,7 +163,7 @@ func (d *routerDesk) sync(ctx context.Context, router string, kinds []routeros.K
 			if o.Wanted == nil && o.State != store.ObjectRemoving {
 				continue
 			}
-			m, err := d.mend(ctx, router, o, dryRun)
+			m, err := d.mend(ctx, r, o, dryRun)
 			if errors.Is(err, routeros.ErrBroken) || ctx.Err() != nil {
 				return err // the rest would end the same way
 			}
@@ -185,11 +186,11 @@ func (d *routerDesk) sync(ctx context.Context, router string, kinds []routeros.K
 }
 
 // mend brings one thing of ours to what is wanted.
-func (d *routerDesk) mend(ctx context.Context, router string, o store.RouterObject, dryRun bool) (mended, error) {
+func (d *routerDesk) mend(ctx context.Context, r aaa.Router, o store.RouterObject, dryRun bool) (mended, error) {
 	m := mended{Kind: o.Kind, Name: o.Name, Scope: o.Scope, State: o.State}
 	by := d.by("router.sync", dryRun)
 	if o.State == store.ObjectRemoving {
-		done, err := d.takeAgain(ctx, router, o, by)
+		done, err := d.unwish(ctx, r, o.Item, true, by)
 		m.Action = string(done.Action)
 		return m, err
 	}
@@ -205,35 +206,17 @@ func (d *routerDesk) mend(ctx context.Context, router string, o store.RouterObje
 	if o.State == store.ObjectGone || o.State == store.ObjectPending {
 		how.before = o.Place // one that is there stays where it is
 	}
-	done, err := d.wish(ctx, router, want, how, by)
+	done, err := d.wish(ctx, r.Name, want, how, by)
 	if errors.Is(err, routeros.ErrNoItem) && how.before != "" {
 		m.Problem = fmt.Sprintf("rule %s, before which it stood, is no more: it stands at the end", how.before)
 		how.before = ""
-		done, err = d.wish(ctx, router, want, how, by)
+		done, err = d.wish(ctx, r.Name, want, how, by)
 	}
 	m.Action = string(done.Action)
 	if changes := changesOf(done); changes != nil {
 		m.Changes = changes
 	}
 	return m, err
-}
-
-// takeAgain removes what was to be removed; where it is away, the record is too.
-func (d *routerDesk) takeAgain(ctx context.Context, router string, o store.RouterObject, by store.Change) (done routeros.Change, err error) {
-	how := routeros.How{Known: true, DryRun: by.DryRun}
-	take := func(c *routeros.Conn) (err error) {
-		done, err = routeros.Take(ctx, c, o.Kind, o.Name, o.Scope, how)
-		return err
-	}
-	if by.DryRun {
-		return done, d.read(ctx, router, take)
-	}
-	r, err := d.db.Router(ctx, router)
-	if err != nil {
-		return done, err
-	}
-	w := store.RouterWish{Item: routeros.Item{Kind: o.Kind, Name: o.Name, Scope: o.Scope}, Remove: true}
-	return done, d.settle(ctx, r, by, w, take, func() string { return "" })
 }
 
 func (v synced) text() string {

@@ -249,11 +249,7 @@ func (d *routerDesk) giveProfile(ctx context.Context, router, user, profile stri
 
 // endSessions ends the sessions of a user that came by a secret of that service.
 func (d *routerDesk) endSessions(ctx context.Context, router, user, service string) (n int, err error) {
-	pool, err := d.fleet.Pool(ctx, router)
-	if err != nil {
-		return 0, err
-	}
-	err = pool.Write(ctx, func(c *routeros.Conn) error {
+	err = d.write(ctx, router, func(c *routeros.Conn) error {
 		all, err := routeros.Sessions(ctx, c)
 		if err != nil {
 			return err
@@ -269,5 +265,5 @@ func (d *routerDesk) endSessions(ctx context.Context, router, user, service stri
 		}
 		return nil
 	})
-	return n, onRouter(router, err)
+	return n, err
 }

@@ -144,12 +144,19 @@ func (n objectNoun[T]) showStored(ctx context.Context, d *routerDesk, router str
 }
 
 // items asks a router for its things of a kind.
-func (d *routerDesk) items(ctx context.Context, router string, kind routeros.Kind) (items []routeros.Item, err error) {
-	err = d.read(ctx, router, func(c *routeros.Conn) error {
-		items, err = routeros.List(ctx, c, kind)
+func (d *routerDesk) items(ctx context.Context, router string, kind routeros.Kind) ([]routeros.Item, error) {
+	return asked(ctx, d, router, func(ctx context.Context, c *routeros.Conn) ([]routeros.Item, error) {
+		return routeros.List(ctx, c, kind)
+	})
+}
+
+// asked is what a router answers to a question that changes nothing.
+func asked[T any](ctx context.Context, d *routerDesk, router string, question func(context.Context, *routeros.Conn) (T, error)) (answer T, err error) {
+	err = d.read(ctx, router, func(c *routeros.Conn) (err error) {
+		answer, err = question(ctx, c)
 		return err
 	})
-	return items, err
+	return answer, err
 }
 
 // read asks a router; an error says which one.
@@ -159,6 +166,15 @@ func (d *routerDesk) read(ctx context.Context, router string, f func(c *routeros
 		return err
 	}
 	return onRouter(router, pool.Read(ctx, f))
+}
+
+// write changes something on a router; an error says on which one.
+func (d *routerDesk) write(ctx context.Context, router string, f func(c *routeros.Conn) error) error {
+	pool, err := d.fleet.Pool(ctx, router)
+	if err != nil {
+		return err
+	}
+	return onRouter(router, pool.Write(ctx, f))
 }
 
 // onRouter says on which router something failed; a value that no router takes
@@ -174,7 +190,7 @@ func onRouter(router string, err error) error {
 	return fmt.Errorf("router %s: %w", router, err)
 }
 
-// named is the one item of a name; a scope that is "" is whichever it has. nil
+// namedItem is the one item of a name; a scope that is "" is whichever it has. nil
 // is none.
 func namedItem(items []routeros.Item, name, scope, flag string) (*routeros.Item, error) {
 	var found []*routeros.Item
@@ -353,21 +369,13 @@ func (n objectNoun[T]) remove(ctx context.Context, d *routerDesk, f *objectHow, 
 	if err != nil {
 		return err
 	}
-	how := routeros.How{DryRun: true, Known: known != nil && known.Wanted != nil}
-	var done routeros.Change
-	take := func(c *routeros.Conn) (err error) {
-		done, err = routeros.Take(ctx, c, n.kind, found.Name, found.Scope, how)
+	ours := known != nil && known.Wanted != nil
+	done, err := d.unwish(ctx, r, *found, ours, d.by("router."+n.use+".del", true))
+	if err == nil && !f.dryRun {
+		done, err = d.unwish(ctx, r, *found, ours, d.by("router."+n.use+".del", false))
+	}
+	if err != nil {
 		return err
-	}
-	if err := d.read(ctx, router, take); err != nil {
-		return adoptHint(err)
-	}
-	if !f.dryRun {
-		how.DryRun = false
-		w := store.RouterWish{Item: routeros.Item{Kind: n.kind, Name: found.Name, Scope: found.Scope}, Remove: true}
-		if err := d.settle(ctx, r, d.by("router."+n.use+".del", false), w, take, func() string { return "" }); err != nil {
-			return err
-		}
 	}
 	return d.didOnRouter(n.use, name, done, f.dryRun)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -46,7 +47,7 @@ func (p proof) text() string {
 func (p proof) failure(router string) error {
 	var failed []string
 	for _, s := range p {
-		if s.Proven == "no" {
+		if s.Proven == disproven {
 			failed = append(failed, s.Step)
 		}
 	}
@@ -107,7 +108,7 @@ func (d *routerDesk) proveAlone(ctx context.Context, name string, login radius.L
 	if err := d.fill(&s, r, device, c, nil); err != nil {
 		return err
 	}
-	found, err := d.proveWith(ctx, r, device, c, s.Servers, login)
+	found, err := d.prove(ctx, r, device, c, s.Servers, login)
 	if err != nil {
 		return err
 	}
@@ -116,10 +117,6 @@ func (d *routerDesk) proveAlone(ctx context.Context, name string, login radius.L
 		Proof  proof  `json:"proof"`
 	}{name, found}
 	return errors.Join(d.print(view, func() string { return strings.TrimPrefix(found.text(), "\n") }), found.failure(name))
-}
-
-func (d *routerDesk) prove(ctx context.Context, r aaa.Router, device *aaa.Device, c *routeros.Conn, servers []routeros.Server) (proof, error) {
-	return d.proveWith(ctx, r, device, c, servers, radius.Login{})
 }
 
 // prover proves the way of one router.
@@ -145,7 +142,8 @@ const (
 	unseen    = "unknown"
 )
 
-func (d *routerDesk) proveWith(ctx context.Context, r aaa.Router, device *aaa.Device, c *routeros.Conn, servers []routeros.Server, login radius.Login) (proof, error) {
+// prove proves the way, with a login where it has a user.
+func (d *routerDesk) prove(ctx context.Context, r aaa.Router, device *aaa.Device, c *routeros.Conn, servers []routeros.Server, login radius.Login) (proof, error) {
 	rows, err := d.db.NASRows(ctx)
 	if err != nil {
 		return nil, err
@@ -321,7 +319,7 @@ func (p *prover) coa(ctx context.Context) error {
 func (p *prover) answer(reply *radius.Reply) string {
 	text := reply.Code.String()
 	if v, ok := reply.Pairs.Value(p.dict.Must("Error-Cause")); ok && len(v) == 4 {
-		text += ", " + radius.ErrorCause(uint32(v[0])<<24|uint32(v[1])<<16|uint32(v[2])<<8|uint32(v[3])).String()
+		text += ", " + radius.ErrorCause(binary.BigEndian.Uint32(v)).String()
 	}
 	return text
 }

@@ -49,17 +49,13 @@ func newVPNServerCmd(a *app) *cobra.Command {
 // vpnServer sets a server. Its settings are no item that could be ours, so there
 // is no record of them but the audit.
 func (d *routerDesk) vpnServer(cmd *cobra.Command, router string, v routeros.VPNServer, dryRun bool) error {
-	pool, err := d.fleet.Pool(cmd.Context(), router)
-	if err != nil {
-		return err
-	}
 	var done routeros.Change
-	err = pool.Write(cmd.Context(), func(c *routeros.Conn) (err error) {
+	err := d.write(cmd.Context(), router, func(c *routeros.Conn) (err error) {
 		done, err = routeros.PutVPNServer(cmd.Context(), c, v, dryRun)
 		return err
 	})
 	if err != nil {
-		return onRouter(router, err)
+		return err
 	}
 	if done.Action == routeros.Changed && !dryRun {
 		detail := aaa.Audit{"vpn server": v.Service, "changes": changesOf(done)}

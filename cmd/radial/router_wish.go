@@ -47,6 +47,22 @@ func (d *routerDesk) wish(ctx context.Context, router string, o routeros.Object,
 	return done, err
 }
 
+// unwish takes a thing off a router, in the same way; known says that it is ours
+// by our record. A dry run looks at the router alone.
+func (d *routerDesk) unwish(ctx context.Context, r aaa.Router, i routeros.Item, known bool, by store.Change) (done routeros.Change, err error) {
+	take := func(c *routeros.Conn) (err error) {
+		done, err = routeros.Take(ctx, c, i.Kind, i.Name, i.Scope, routeros.How{Known: known, DryRun: by.DryRun})
+		return err
+	}
+	if by.DryRun {
+		err = adoptHint(d.read(ctx, r.Name, take))
+		return done, err
+	}
+	w := store.RouterWish{Item: routeros.Item{Kind: i.Kind, Name: i.Name, Scope: i.Scope}, Remove: true}
+	err = d.settle(ctx, r, by, w, take, func() string { return "" })
+	return done, err
+}
+
 // known is a router, and what our record has of a thing on it: nil is nothing.
 func (d *routerDesk) known(ctx context.Context, router string, i routeros.Item) (aaa.Router, *store.RouterObject, error) {
 	r, err := d.db.Router(ctx, router)
