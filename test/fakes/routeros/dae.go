@@ -78,7 +78,7 @@ func (r *Router) trusts(from netip.Addr, b []byte) (string, bool) {
 	r.mu.Lock()
 	accept := r.items["/radius/incoming"][0].values["accept"] == "true"
 	r.mu.Unlock()
-	for _, s := range r.servers("ppp") {
+	for _, s := range r.servers() {
 		if accept && s.address == from.Unmap().String() && genuineRequest(b, s.secret) {
 			return s.secret, true
 		}

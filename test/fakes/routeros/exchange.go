@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -27,14 +29,14 @@ const radiusTries = 3
 
 var errNoServer = errors.New("no RADIUS server has answered")
 
-// servers are the entries of /radius for a service, in their order.
-func (r *Router) servers(service string) []radiusServer {
+// servers are the entries of /radius for PPP, in their order.
+func (r *Router) servers() []radiusServer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []radiusServer
 	for _, i := range r.items["/radius"] {
 		v := i.values
-		if v["disabled"] == "true" || !hasWord(v["service"], service) {
+		if v["disabled"] == "true" || !slices.Contains(strings.Split(v["service"], ","), "ppp") {
 			continue
 		}
 		auth, _ := strconv.Atoi(v["authentication-port"])
@@ -47,25 +49,10 @@ func (r *Router) servers(service string) []radiusServer {
 	return out
 }
 
-func hasWord(list, word string) bool {
-	for len(list) > 0 {
-		i := 0
-		for i < len(list) && list[i] != ',' {
-			i++
-		}
-		if list[:i] == word {
-			return true
-		}
-		list = list[min(i+1, len(list)):]
-	}
-	return false
-}
-
-// ask sends an access or accounting request to the servers of a service, one
-// after the other, each a few times, the same bytes each time. build makes the
-// request for a server.
-func (r *Router) ask(ctx context.Context, service string, acct bool, build func(s radiusServer) *packet) (*packet, error) {
-	for _, s := range r.servers(service) {
+// ask sends an access or accounting request to the servers, one after the other, each a
+// few times, the same bytes each time. build makes the request for a server.
+func (r *Router) ask(ctx context.Context, acct bool, build func(s radiusServer) *packet) (*packet, error) {
+	for _, s := range r.servers() {
 		p := build(s)
 		p.id = byte(r.radiusID.Add(1))
 		port, b := s.auth, []byte(nil)

@@ -14,7 +14,7 @@ import (
 // 5176.
 const (
 	codeAccessRequest, codeAccessAccept, codeAccessReject = 1, 2, 3
-	codeAcctRequest, codeAcctResponse                     = 4, 5
+	codeAcctRequest                                       = 4
 	codeDisconnect, codeDisconnectACK, codeDisconnectNAK  = 40, 41, 42
 	codeCoA, codeCoAACK, codeCoANAK                       = 43, 44, 45
 
@@ -28,18 +28,17 @@ const (
 	attrAcctInputOctets, attrAcctOutputOctets                = 42, 43
 	attrAcctSessionID, attrAcctAuthentic, attrAcctTime       = 44, 45, 46
 	attrAcctInputPackets, attrAcctOutputPackets              = 47, 48
-	attrAcctCause, attrAcctMultiSession                      = 49, 50
+	attrAcctCause                                            = 49
 	attrAcctInputGigawords, attrAcctOutputGigawords          = 52, 53
 	attrEventTimestamp, attrNASPortType, attrPortLimit       = 55, 61, 62
 	attrMessageAuthenticator, attrInterimInterval            = 80, 85
-	attrNASPortID, attrFramedPool, attrErrorCause            = 87, 88, 101
-	attrDelegatedIPv6Prefix, attrFramedIPv6Prefix            = 123, 97
+	attrNASPortID, attrErrorCause                            = 87, 101
 	vendorMikrotik                                           = 14988
 	mtRecvLimit, mtXmitLimit, mtGroup, mtRateLimit           = 1, 2, 3, 8
 	mtRecvGigawords, mtXmitGigawords                         = 14, 15
 	mtTotalLimit, mtTotalGigawords, mtAddressList            = 17, 18, 19
-	acctStart, acctStop, acctInterim, acctOn, acctOff        = 1, 2, 3, 7, 8
-	causeUserRequest, causeLostCarrier, causeSessionTimeout  = 1, 2, 5
+	acctStart, acctStop, acctInterim                         = 1, 2, 3
+	causeUserRequest, causeSessionTimeout                    = 1, 5
 	causeAdminReset, causeNASRequest                         = 6, 10
 )
 

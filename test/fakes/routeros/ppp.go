@@ -76,7 +76,7 @@ func (r *Router) Dial(ctx context.Context, sub Subscriber) (*Session, error) {
 	if !useRadius {
 		return nil, fmt.Errorf("%w: no such secret, and use-radius is off", ErrRejected)
 	}
-	reply, err := r.ask(ctx, "ppp", false, s.accessRequest)
+	reply, err := r.ask(ctx, false, s.accessRequest)
 	if err != nil {
 		return nil, err
 	}

@@ -109,6 +109,6 @@ func (s *Session) account(ctx context.Context, status, cause uint32) error {
 		p.number(attrAcctDelayTime, 0)
 		return p
 	}
-	_, err := s.r.ask(ctx, "ppp", true, build)
+	_, err := s.r.ask(ctx, true, build)
 	return err
 }
