@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,19 +82,25 @@ func (c *control) followMany(ctx context.Context, job *river.Job[aaa.FollowMany]
 	return c.told(ctx, bulkText(&order), nil)
 }
 
+// BulkResults are the results that a session of a bulk order may have
+// (store.Bulk), in the order in which people are told; "" is to be done.
+func BulkResults() []string {
+	return []string{"done", "gone", "nothing", "over", "refused", "unsupported", "unknown", "failed", "cancelled", ""}
+}
+
 // bulkText is a bulk order's outcome in words.
 func bulkText(b *store.Bulk) string {
 	text := fmt.Sprintf("%s: %d sessions", b.Asked, b.Total)
-	for _, result := range []string{"done", "gone", "nothing", "over", "refused", "unsupported", "unknown", "failed", "cancelled", ""} {
+	for _, result := range BulkResults() {
 		if n := b.Results[result]; n > 0 {
-			if result == "" {
-				result = "to be done"
-			}
-			text += fmt.Sprintf(", %d %s", n, result)
+			text += fmt.Sprintf(", %d %s", n, cmp.Or(result, BulkToBeDone))
 		}
 	}
 	return text
 }
+
+// BulkToBeDone is the result "" in words.
+const BulkToBeDone = "to be done"
 
 // bulkRun is one run of a bulk order.
 type bulkRun struct {

@@ -49,10 +49,10 @@ type Mismatch struct {
 	Lost    []store.OpenAt    `json:"lost"`    // open in radacct, and not on the router
 }
 
-// Compare asks a router and looks into radacct. The router must be linked to a
-// device of one address.
-func (rs *RouterSessions) Compare(ctx context.Context, r aaa.Router) (Mismatch, error) {
-	home, err := rs.home(ctx, r)
+// Compare asks a router and looks into radacct. The router must be linked to one
+// of the devices, of one address.
+func (rs *RouterSessions) Compare(ctx context.Context, r aaa.Router, devices []aaa.Device) (Mismatch, error) {
+	home, err := homeOf(r, devices)
 	if err != nil {
 		return Mismatch{}, err
 	}
@@ -84,16 +84,8 @@ func (rs *RouterSessions) active(ctx context.Context, router string) (all []rout
 	return all, err
 }
 
-// home is the address that a router's accounting comes from: its device's, or,
+// homeOf is the address that a router's accounting comes from: its device's, or,
 // where that is a network, the router's own in it.
-func (rs *RouterSessions) home(ctx context.Context, r aaa.Router) (netip.Prefix, error) {
-	devices, err := rs.db.Devices(ctx)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return homeOf(r, devices)
-}
-
 func homeOf(r aaa.Router, devices []aaa.Device) (netip.Prefix, error) {
 	i := slices.IndexFunc(devices, func(d aaa.Device) bool { return d.ID == r.NASID })
 	if r.NASID == 0 || i < 0 {
@@ -271,9 +263,13 @@ func reconcileSessions(db *store.DB, rs *RouterSessions) func(context.Context, a
 		if err != nil {
 			return err
 		}
+		devices, err := db.Devices(ctx)
+		if err != nil {
+			return err
+		}
 		var errs []error
 		for _, r := range aaa.RoutersToLookAt(all) {
-			m, err := rs.Compare(ctx, r)
+			m, err := rs.Compare(ctx, r, devices)
 			if errors.Is(err, aaa.ErrInvalid) {
 				continue // linked to no device
 			}

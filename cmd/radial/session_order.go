@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"time"
 
+	"radial/jobs"
 	"radial/store"
 )
 
@@ -108,10 +110,7 @@ func orderViewOf(ctx context.Context, db *store.DB, b store.Bulk, job int64) (or
 	trouble, err := db.BulkTrouble(ctx, b.ID, 100)
 	v := orderView{Asked: b.Asked, Sessions: b.Total, Job: job, Finished: b.Finished != nil, Results: map[string]int{}}
 	for result, n := range b.Results {
-		if result == "" {
-			result = "to be done"
-		}
-		v.Results[result] = n
+		v.Results[cmp.Or(result, jobs.BulkToBeDone)] = n
 	}
 	for _, t := range trouble {
 		v.Trouble = append(v.Trouble, troubleView{t.Session, t.User, t.NAS.String(), t.Result, t.Detail})
@@ -122,7 +121,8 @@ func orderViewOf(ctx context.Context, db *store.DB, b store.Bulk, job int64) (or
 // orderText is an order for people: how many of each, and then what is not well.
 func orderText(v *orderView) string {
 	parts := []string{fmt.Sprintf("%s of %s", sessionsText(v.Sessions), printable(v.Asked))}
-	for _, result := range []string{"done", "gone", "nothing", "over", "refused", "unsupported", "unknown", "failed", "cancelled", "to be done"} {
+	for _, result := range jobs.BulkResults() {
+		result = cmp.Or(result, jobs.BulkToBeDone)
 		if n := v.Results[result]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, resultText(result)))
 		}
@@ -133,11 +133,7 @@ func orderText(v *orderView) string {
 	}
 	g := grid{titles: []string{"id", "user", "nas", "result", "why"}}
 	for _, t := range v.Trouble {
-		result := t.Result
-		if result == "" {
-			result = "to be done"
-		}
-		g.add(idText(t.Session), printable(t.User), t.NAS, resultText(result), oneLine(t.Detail))
+		g.add(idText(t.Session), printable(t.User), t.NAS, resultText(cmp.Or(t.Result, jobs.BulkToBeDone)), oneLine(t.Detail))
 	}
 	return out + "\n" + g.String()
 }

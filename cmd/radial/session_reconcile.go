@@ -53,11 +53,15 @@ func (d *routerDesk) reconcile(ctx context.Context, router string, mend bool) er
 	if err != nil {
 		return err
 	}
+	devices, err := d.db.Devices(ctx)
+	if err != nil {
+		return err
+	}
 	rs := jobs.NewRouterSessions(d.db, d.fleet, d.now)
 	views, failed := []reconciled{}, 0
 	for _, r := range all {
 		v := reconciled{}
-		v.Mismatch, err = rs.Compare(ctx, r)
+		v.Mismatch, err = rs.Compare(ctx, r, devices)
 		if router == "" && errors.Is(err, aaa.ErrInvalid) {
 			d.note("%v", err)
 			continue
