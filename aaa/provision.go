@@ -32,6 +32,50 @@ type Job interface{ Kind() string }
 // Audit is what an audit row says of a change: no secrets.
 type Audit map[string]any
 
+// Delta is what a change of a thing writes.
+type Delta[T any] struct {
+	Save   *T       // the row to write, or nil
+	Remove bool     // the row goes
+	Rows   RowDelta // of FreeRADIUS's tables
+	Jobs   []Job    // to be queued with it
+	Audit  Audit    // nil: nothing changes, so nothing is written
+}
+
+// AccountDelta and the others are what changes write of what operators look after.
+type (
+	AccountDelta = Delta[Subscriber]
+	PackageDelta = Delta[Package]
+	DeviceDelta  = Delta[Device]
+	RouterDelta  = Delta[Router]
+)
+
+// audited is the delta with the audit of a change of a thing from one state to
+// another: what differs, the secrets that it sets, and what it did to rows of others.
+func (d Delta[T]) audited(before, after any, secrets ...string) (Delta[T], error) {
+	audit, err := diff(before, after)
+	if err != nil {
+		return Delta[T]{}, err
+	}
+	for _, name := range secrets {
+		audit[name] = "set"
+	}
+	audit.noteRows(&d.Rows)
+	if len(audit) > 0 || !d.Rows.Empty() {
+		d.Audit = audit
+	}
+	return d, nil
+}
+
+// synced is what a sync writes: rows alone.
+func synced[T any](rows RowDelta) Delta[T] {
+	d := Delta[T]{Rows: rows}
+	if !rows.Empty() {
+		d.Audit = Audit{"inserted": len(rows.Insert), "updated": len(rows.Update), "deleted": len(rows.Delete)}
+		d.Audit.noteRows(&d.Rows)
+	}
+	return d
+}
+
 // diff lists the fields that differ between two states of a thing, by their
 // JSON names, as [old, new]. A nil state has no fields.
 func diff(before, after any) (Audit, error) {

@@ -92,14 +92,6 @@ type DeviceChange struct {
 	RejectDelay                 *time.Duration // below 0: the server's own setting again
 }
 
-// DeviceDelta is what a change writes.
-type DeviceDelta struct {
-	Save   *Device
-	Remove bool
-	Jobs   []Job // to be queued with it
-	Audit  Audit // nil: nothing changes, so nothing is written
-}
-
 // AddDevice makes a new device; found are the rows that stand under its name.
 func (c DeviceChange) AddDevice(name string, found []Device) (DeviceDelta, error) {
 	parsed, err := nas.ParseName(name)
@@ -131,8 +123,8 @@ func DeleteDevice(name string, found []Device) (DeviceDelta, error) {
 	if err != nil {
 		return DeviceDelta{}, err
 	}
-	audit, err := diff(d, nil)
-	return DeviceDelta{Save: &d, Remove: true, Audit: audit}, err
+	delta := DeviceDelta{Save: &d, Remove: true}
+	return delta.audited(d, nil)
 }
 
 func oneDevice(name string, found []Device) (Device, error) {
@@ -184,17 +176,12 @@ func (c DeviceChange) change(before *Device, after Device) (DeviceDelta, error) 
 	case after.RejectDelay != nil && *after.RejectDelay > 10*time.Second:
 		return DeviceDelta{}, fmt.Errorf("reject delay %s: want 0s to 10s: %w", *after.RejectDelay, ErrInvalid)
 	}
-	audit, err := diff(before, after)
-	if err != nil {
-		return DeviceDelta{}, err
-	}
+	var secrets []string
 	if changed {
-		audit["secret"] = "set"
+		secrets = []string{"secret"}
 	}
-	if len(audit) == 0 {
-		return DeviceDelta{Save: &after}, nil
-	}
-	return DeviceDelta{Save: &after, Audit: audit}, nil
+	delta := DeviceDelta{Save: &after}
+	return delta.audited(before, after, secrets...)
 }
 
 // usableSecret refuses secrets that cannot be, and those that everybody tries

@@ -18,15 +18,6 @@ type PackageState struct {
 	InGarden    int // rows of radusergroup with its walled garden, whoever wrote them
 }
 
-// PackageDelta is what a change writes.
-type PackageDelta struct {
-	Save   *Package
-	Remove bool
-	Rows   RowDelta
-	Jobs   []Job // to be queued with it
-	Audit  Audit // nil: nothing changes, so nothing is written
-}
-
 // PackageChange is what an operator says of a package. Nil fields are left as
 // they are; 0 and "" take a value away.
 type PackageChange struct {
@@ -98,8 +89,8 @@ func (p *Provisioner) DeletePackage(s PackageState) (PackageDelta, error) {
 	case s.Members > 0:
 		return PackageDelta{}, fmt.Errorf("package %q: %d rows of radusergroup that others wrote name it; remove them first: %w", s.Name, s.Members, ErrConflict)
 	}
-	audit, err := diff(maskedPackage(*s.Package), nil)
-	return PackageDelta{Remove: true, Rows: reconcile(nil, s.Rows, s.Lost, overwrite{}), Audit: audit}, err
+	d := PackageDelta{Remove: true, Rows: reconcile(nil, s.Rows, s.Lost, overwrite{})}
+	return d.audited(maskedPackage(*s.Package), nil)
 }
 
 // project says the package's rows. While somebody is in a walled garden that is
@@ -119,12 +110,7 @@ func (p *Provisioner) SyncPackage(force bool) func(PackageState) (PackageDelta, 
 		if s.Package == nil {
 			return PackageDelta{}, fmt.Errorf("package %q: %w", s.Name, ErrNotFound)
 		}
-		d := PackageDelta{Rows: reconcile(s.project(s.Package), s.Rows, s.Lost, overwrite{force: force})}
-		if !d.Rows.Empty() {
-			d.Audit = Audit{"inserted": len(d.Rows.Insert), "updated": len(d.Rows.Update), "deleted": len(d.Rows.Delete)}
-			d.Audit.noteRows(&d.Rows)
-		}
-		return d, nil
+		return synced[Package](reconcile(s.project(s.Package), s.Rows, s.Lost, overwrite{force: force})), nil
 	}
 }
 
@@ -155,21 +141,15 @@ func (p *Provisioner) changePackage(s PackageState, before Package, c PackageCha
 	}
 	want := s.project(&after)
 	d := PackageDelta{Rows: reconcile(want, s.Rows, s.Lost, overwrite{claims: c.claims(want, adopt)})}
-	if s.Package == nil {
-		d.Audit, err = diff(nil, maskedPackage(after))
-	} else {
-		d.Audit, err = diff(maskedPackage(before), maskedPackage(after))
+	var had any
+	if s.Package != nil {
+		had = maskedPackage(before)
 	}
-	if err != nil {
-		return PackageDelta{}, err
+	d, err = d.audited(had, maskedPackage(after))
+	if d.Audit != nil {
+		d.Save = &after
 	}
-	d.Audit.noteRows(&d.Rows)
-	if len(d.Audit) == 0 && d.Rows.Empty() {
-		d.Audit = nil
-		return d, nil
-	}
-	d.Save = &after
-	return d, nil
+	return d, err
 }
 
 func (c *PackageChange) apply(p Package) (Package, error) {

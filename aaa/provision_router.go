@@ -78,14 +78,6 @@ type RouterChange struct {
 	Status      *RouterStatus
 }
 
-// RouterDelta is what a change writes.
-type RouterDelta struct {
-	Save   *Router
-	Remove bool
-	Jobs   []Job // to be queued with it
-	Audit  Audit // nil: nothing changes, so nothing is written
-}
-
 // LooksFor is the name under which the device is to be looked for: what was
 // said, else, for a new router, its own address.
 func (c RouterChange) LooksFor(before *Router) string {
@@ -123,8 +115,8 @@ func DeleteRouter(name string, before *Router, _ []Device) (RouterDelta, error) 
 	if before == nil {
 		return RouterDelta{}, fmt.Errorf("router %q: %w", name, ErrNotFound)
 	}
-	audit, err := diff(routerFields(before), nil)
-	return RouterDelta{Save: before, Remove: true, Audit: audit}, err
+	d := RouterDelta{Save: before, Remove: true}
+	return d.audited(routerFields(before), nil)
 }
 
 func (c RouterChange) change(before *Router, after Router, found []Device) (RouterDelta, error) {
@@ -154,17 +146,12 @@ func (c RouterChange) change(before *Router, after Router, found []Device) (Rout
 	if err := after.check(); err != nil {
 		return RouterDelta{}, err
 	}
-	audit, err := diff(routerFields(before), routerFields(&after))
-	if err != nil {
-		return RouterDelta{}, err
-	}
+	var secrets []string
 	if c.Password != nil {
-		audit["password"] = "set"
+		secrets = []string{"password"}
 	}
-	if len(audit) == 0 {
-		return RouterDelta{Save: &after}, nil
-	}
-	return RouterDelta{Save: &after, Audit: audit}, nil
+	d := RouterDelta{Save: &after}
+	return d.audited(routerFields(before), routerFields(&after), secrets...)
 }
 
 // link finds the device.

@@ -30,15 +30,6 @@ func (a *Account) Exists() bool {
 	return a.Subscriber != nil || slices.ContainsFunc(a.Rows, func(r StoredRow) bool { return r.Table != TableUserGroup })
 }
 
-// AccountDelta is what a change writes.
-type AccountDelta struct {
-	Save   *Subscriber // the row to write, or nil
-	Remove bool        // the row goes
-	Rows   RowDelta
-	Jobs   []Job // to be queued with it
-	Audit  Audit // nil: nothing changes, so nothing is written
-}
-
 // SubscriberChange is what an operator says of a subscriber. Nil fields are
 // left as they are.
 type SubscriberChange struct {
@@ -139,15 +130,12 @@ func (p *Provisioner) DeleteSubscriber(acc Account) (AccountDelta, error) {
 	if acc.Subscriber == nil && len(acc.Rows) == 0 {
 		return AccountDelta{}, fmt.Errorf("user %q: %w", acc.Name, ErrNotFound)
 	}
-	d := AccountDelta{Remove: acc.Subscriber != nil, Rows: RowDelta{Delete: acc.Rows, Forget: acc.Lost}, Audit: Audit{}}
+	d := AccountDelta{Remove: acc.Subscriber != nil, Rows: RowDelta{Delete: acc.Rows, Forget: acc.Lost}}
+	var had any
 	if acc.Subscriber != nil {
-		var err error
-		if d.Audit, err = diff(maskedSubscriber(*acc.Subscriber), nil); err != nil {
-			return AccountDelta{}, err
-		}
+		had = maskedSubscriber(*acc.Subscriber)
 	}
-	d.Audit.noteRows(&d.Rows)
-	return d, nil
+	return d.audited(had, nil)
 }
 
 // SyncSubscriber repairs the projection: it adds what was never projected and
@@ -161,13 +149,8 @@ func (p *Provisioner) SyncSubscriber(force bool) func(Account) (AccountDelta, er
 		if acc.Subscriber == nil {
 			return AccountDelta{}, nil
 		}
-		var d AccountDelta
-		d.Rows = reconcile(p.project(acc.Subscriber, acc.Bought, passwordsOf(acc.Rows)), acc.Rows, acc.Lost, overwrite{force: force})
-		if !d.Rows.Empty() {
-			d.Audit = Audit{"inserted": len(d.Rows.Insert), "updated": len(d.Rows.Update), "deleted": len(d.Rows.Delete)}
-			d.Audit.noteRows(&d.Rows)
-		}
-		return d, nil
+		rows := reconcile(p.project(acc.Subscriber, acc.Bought, passwordsOf(acc.Rows)), acc.Rows, acc.Lost, overwrite{force: force})
+		return synced[Subscriber](rows), nil
 	}
 }
 
@@ -248,24 +231,19 @@ func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (Acc
 		passwords = nil
 	}
 	d := AccountDelta{Rows: reconcile(p.project(&after, bought, passwords), acc.Rows, acc.Lost, overwrite{claims: c.claims(acc, before, &after)})}
-	if acc.Subscriber == nil {
-		d.Audit, err = diff(nil, maskedSubscriber(after))
-	} else {
-		d.Audit, err = diff(maskedSubscriber(*before), maskedSubscriber(after))
+	var had any
+	if acc.Subscriber != nil {
+		had = maskedSubscriber(*before)
 	}
-	if err != nil {
-		return AccountDelta{}, err
-	}
+	var secrets []string
 	if c.Password != nil {
-		d.Audit["password"] = "set"
+		secrets = []string{"password"}
 	}
-	d.Audit.noteRows(&d.Rows)
-	if len(d.Audit) == 0 && d.Rows.Empty() {
-		d.Audit = nil
-		return d, nil
+	d, err = d.audited(had, maskedSubscriber(after), secrets...)
+	if d.Audit != nil {
+		d.Save = &after
 	}
-	d.Save = &after
-	return d, nil
+	return d, err
 }
 
 // apply gives s the fields that c names.
