@@ -99,9 +99,13 @@ func take[T any](r *fieldReader, name string, to **T, parse func(string) (T, err
 // asText takes a text as it stands.
 func asText[T ~string](text string) (T, error) { return T(text), nil }
 
-// items reads a list of check or reply items.
-func (r *fieldReader) items(name string) (items []Item, said bool) {
+// items reads a list of items of a table, and holds them to what it takes.
+func (p *Provisioner) items(r *fieldReader, name string, table Table) (items []Item, said bool) {
 	lines, said := r.lines(name)
+	valid := p.replyItem
+	if table == TableCheck || table == TableGroupCheck {
+		valid = p.checkItem
+	}
 	for _, line := range lines {
 		it, err := ParseItem(line)
 		if err != nil {
@@ -109,6 +113,11 @@ func (r *fieldReader) items(name string) (items []Item, said bool) {
 			continue
 		}
 		items = append(items, it)
+	}
+	for _, it := range p.normalItems(items) {
+		if err := valid(table, it); err != nil {
+			r.wrong(name, err)
+		}
 	}
 	return items, said
 }

@@ -135,27 +135,10 @@ func (p *Provisioner) readPackageLists(r *fieldReader, im *PackageImport) {
 			c.Walled.For = append(c.Walled.For, state)
 		}
 	}
-	for _, list := range []struct {
-		name  string
-		items *[]Item
-		said  *bool
-		table Table
-	}{{"checks", &c.AddChecks, &im.Checks, TableGroupCheck}, {"replies", &c.AddReplies, &im.Replies, TableGroupReply}, {"walled_replies", &c.Walled.Replies, nil, TableGroupReply}} {
-		items, said := r.items(list.name)
-		if *list.items = items; list.said != nil {
-			*list.said = said
-		} else if said && items == nil {
-			*list.items = []Item{}
-		}
-		for _, it := range p.normalItems(items) {
-			err := p.replyItem(list.table, it)
-			if list.table == TableGroupCheck {
-				err = p.checkItem(list.table, it)
-			}
-			if err != nil {
-				r.wrong(list.name, err)
-			}
-		}
+	c.AddChecks, im.Checks = p.items(r, "checks", TableGroupCheck)
+	c.AddReplies, im.Replies = p.items(r, "replies", TableGroupReply)
+	if items, said := p.items(r, "walled_replies", TableGroupReply); said {
+		c.Walled.Replies = append([]Item{}, items...) // taken away where there are none
 	}
 }
 

@@ -97,7 +97,10 @@ func (p *Provisioner) AddSubscriber(c SubscriberChange, pkg *Package) func(Accou
 			return AccountDelta{}, fmt.Errorf("user %q stands in FreeRADIUS's tables already; change it with user set: %w", acc.Name, ErrConflict)
 		}
 		if c.Expires == nil && pkg != nil && pkg.ValidityDays > 0 {
-			end := p.Now().Add(time.Duration(pkg.ValidityDays) * 24 * time.Hour).Truncate(time.Second)
+			end, err := pkg.validFrom(p.Now().In(p.Zone).Truncate(time.Second))
+			if err != nil {
+				return AccountDelta{}, err
+			}
 			c.Expires = &end
 		}
 		if err := p.takePassword(&c); err != nil {

@@ -145,6 +145,14 @@ func TestValidityMakesExpiry(t *testing.T) {
 	if err != nil || d.Save.Expires == nil || !d.Save.Expires.Equal(projectionNow.AddDate(0, 0, 30)) {
 		t.Errorf("%v, %v", d.Save, err)
 	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Zone, p.Now = berlin, func() time.Time { return time.Date(2026, 10, 10, 14, 0, 0, 0, berlin) }
+	if d, err = p.AddSubscriber(c, pkg)(Account{Name: "bob"}); err != nil || d.Save.Expires.Format(time.DateTime) != "2026-11-09 14:00:00" { // as after user renew
+		t.Errorf("%v, %v", d.Save.Expires, err)
+	}
 	c.Expires = new(time.Time) // --no-expires has the last word
 	if d, err = p.AddSubscriber(c, pkg)(Account{Name: "bob"}); err != nil || d.Save.Expires != nil {
 		t.Errorf("%v, %v", d.Save, err)

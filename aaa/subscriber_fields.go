@@ -116,18 +116,8 @@ func (p *Provisioner) readLists(r *fieldReader, im *SubscriberImport) {
 	if err := validQuotas(append(slices.Clone(c.Quotas.Quotas), c.Quotas.Steps...)); err != nil {
 		r.wrong("quotas", err)
 	}
-	c.AddChecks, im.Checks = r.items("checks")
-	for _, it := range p.normalItems(c.AddChecks) {
-		if err := p.checkItem(TableCheck, it); err != nil {
-			r.wrong("checks", err)
-		}
-	}
-	c.AddReplies, im.Replies = r.items("replies")
-	for _, it := range c.AddReplies {
-		if err := p.replyItem(TableReply, it); err != nil {
-			r.wrong("replies", err)
-		}
-	}
+	c.AddChecks, im.Checks = p.items(r, "checks", TableCheck)
+	c.AddReplies, im.Replies = p.items(r, "replies", TableReply)
 }
 
 // readCredential reads a password, in clear or as its row stands, or that there

@@ -68,7 +68,7 @@ func Default() *Config {
 		Journal:   journal.Options{MaxBytes: journal.DefaultMaxBytes},
 		PoolWatch: store.DefaultPoolWatchOptions(),
 		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour, Stale: store.StaleRule{Intervals: 3}, AskRouters: true},
-		Control:   Control{DAE: radius.DAEOptions{Timeout: time.Second, Tries: 4, PerDevice: 32}, Jobs: jobs.DefaultControl()},
+		Control:   Control{DAE: radius.DefaultDAEOptions(), Jobs: jobs.DefaultControl()},
 		Routers:   routeros.DefaultOptions(),
 	}
 	c.Radius.Sockets = 0 // by the machine, not by the one that wrote the reference
