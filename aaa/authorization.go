@@ -7,6 +7,7 @@ import (
 
 	"radial/dictionaries"
 	"radial/ipam"
+	"radial/nas"
 )
 
 // authorization is one Access-Request at work: what Authorize and Explain walk through
@@ -171,6 +172,7 @@ func (l *authorization) port() string {
 // limitSession lowers Session-Timeout to secs, or sets it.
 func (l *authorization) limitSession(secs int64) {
 	a := l.e.words.sessionTimeout
+	secs, _ = l.held.sinceBegin(secs, nas.Volume{})
 	secs = min(max(secs, 0), 1<<32-1)
 	value := []byte{byte(secs >> 24), byte(secs >> 16), byte(secs >> 8), byte(secs)}
 	if p := l.reply.First(a); p == nil {

@@ -3,8 +3,10 @@ package aaa
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"radial/dictionaries"
+	"radial/nas"
 )
 
 // Due tells what a login of an open session would be given now, by the code that
@@ -38,6 +40,9 @@ func (e *Engine) due(ctx context.Context, s *LiveSession, fresh bool) (Due, erro
 		return Due{Device: req.Device, Unsure: "it has logged in by another name than accounting tells"}, nil
 	}
 	h := held{users: map[string]*userPolicy{}, groups: map[string]*groupPolicy{}, fresh: fresh}
+	if h.up, h.down = s.Up, s.Down; !s.Began.IsZero() {
+		h.lasted = max(int64(e.now().Sub(s.Began)/time.Second), 0)
+	}
 	all, err := e.cases(ctx, req, &doubt{believed: believed, assumed: map[*rule]outcome{}}, &h)
 	if err != nil {
 		return Due{}, err
@@ -125,6 +130,26 @@ type held struct {
 	users  map[string]*userPolicy
 	groups map[string]*groupPolicy
 	fresh  bool // read anew, whatever memory holds
+
+	lasted   int64  // seconds since the session began
+	up, down uint64 // octets that it has transferred
+}
+
+// sinceBegin makes limits of what is left from now on limits of a session from
+// its beginning on, as devices count. A login has none behind it.
+func (h *held) sinceBegin(secs int64, v nas.Volume) (int64, nas.Volume) {
+	if h == nil {
+		return secs, v
+	}
+	for _, one := range []struct {
+		left *uint64
+		used uint64
+	}{{&v.Total, h.up + h.down}, {&v.Up, h.up}, {&v.Down, h.down}} {
+		if *one.left > 0 {
+			*one.left += one.used
+		}
+	}
+	return secs + h.lasted, v
 }
 
 // userPolicy is what the tables say of a user: by memory where that is served.

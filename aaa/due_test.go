@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -107,6 +108,45 @@ func (w *watch) decide(t failing, s *LiveSession) (Action, Due) {
 		t.Errorf("at a glance %+v, %v; due %+v", glance, err, due)
 	}
 	return Decide(s, &due), due
+}
+
+// What is left of time and volume is due from the session's beginning on, as
+// devices count; what rows give a session as it stands is not lengthened.
+func TestDueLimits(t *testing.T) {
+	w := newWatch(t)
+	began := w.clock.Add(-time.Hour)
+	w.config.Meter = sessionMeter{"alice": {
+		{begin: began.Add(-time.Hour), end: began, input: 500, output: 500}, // another session, before it
+		{begin: began, end: w.clock, input: 1000, output: 7000},
+	}}
+	for _, c := range []struct {
+		name   string
+		check  []Row
+		reply  []Row
+		quotas []Quota
+		want   string
+	}{
+		{"none", nil, nil, nil, ""},
+		{"an end", rows("Expiration", ":=", w.clock.Add(30*time.Minute).UTC().Format("02 Jan 2006 15:04:05")), nil, nil, "Session-Timeout = 5400\n"},
+		{"all time", rows("Max-All-Session", ":=", "10000"), nil, nil, "Session-Timeout = 6400\n"},
+		{"its own time, too", rows("Max-All-Session", ":=", "10000"), rows("Session-Timeout", "=", "4000"), nil, "Session-Timeout = 4000\n"},
+		{"volume", nil, nil, []Quota{{Period: PeriodEver, Counts: CountsTotal, Octets: 20000}}, "Mikrotik-Total-Limit = 19000\n"},
+		{"volume up and down", nil, nil, []Quota{{Period: PeriodEver, Counts: CountsUp, Octets: 2000}, {Period: PeriodEver, Counts: CountsDown, Octets: 9000}},
+			"Mikrotik-Recv-Limit = 1500\nMikrotik-Xmit-Limit = 8500\n"},
+	} {
+		w.tables.users["alice"] = UserRows{Check: append(rows("Cleartext-Password", ":=", "p1"), c.check...), Reply: c.reply, Limits: UserLimits{Quotas: c.quotas}}
+		w.cache.InvalidateAll()
+		s, _ := w.login(t, "alice", fullRequest...)
+		s.Began, s.Up, s.Down = began, 1000, 7000
+		_, due := w.decide(t, s)
+		var b strings.Builder
+		for _, p := range nas.Limits(due.Device, due.Reply) {
+			fmt.Fprintf(&b, "%s = %s\n", p.Attr.Name, p.Attr.Text(p.Value))
+		}
+		if b.String() != c.want {
+			t.Errorf("%s: %swant %s", c.name, b.String(), c.want)
+		}
+	}
 }
 
 // What is done where rows are changed under a session.

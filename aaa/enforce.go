@@ -24,6 +24,7 @@ type LiveSession struct {
 	Class       string // as radacct has it
 	Applied     Mark   // of the last CoA that was acknowledged; zero: nothing since the login
 	Began       time.Time
+	Up, Down    uint64 // octets from and to the subscriber, as accounting has told last
 }
 
 // Mark tells what a session was granted: Soft is a hash of what its device can
@@ -38,9 +39,11 @@ type Due struct {
 	// Unsure is why it cannot be told, or why a refusal of the next login ends no
 	// session; then nothing is done. For a person; "" where it is certain.
 	Unsure string
-	Reply  dictionaries.Pairs // without what is made of the request, and without leases
-	Mark   Mark               // of Reply
-	Device *nas.Device        // nil: no row of nas has the session's NAS
+	// Reply is without what is made of the request, and without leases. What limits
+	// a session's time and volume counts from its beginning.
+	Reply  dictionaries.Pairs
+	Mark   Mark        // of Reply
+	Device *nas.Device // nil: no row of nas has the session's NAS
 
 	doubtful  *rule // what could not be told, where there are several cases
 	elsewhere bool  // its login came from another row of nas than this one
@@ -69,6 +72,7 @@ type Deed struct {
 	Session LiveSession
 	Do      Verb
 	Reply   dictionaries.Pairs // with VerbChange: what is due; the way sends what the device can change
+	Limits  dictionaries.Pairs // with VerbChange: what is sent in place of that; nil: nothing is
 	Device  *nas.Device        // whom to send it to; never nil
 }
 

@@ -45,6 +45,18 @@ type EndUser struct {
 // Kind is the job's name in the queue.
 func (EndUser) Kind() string { return "end_user" }
 
+// LimitUser tells the devices of a user's open sessions how long these may last,
+// and what they may transfer, from now on: he has been given more. These limits
+// are in no mark, since they differ at each login.
+type LimitUser struct {
+	User  string `json:"user"`
+	Actor string `json:"actor"`
+	Why   string `json:"why"`
+}
+
+// Kind is the job's name in the queue.
+func (LimitUser) Kind() string { return "limit_user" }
+
 // FollowMany works off a list of sessions, paced: radial.bulk has what is to be
 // done, radial.bulk_targets with which, and how far it is.
 type FollowMany struct {

@@ -113,6 +113,7 @@ func (l *authorization) checkQuotas(plans []quotaPlan, used []Usage) *denial {
 		}
 		l.reply = nas.ReplaceRate(l.reply, rate, l.e.dict)
 	}
+	_, left = l.held.sinceBegin(0, left)
 	l.reply = nas.LimitVolume(l.reply, left, l.e.dict)
 	return nil
 }

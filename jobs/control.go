@@ -97,6 +97,7 @@ func (c *control) register(workers *river.Workers, metrics *Metrics) error {
 		river.AddWorkerSafely(workers, &controlWorker[aaa.FollowSession]{do: c.followSession, metrics: metrics}),
 		river.AddWorkerSafely(workers, &controlWorker[aaa.EndSession]{do: c.endSession, metrics: metrics}),
 		river.AddWorkerSafely(workers, &controlWorker[aaa.EndUser]{do: c.endUser, metrics: metrics}),
+		river.AddWorkerSafely(workers, &controlWorker[aaa.LimitUser]{do: c.limitUser, metrics: metrics}),
 		river.AddWorkerSafely(workers, &controlWorker[aaa.FollowMany]{do: c.followMany, metrics: metrics}),
 	)
 }
@@ -183,6 +184,12 @@ func (c *control) endUser(ctx context.Context, job *river.Job[aaa.EndUser]) erro
 	}
 	w := wish{verb: store.BulkDisconnect, actor: a.Actor, why: a.Why, begunBy: job.CreatedAt}
 	return c.follow(ctx, job.JobRow, "", 0, w, func(ctx context.Context) ([]int64, error) { return c.db.OpenSessionsOf(ctx, a.User) })
+}
+
+func (c *control) limitUser(ctx context.Context, job *river.Job[aaa.LimitUser]) error {
+	a := job.Args
+	return c.follow(ctx, job.JobRow, "", 0, wish{verb: store.BulkChange, limits: true, actor: a.Actor, why: a.Why},
+		func(ctx context.Context) ([]int64, error) { return c.db.OpenSessionsOf(ctx, a.User) })
 }
 
 func only(id int64) func(context.Context) ([]int64, error) {

@@ -64,6 +64,7 @@ type room struct {
 	way    *way
 	action aaa.Verb // what Decide says of a session without an applied mark
 	opts   ControlOptions
+	reply  dictionaries.Pairs // what is due
 }
 
 const serverA, serverB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
@@ -91,7 +92,7 @@ func (r *room) serve(client string) (stop func()) {
 	device := &nas.Device{Row: nas.Row{Name: "10.0.0.1"}}
 	runner, err := NewRunner(r.DB.DB, Options{Control: &Control{
 		Due: func(_ context.Context, s *aaa.LiveSession) (aaa.Due, error) {
-			return aaa.Due{Mark: dueMark, Device: device}, nil
+			return aaa.Due{Mark: dueMark, Device: device, Reply: r.reply}, nil
 		},
 		Decide: func(s *aaa.LiveSession, d *aaa.Due) aaa.Action {
 			if s.Applied == d.Mark {
@@ -137,6 +138,57 @@ func (r *room) follow(user string) {
 	if n, err := r.FollowUsers(r.t.Context(), "cli:test", "test", []string{user}); n != 1 || err != nil {
 		r.t.Fatalf("%d jobs, %v", n, err)
 	}
+}
+
+// What is left of time and volume is told by a CoA of its own; a device that
+// refuses it keeps the session, and what is known of it.
+func TestLimitUser(t *testing.T) {
+	r := newRoom(t)
+	r.reply = dictionaries.Pairs{{Attr: &dictionaries.Attribute{Name: "Session-Timeout"}, Value: []byte{0, 0, 14, 16}}}
+	r.open("s1", "alice")
+	r.open("s2", "alice")
+	r.open("s3", "alice")
+	r.Exec(`UPDATE radacct SET acctstarttime = NULL WHERE acctsessionid = 's3'`) // nobody knows how long it has lasted
+	r.Exec(`INSERT INTO radial.enforcements (radacctid, verb, result, soft, hard, at) SELECT radacctid, 'change', 'done', 5, 6, now() FROM radacct WHERE acctsessionid = 's1'`)
+	r.way.answer = func(d aaa.Deed) (aaa.Effect, error) {
+		if len(d.Limits) != 1 || d.Do != aaa.VerbChange {
+			return aaa.Effect{}, fmt.Errorf("%s with %d limits", d.Do, len(d.Limits))
+		}
+		if d.Session.SessionID == "s1" {
+			return aaa.Effect{Result: aaa.ResultRefused, Cause: 401, Tries: 1, Via: "coa"}, nil
+		}
+		return aaa.Effect{Result: aaa.ResultDone, Tries: 1, Via: "coa"}, nil
+	}
+	by := store.Change{Actor: "cli:test", Action: "user.topup"}
+	_, err := r.ChangeSubscriber(t.Context(), by, "alice", func(aaa.Account) (aaa.AccountDelta, error) { return aaa.AccountDelta{Audit: aaa.Audit{"x": 1}}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Exec(`DELETE FROM radial.river_job WHERE kind = 'follow_user'`)
+	defer r.serve("server#1")()
+	if outcome := r.await("limit_user", "cancelled"); outcome != "1 change refused, 1 change done, 1 as it should be" && outcome != "1 change done, 1 change refused, 1 as it should be" {
+		t.Errorf("outcome %q", outcome)
+	}
+	got := r.Rows(`SELECT r.acctsessionid, e.verb, e.result, e.soft::text, e.claimed_by FROM radial.enforcements e JOIN radacct r USING (radacctid) ORDER BY 1`)
+	if diff := cmp.Diff([][]string{{"s1", "change", "done", "5", "NULL"}}, got); diff != "" {
+		t.Error(diff)
+	}
+	got = r.Rows(`SELECT action, detail->>'outcome', detail->>'why' FROM radial.audit WHERE action LIKE 'session.%' ORDER BY 2`)
+	why := "user.topup: what is left of time and volume"
+	if diff := cmp.Diff([][]string{{"session.change", "done", why}, {"session.change", "refused", why}}, got); diff != "" {
+		t.Error(diff)
+	}
+
+	// one that the device does not know any more is closed as after any other deed
+	r.way.answer = func(aaa.Deed) (aaa.Effect, error) {
+		return aaa.Effect{Result: aaa.ResultGone, Cause: 503, Tries: 1, Via: "coa"}, nil
+	}
+	if _, err := r.ChangeSubscriber(t.Context(), by, "alice", func(aaa.Account) (aaa.AccountDelta, error) { return aaa.AccountDelta{Audit: aaa.Audit{"x": 1}}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "they are awaited", func() bool {
+		return r.Rows(`SELECT count(*) FROM radial.enforcements WHERE close_at IS NOT NULL`)[0][0] >= "2"
+	})
 }
 
 func TestFollowUser(t *testing.T) {

@@ -47,6 +47,7 @@ type enforcer struct {
 type wish struct {
 	verb    store.BulkVerb
 	limit   nas.RateLimit // with BulkChange
+	limits  bool          // what is left of time and volume is to be told, and nothing else
 	actor   string
 	why     string
 	job     int64
@@ -107,6 +108,7 @@ func (e *enforcer) act(ctx context.Context, w wish, s *aaa.LiveSession) verdict 
 		why += ": " + d.why
 	}
 	v.deed = &store.Deed{Session: *s, Verb: d.Do, Effect: effect, Applied: applied, Actor: w.actor, Why: why, Job: w.job, Bulk: w.bulk}
+	v.deed.Aside = w.limits && !v.deed.Ended()
 	return v
 }
 
@@ -129,6 +131,10 @@ func (e *enforcer) deed(ctx context.Context, w wish, s *aaa.LiveSession) (deedOf
 	if err != nil {
 		return d, nil, fmt.Errorf("what is due to session %s of %q: %w", s.SessionID, s.Login.User, err)
 	}
+	if w.limits {
+		d.limits(&due)
+		return d, nil, nil
+	}
 	if w.changed {
 		due.Believe()
 	}
@@ -144,6 +150,18 @@ func (e *enforcer) deed(ctx context.Context, w wish, s *aaa.LiveSession) (deedOf
 	action := e.Decide(s, &due)
 	d.Do, d.why, d.gently = action.Do, action.Why, action.Gently
 	return d, &due.Mark, nil
+}
+
+// limits has the device told what is left of time and volume, where it takes
+// that. It is no reason to end a session that it refuses it: that logs in again
+// when what it was given at its login has passed.
+func (d *deedOf) limits(due *aaa.Due) {
+	if !due.Accepted() || due.Device == nil || d.Session.Began.IsZero() {
+		return
+	}
+	if d.Limits = nas.Limits(due.Device, due.Reply); d.Limits != nil {
+		d.Do, d.Device, d.gently, d.why = aaa.VerbChange, due.Device, true, "what is left of time and volume"
+	}
 }
 
 // do does a deed at its device.
@@ -267,9 +285,11 @@ func (e *enforcer) dealSome(ctx context.Context, w wish, ids []int64, all *dealt
 	var deeds []store.Deed
 	var idle []int64
 	for i := range verdicts {
-		if v := &verdicts[i]; v.deed != nil {
+		v := &verdicts[i]
+		if v.deed != nil {
 			deeds = append(deeds, *v.deed)
-		} else {
+		}
+		if v.deed == nil || v.deed.Aside {
 			idle = append(idle, v.session.ID)
 		}
 		all.note(&verdicts[i])

@@ -69,6 +69,9 @@ func (w *RouterWay) act(d *aaa.Deed) (act func(context.Context, *routeros.Conn) 
 	default:
 		return nil, fmt.Sprintf("%q is neither %s nor %s", d.Do, aaa.VerbChange, aaa.VerbDisconnect)
 	}
+	if d.Limits != nil {
+		return nil, "the API changes a rate alone, and limits of time and volume are due"
+	}
 	soft, _ := nas.Split(d.Device, d.Reply)
 	grant, ok := nas.ParseGrant(soft, w.dict)
 	if !ok {

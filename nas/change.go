@@ -1,6 +1,7 @@
 package nas
 
 import (
+	"slices"
 	"strings"
 
 	"radial/dictionaries"
@@ -53,6 +54,26 @@ func closeMark(soft, hard uint64, there kind) (uint64, uint64) {
 // and cannot take anything away; that needs a new login.
 func Lost(before, now uint64) bool {
 	return before&^now&uint64(ofRate|ofAddressList|ofFilter|ofProfile|ofService) != 0
+}
+
+// Limits are the attributes of a reply, as ShapeReply has made it for a device,
+// that limit how long a session lasts and what it transfers, as far as the device
+// takes them by CoA. All of them count from the session's beginning.
+func Limits(dev *Device, reply dictionaries.Pairs) (limits dictionaries.Pairs) {
+	v := vendorOf(dev)
+	for _, p := range reply {
+		if slices.Contains(v.limits, p.Attr.Name) {
+			limits = append(limits, p)
+		}
+	}
+	return limits
+}
+
+// routerOSLimits are what RouterOS's manual says that a CoA changes (Session-Timeout,
+// Recv and Xmit), and Total-Limit, which it does not name: that is tried.
+var routerOSLimits = []string{
+	"Session-Timeout", "Mikrotik-Recv-Limit", "Mikrotik-Recv-Limit-Gigawords", "Mikrotik-Xmit-Limit", "Mikrotik-Xmit-Limit-Gigawords",
+	"Mikrotik-Total-Limit", "Mikrotik-Total-Limit-Gigawords",
 }
 
 // nature is what a change of an attribute means for a session that runs.

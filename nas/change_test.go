@@ -1,6 +1,7 @@
 package nas
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -22,6 +23,27 @@ func TestSplit(t *testing.T) {
 		if got, want := show(hard), "Framed-Pool = p\nFramed-Route = 10.0.0.0/24\n"; got != want {
 			t.Errorf("%s: hard is\n%swant\n%s", kind, got, want)
 		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	d := loadDictionary(t)
+	reply := pairs(t, d, "Mikrotik-Rate-Limit = 2M/10M\nSession-Timeout = 77\nIdle-Timeout = 600\nMikrotik-Total-Limit = 5\nMikrotik-Total-Limit-Gigawords = 1\nMikrotik-Recv-Limit = 6\nClass = abc\n")
+	for kind, want := range map[string]string{
+		"mikrotik":   "Session-Timeout = 77\nMikrotik-Total-Limit = 5\nMikrotik-Total-Limit-Gigawords = 1\nMikrotik-Recv-Limit = 6\n",
+		"other":      "Session-Timeout = 77\n",
+		"nokia":      "Session-Timeout = 77\n",
+		"chillispot": "Session-Timeout = 77\nChilliSpot-Max-Total-Octets = 5\nChilliSpot-Max-Total-Gigawords = 1\nChilliSpot-Max-Input-Octets = 6\n",
+		"huawei":     "",
+		"accel-ppp":  "",
+	} {
+		dev := deviceOf(kind)
+		if got := show(Limits(dev, ShapeReply(dev, slices.Clone(reply), d))); got != want {
+			t.Errorf("%s: limits are\n%swant\n%s", kind, got, want)
+		}
+	}
+	if got := Limits(deviceOf("mikrotik"), pairs(t, d, "Mikrotik-Rate-Limit = 2M/10M")); got != nil {
+		t.Errorf("where there are none: %v", got)
 	}
 }
 

@@ -25,6 +25,9 @@ type vendor struct {
 	// from public documents, and a CoA that is acknowledged and changes nothing is
 	// worse than a new login.
 	changes traits
+	// limits are the limits of time and volume that it takes by CoA. Nil: none, or
+	// nobody knows from when it would count them.
+	limits []string
 	// certain is true where public documents say so; else a CoA is an attempt.
 	certain bool
 	// foundBy is what a CoA or Disconnect names a session by.
@@ -79,9 +82,10 @@ var chilliSpot = octetPairs{
 var vendors = []vendor{
 	// Everything as it stands: Mikrotik-Rate-Limit is its own. CoA: routerOS. Its hotspot finds a session by its
 	// address; a name that looks like a MAC address alone ends a wireless client's session instead (packetfence 7703).
-	{name: "mikrotik", ids: []uint32{idMikrotik, idAscend, idWISPr}, changes: routerOS, certain: true, foundBy: foundBy{user: true, address: true}},
+	{name: "mikrotik", ids: []uint32{idMikrotik, idAscend, idWISPr}, changes: routerOS, limits: routerOSLimits, certain: true,
+		foundBy: foundBy{user: true, address: true}},
 	// Everything as it stands. CoA: an attempt, with what RFC 5176 §3.6 allows and everybody's rates.
-	{name: "other", changes: rfc5176, foundBy: foundBy{user: true}},
+	{name: "other", changes: rfc5176, limits: []string{"Session-Timeout"}, foundBy: foundBy{user: true}},
 	// Cisco, "ISG: Configuring Policies for Regulating Network Access": VSA 26,9,250 in a user profile; "RADIUS-Based
 	// Policing": a CoA changes the rates of a session. In which form depends on its policies, so it is an attempt.
 	// IOS, "RADIUS Change of Authorization": sessions are found by Acct-Session-Id, Calling-Station-Id or addresses, all of
@@ -100,9 +104,11 @@ var vendors = []vendor{
 	{name: "h3c", ids: []uint32{idH3C}, rates: numbers{up: "H3C-Input-Average-Rate", down: "H3C-Output-Average-Rate", unit: 1}, foundBy: foundBy{user: true}},
 	// Nokia 7750 SR RADIUS Attributes Reference Guide: 26.6527.126; 9, 10, 105, 106: name servers; 131: pool of delegated
 	// prefixes. Framed-Pool beside Framed-IP-Address is a failure of the host's set-up. CoA: 126, and the SLA and subscriber
-	// profiles; a session is best named by one attribute alone, such as Acct-Session-Id.
+	// profiles; a session is best named by one attribute alone, such as Acct-Session-Id. Triple Play Guide, "Subscriber session
+	// timeout": Session-Timeout in a CoA counts from the session's beginning.
 	{name: "nokia", ids: []uint32{idNokia}, rates: overrides{attr: "Alc-Subscriber-QoS-Override"}, poolOrAddress: true,
 		renames: called("Alc-Primary-Dns", "Alc-Secondary-Dns", "Alc-Ipv6-Primary-Dns", "Alc-Ipv6-Secondary-Dns", "Alc-Delegated-IPv6-Pool"),
+		limits:  []string{"Session-Timeout"},
 		certain: true, changes: changing(softly(ofRate, "Alc-Subscriber-QoS-Override"), softly(ofProfile, "Alc-SLA-Prof-Str", "Alc-Subsc-Prof-Str"))},
 	// accel-ppp's documentation, "[shaper]": Filter-Id=down/up in Kbit, unless its attr= says otherwise. CoA: the shaper
 	// reads the same again, all else is acknowledged and passed over (accel-pppd/radius/dm_coa.c). Where it is told to read
@@ -122,7 +128,7 @@ var vendors = []vendor{
 		softly(ofFilter, "Filter-Id"), softly(ofTime, "Idle-Timeout"))},
 	// CoovaChilli, chilli-radius(5): WISPr's rates, and octets of the session of its own. CoA and Disconnect must have
 	// User-Name, Acct-Session-Id makes it one session; a CoA is read as an Access-Accept is (src/chilli.c, cb_radius_coa_ind).
-	{name: "chillispot", ids: []uint32{idChilliSpot, idWISPr}, rates: wispr, volume: chilliSpot, certain: true, foundBy: foundBy{user: true}, changes: changing(
+	{name: "chillispot", ids: []uint32{idChilliSpot, idWISPr}, rates: wispr, volume: chilliSpot, limits: chilliSpot.limits(), certain: true, foundBy: foundBy{user: true}, changes: changing(
 		softly(ofRate, "WISPr-Bandwidth-Max-Up", "WISPr-Bandwidth-Max-Down"), softly(ofFilter, "Filter-Id"), softly(ofTime, "Idle-Timeout"))},
 	// Junos, "Configuring User-Defined CoS Variables": 26.4874.108 with tag 2 is what a dynamic profile knows as
 	// $junos-cos-shaping-rate, in bits per second, to the subscriber; a rate from him has no such variable, and needs a

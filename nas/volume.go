@@ -104,6 +104,11 @@ func (k kibioctets) encode(ps dictionaries.Pairs, v Volume, d *dictionaries.Dict
 // octetPairs are attributes for octets and gigawords, by direction.
 type octetPairs struct{ total, up, down [2]string }
 
+// limits are its attributes, and that of time.
+func (o octetPairs) limits() []string {
+	return slices.Concat([]string{"Session-Timeout"}, o.total[:], o.up[:], o.down[:])
+}
+
 func (o octetPairs) encode(ps dictionaries.Pairs, v Volume, d *dictionaries.Dictionary) dictionaries.Pairs {
 	for _, one := range []struct {
 		names  [2]string

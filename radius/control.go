@@ -98,6 +98,10 @@ func (c *Control) request(d *aaa.Deed) (r DAERequest, why string) {
 	switch d.Do {
 	case aaa.VerbDisconnect:
 	case aaa.VerbChange:
+		if d.Limits != nil {
+			r.Code, r.Pairs = CoARequest, append(r.Pairs, d.Limits...)
+			break
+		}
 		soft, _ := nas.Split(d.Device, nas.ShapeReply(d.Device, d.Reply, c.dict))
 		if len(soft) == 0 || !nas.ChangeableBy(d.Device).CoA {
 			return r, fmt.Sprintf("nothing of what is due can be changed by CoA on a device of type %s", d.Device.Type)

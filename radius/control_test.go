@@ -39,6 +39,11 @@ func TestControlChangesAndEnds(t *testing.T) {
 	if err != nil || e.Result != aaa.ResultDone || e.Via != "coa" || e.Tries != 1 || s.Rate() != "2M/10M" {
 		t.Errorf("change: %+v, %v, rate %s", e, err, s.Rate())
 	}
+	limits := r.deed(t, s, aaa.VerbChange, "Mikrotik-Rate-Limit=9M/9M")
+	limits.Limits = r.ask(t, CoARequest, "Session-Timeout=3600", "Mikrotik-Total-Limit=5000").Pairs
+	if e, err = c.Do(t.Context(), limits); err != nil || e.Result != aaa.ResultDone || s.Rate() != "2M/10M" {
+		t.Errorf("limits: %+v, %v, rate %s", e, err, s.Rate())
+	}
 	if e, err = c.Do(t.Context(), r.deed(t, s, aaa.VerbDisconnect)); err != nil || e.Result != aaa.ResultDone {
 		t.Errorf("disconnect: %+v, %v", e, err)
 	}
@@ -46,6 +51,9 @@ func TestControlChangesAndEnds(t *testing.T) {
 		t.Errorf("once more: %+v, %v", e, err)
 	}
 	asked := r.router.Asked()
+	if !strings.HasSuffix(asked[1], "Session-Timeout=3600 Mikrotik-Total-Limit=5000") {
+		t.Errorf("limits: asked %q", asked[1])
+	}
 	if !strings.HasPrefix(asked[0], "CoA User-Name=alice Acct-Session-Id="+s.ID) || !strings.HasSuffix(asked[0], "Mikrotik-Rate-Limit=2M/10M") {
 		t.Errorf("asked %q", asked)
 	}

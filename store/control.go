@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,7 +46,7 @@ SELECT r.radacctid, c.radacctid IS NOT NULL, EXISTS (SELECT FROM radial.enforcem
     r.acctuniqueid::text, r.acctsessionid::text, coalesce(r.username::text, ''), r.nasipaddress, coalesce(r.nasportid::text, ''), coalesce(r.nasporttype::text, ''),
     coalesce(r.callingstationid::text, ''), coalesce(r.calledstationid::text, ''), coalesce(r.servicetype::text, ''), coalesce(r.framedprotocol::text, ''),
     r.framedipaddress, r.framedipv6prefix, r.delegatedipv6prefix, coalesce(r.framedinterfaceid::text, ''), coalesce(r.class::text, ''),
-    r.acctstarttime, coalesce(c.soft, 0), coalesce(c.hard, 0)
+    r.acctstarttime, coalesce(c.soft, 0), coalesce(c.hard, 0), coalesce(r.acctinputoctets, 0), coalesce(r.acctoutputoctets, 0)
 FROM open r LEFT JOIN claimed c ON c.radacctid = r.radacctid
 ORDER BY r.radacctid`
 
@@ -117,7 +115,9 @@ func (db *DB) ClaimSessions(ctx context.Context, ids []int64, who string, hold t
 		return c, wrapErr(op, err)
 	}
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		s, mine, ending, err := scanLive(row, esc)
+		var up, down int64
+		s, mine, ending, err := scanLive(row, esc, &up, &down)
+		s.Up, s.Down = uint64(max(up, 0)), uint64(max(down, 0))
 		switch {
 		case mine:
 			c.Mine = append(c.Mine, s)
@@ -179,10 +179,13 @@ type Deed struct {
 	Why     string
 	Job     int64
 	Bulk    int64 // radial.bulk; 0: none
+	// Aside is a deed that the audit alone has: what is known of the session stays
+	// as it is.
+	Aside bool
 }
 
-// ended tells whether the session's device has let it go.
-func (d *Deed) ended() bool {
+// Ended tells whether the session's device has let it go.
+func (d *Deed) Ended() bool {
 	return d.Effect.Result == aaa.ResultGone || d.Verb == aaa.VerbDisconnect && d.Effect.Result == aaa.ResultDone
 }
 
@@ -202,26 +205,40 @@ func (db *DB) SettleDeeds(ctx context.Context, who string, closeAfter time.Durat
 }
 
 func queueDeeds(b *pgx.Batch, who string, closeAfter time.Duration, deeds []Deed) error {
+	if err := queueAudits(b, deeds); err != nil {
+		return err
+	}
+	deeds = slices.DeleteFunc(slices.Clone(deeds), func(d Deed) bool { return d.Aside })
 	n := len(deeds)
 	ids, causes, soft, hard := make([]int64, n), make([]int64, n), make([]*int64, n), make([]*int64, n)
 	verbs, results, details, vias, actors, whys := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	tries, ends := make([]int32, n), make([]bool, n)
-	actions, keys, audits := make([]string, n), make([]string, n), make([]string, n)
 	for i := range deeds {
 		d := &deeds[i]
 		ids[i], verbs[i], results[i], causes[i] = d.Session.ID, string(d.Verb), string(d.Effect.Result), int64(d.Effect.Cause)
-		details[i], vias[i], tries[i], actors[i], whys[i], ends[i] = d.Effect.Detail, d.Effect.Via, int32(d.Effect.Tries), d.Actor, d.Why, d.ended()
+		details[i], vias[i], tries[i], actors[i], whys[i], ends[i] = d.Effect.Detail, d.Effect.Via, int32(d.Effect.Tries), d.Actor, d.Why, d.Ended()
 		if d.Applied != nil {
 			s, h := int64(d.Applied.Soft), int64(d.Applied.Hard)
 			soft[i], hard[i] = &s, &h
 		}
+	}
+	if n > 0 {
+		b.Queue(sqlSettleDeeds, ids, verbs, results, causes, details, vias, tries, actors, whys, soft, hard, ends, closeAfter.Seconds(), who)
+	}
+	return nil
+}
+
+func queueAudits(b *pgx.Batch, deeds []Deed) error {
+	n := len(deeds)
+	actors, actions, keys, audits := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	for i := range deeds {
+		d := &deeds[i]
 		detail, err := json.Marshal(auditOfDeed(d))
 		if err != nil {
 			return fmt.Errorf("audit of session %d: %w", d.Session.ID, err)
 		}
-		actions[i], keys[i], audits[i] = "session."+string(d.Verb), d.Session.Login.User, string(detail)
+		actors[i], actions[i], keys[i], audits[i] = d.Actor, "session."+string(d.Verb), d.Session.Login.User, string(detail)
 	}
-	b.Queue(sqlSettleDeeds, ids, verbs, results, causes, details, vias, tries, actors, whys, soft, hard, ends, closeAfter.Seconds(), who)
 	b.Queue(sqlAuditMany, actors, actions, keys, audits)
 	return nil
 }
@@ -243,114 +260,4 @@ func auditOfDeed(d *Deed) aaa.Audit {
 		}
 	}
 	return a
-}
-
-// follow queues what brings running sessions to a change: of a user, or of all
-// that have a package. Nobody has to remember it.
-func (db *DB) follow(ctx context.Context, tx pgx.Tx, c Change, key string, audit aaa.Audit) error {
-	noun, _, _ := strings.Cut(c.Action, ".")
-	switch {
-	case noun == "user" || c.Action == "session.order":
-		return db.followUsers(ctx, tx, c, map[string]aaa.Audit{key: audit})
-	case noun == "package":
-		b := BulkOrder{Verb: BulkFollow, Asked: "package " + key, Why: c.Action, Rate: defaultBulkRate, Groups: []string{key, key + ":walled"}}
-		_, err := db.orderBulk(ctx, tx, c, &b)
-		return err
-	}
-	return nil
-}
-
-// startWithin is in what time a user who was let in before the change has begun
-// his session.
-const startWithin = 15 * time.Second
-
-// followUsers is follow for users, by name, with the audits of their changes.
-func (db *DB) followUsers(ctx context.Context, tx pgx.Tx, c Change, changed map[string]aaa.Audit) error {
-	esc, err := db.Escaper(ctx)
-	if err != nil {
-		return err
-	}
-	users := slices.Sorted(maps.Keys(changed))
-	waiting, err := namesAmong(ctx, tx, sqlWaitingLogins, users)
-	if err != nil {
-		return err
-	}
-	var late, jobs []aaa.Job
-	for _, user := range waiting {
-		late = append(late, aaa.FollowUser{User: user, Actor: c.Actor, Why: c.Action}) // without a serial: nothing supersedes it
-	}
-	if _, err := db.insertJobs(ctx, tx, late, db.now().Add(startWithin)); err != nil {
-		return err
-	}
-	of := make(map[string]string, len(users)) // by name as radacct has it
-	for _, user := range users {
-		of[esc.EscapeUser(user)] = user
-	}
-	with, err := namesAmong(ctx, tx, sqlWithSessions, slices.Sorted(maps.Keys(of)))
-	if err != nil {
-		return err
-	}
-	for _, name := range with {
-		user := of[name]
-		jobs = append(jobs, aaa.FollowUser{User: user})
-		if changed[user]["password"] != nil { // who knows the old one alone is to be off
-			jobs = append(jobs, aaa.EndUser{User: user})
-		}
-	}
-	return db.enqueue(ctx, tx, c, jobs)
-}
-
-// namesAmong are those of some names that a statement finds.
-func namesAmong(ctx context.Context, q querier, sql string, names []string) ([]string, error) {
-	rows, err := q.Query(ctx, sql, names)
-	if err != nil {
-		return nil, wrapErr("sessions of users", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return found, wrapErr("sessions of users", err)
-}
-
-// FollowUsers queues FollowUser for those of these users who have open sessions,
-// unless a job that has not begun to look will see to them anyway; and says for
-// how many.
-func (db *DB) FollowUsers(ctx context.Context, actor, why string, users []string) (int, error) {
-	esc, err := db.Escaper(ctx)
-	if err != nil {
-		return 0, err
-	}
-	stored := make([]string, len(users))
-	for i, name := range users {
-		stored[i] = esc.EscapeUser(name)
-	}
-	n := 0
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		with, err := namesAmong(ctx, tx, sqlWithSessions, stored)
-		if err != nil {
-			return err
-		}
-		subjects, jobs := make([]string, len(with)), make(map[string]aaa.Job, len(with))
-		for i, name := range with {
-			user := esc.UnescapeUser(name)
-			subjects[i] = UserSubject(user)
-			jobs[subjects[i]] = aaa.FollowUser{User: user, Actor: actor, Why: why}
-		}
-		n, err = db.followSoftly(ctx, tx, subjects, jobs)
-		return err
-	})
-	return n, wrapErr("follow users", err)
-}
-
-// FollowSessions is FollowUsers for single sessions, by radacctid.
-func (db *DB) FollowSessions(ctx context.Context, actor, why string, ids []int64) (int, error) {
-	subjects, jobs := make([]string, len(ids)), make(map[string]aaa.Job, len(ids))
-	for i, id := range ids {
-		subjects[i] = SessionSubject(id)
-		jobs[subjects[i]] = aaa.FollowSession{Session: id, Actor: actor, Why: why}
-	}
-	n := 0
-	err := db.inTx(ctx, func(tx pgx.Tx) (err error) {
-		n, err = db.followSoftly(ctx, tx, subjects, jobs)
-		return err
-	})
-	return n, wrapErr("follow sessions", err)
 }

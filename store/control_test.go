@@ -49,6 +49,11 @@ func TestChangesAreFollowed(t *testing.T) {
 		{"a user online", func() { note("user.set", aaa.Audit{"x": 1}, false)("alice") }, [][]string{{"follow_user", "alice", "cli:x", "user.set", "available"}}},
 		{"his password", func() { note("user.set", aaa.Audit{"password": "set"}, false)("alice") },
 			[][]string{{"follow_user", "alice", "cli:x", "user.set", "available"}, {"end_user", "alice", "cli:x", "user.set", "available"}}},
+		{"what he may use, and until when", func() { note("user.set", aaa.Audit{"expires_at": "x"}, false)("alice") },
+			[][]string{{"follow_user", "alice", "cli:x", "user.set", "available"}, {"limit_user", "alice", "cli:x", "user.set", "available"}}},
+		{"a renewal", func() { note("user.renew", aaa.Audit{"x": 1}, false)("alice") },
+			[][]string{{"follow_user", "alice", "cli:x", "user.renew", "available"}, {"limit_user", "alice", "cli:x", "user.renew", "available"}}},
+		{"a deletion", func() { note("user.del", aaa.Audit{"expires_at": "x"}, false)("alice") }, [][]string{{"follow_user", "alice", "cli:x", "user.del", "available"}}},
 		{"one whose Start is to come", func() { note("user.set", aaa.Audit{"x": 1}, false)("bob") }, [][]string{{"follow_user", "bob", "cli:x", "user.set", "scheduled"}}},
 		{"a file", func() {
 			var lines []store.SubscriberLine

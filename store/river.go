@@ -70,7 +70,7 @@ func (db *DB) queueClient() (*river.Client[pgx.Tx], error) {
 // insertOpts is where and how often a job is tried.
 func insertOpts(job aaa.Job) *river.InsertOpts {
 	switch job.(type) {
-	case aaa.FollowUser, aaa.FollowSession, aaa.EndSession, aaa.EndUser:
+	case aaa.FollowUser, aaa.FollowSession, aaa.EndSession, aaa.EndUser, aaa.LimitUser:
 		return &river.InsertOpts{Queue: QueueControl, MaxAttempts: 6}
 	case aaa.FollowMany:
 		return &river.InsertOpts{Queue: QueueBulk, MaxAttempts: 25}
@@ -149,6 +149,9 @@ func number(ctx context.Context, tx pgx.Tx, c Change, jobs []aaa.Job) ([]aaa.Job
 			j.Serial, j.Actor, j.Why = serials[SessionSubject(j.Session)], orText(j.Actor, c.Actor), orText(j.Why, c.Action)
 			job = j
 		case aaa.EndSession:
+			j.Actor, j.Why = orText(j.Actor, c.Actor), orText(j.Why, c.Action)
+			job = j
+		case aaa.LimitUser:
 			j.Actor, j.Why = orText(j.Actor, c.Actor), orText(j.Why, c.Action)
 			job = j
 		case aaa.EndUser:

@@ -95,7 +95,7 @@ those that failed for good for a week.`,
 				return usagef("--limit %d: want 1 to 10000", q.Limit)
 			}
 			if !all && len(q.Kinds) == 0 {
-				q.Kinds = []string{aaa.FollowUser{}.Kind(), aaa.FollowSession{}.Kind(), aaa.EndSession{}.Kind(), aaa.EndUser{}.Kind(), aaa.FollowMany{}.Kind()}
+				q.Kinds = []string{aaa.FollowUser{}.Kind(), aaa.FollowSession{}.Kind(), aaa.EndSession{}.Kind(), aaa.EndUser{}.Kind(), aaa.LimitUser{}.Kind(), aaa.FollowMany{}.Kind()}
 			}
 			return listJobs(cmd.Context(), a, q)
 		},

@@ -214,6 +214,9 @@ func describe(p *packet) string {
 		case a.kind == attrSessionTimeout:
 			n, _ := numberOf(a.value, true)
 			text += " Session-Timeout=" + strconv.FormatUint(uint64(n), 10)
+		case a.vendor == mtTotalLimit:
+			n, _ := numberOf(a.value, true)
+			text += " Mikrotik-Total-Limit=" + strconv.FormatUint(uint64(n), 10)
 		case a.vendor == mtRateLimit:
 			text += " Mikrotik-Rate-Limit=" + string(a.value)
 		case a.vendor == mtAddressList:
