@@ -124,7 +124,7 @@ func packageState(ctx context.Context, q querier, name string) (aaa.PackageState
 	if len(all) > 0 {
 		s.Package = &all[0]
 	}
-	if s.Rows, s.Lost, err = rowsOf(ctx, q, groupRows(name), aaa.TableGroupCheck, aaa.TableGroupReply); err != nil {
+	if s.Rows, s.Lost, err = rowsOfGroup(ctx, q, groupRows(name)); err != nil {
 		return s, err
 	}
 	if err := q.QueryRow(ctx, sqlPackageSubscribers, name).Scan(&s.Subscribers); err != nil {

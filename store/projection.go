@@ -10,31 +10,20 @@ import (
 	"radial/aaa"
 )
 
-// The rows of a name in FreeRADIUS's tables, each with the digest of what we
-// wrote there, if we did. $1 is the name as stored, $2 the owner. Columns that
-// other versions leave NULL or padded are forgiven.
 const (
-	sqlRowsCheck = `
-SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
-FROM radcheck c LEFT JOIN radial.projection p ON p.tbl = 'radcheck' AND p.row_id = c.id AND p.owner = $2::text
-WHERE c.username = $1::text ORDER BY c.id`
-	sqlRowsReply = `
-SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
-FROM radreply c LEFT JOIN radial.projection p ON p.tbl = 'radreply' AND p.row_id = c.id AND p.owner = $2::text
-WHERE c.username = $1::text ORDER BY c.id`
-	sqlRowsUserGroup = `
-SELECT c.id::bigint, '', '', '', c.groupname::text, c.priority, coalesce(p.digest, '')
-FROM radusergroup c LEFT JOIN radial.projection p ON p.tbl = 'radusergroup' AND p.row_id = c.id AND p.owner = $2::text
-WHERE c.username = $1::text ORDER BY c.priority, c.id`
-	sqlRowsGroupCheck = `
-SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
-FROM radgroupcheck c LEFT JOIN radial.projection p ON p.tbl = 'radgroupcheck' AND p.row_id = c.id AND p.owner = $2::text
-WHERE c.groupname = $1::text ORDER BY c.id`
-	sqlRowsGroupReply = `
-SELECT c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', 0, coalesce(p.digest, '')
-FROM radgroupreply c LEFT JOIN radial.projection p ON p.tbl = 'radgroupreply' AND p.row_id = c.id AND p.owner = $2::text
-WHERE c.groupname = $1::text ORDER BY c.id`
-	sqlProjectionOf = `SELECT tbl, row_id, digest FROM radial.projection WHERE owner = $1::text ORDER BY tbl, row_id`
+	// The rows of groups in FreeRADIUS's tables, each with the digest of what we
+	// wrote there, if we did (of users: sqlRowsMany). $1 names, $2 the owner; the
+	// second column is the name's place. Columns that other versions leave NULL or
+	// padded are forgiven.
+	sqlRowsGroup = `
+WITH g AS (SELECT * FROM unnest($1::text[]) WITH ORDINALITY AS n (name, place))
+SELECT 1 AS part, g.place::int - 1 AS place, c.id::bigint AS id, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), coalesce(p.digest, '')
+FROM g JOIN radgroupcheck c ON c.groupname = g.name LEFT JOIN radial.projection p ON p.tbl = 'radgroupcheck' AND p.row_id = c.id AND p.owner = $2::text
+UNION ALL
+SELECT 2, g.place::int - 1, c.id::bigint, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), coalesce(p.digest, '')
+FROM g JOIN radgroupreply c ON c.groupname = g.name LEFT JOIN radial.projection p ON p.tbl = 'radgroupreply' AND p.row_id = c.id AND p.owner = $2
+ORDER BY part, place, id`
+	sqlProjectionOf = `SELECT owner, tbl, row_id, digest FROM radial.projection WHERE owner = ANY ($1::text[]) ORDER BY owner, tbl, row_id`
 )
 
 // Writing. $1 is the name as stored, $2 to $4 the content; an insert takes the
@@ -90,14 +79,14 @@ ON CONFLICT (tbl, row_id) DO UPDATE SET owner = excluded.owner, digest = exclude
 )
 
 // tableSQL are the statements of one table.
-type tableSQL struct{ rows, add, set, del string }
+type tableSQL struct{ add, set, del string }
 
 var projectionSQL = map[aaa.Table]tableSQL{
-	aaa.TableCheck:      {sqlRowsCheck, sqlAddCheck, sqlSetCheck, sqlDelCheck},
-	aaa.TableReply:      {sqlRowsReply, sqlAddReply, sqlSetReply, sqlDelReply},
-	aaa.TableUserGroup:  {sqlRowsUserGroup, sqlAddUserGroup, sqlSetUserGroup, sqlDelUserGroup},
-	aaa.TableGroupCheck: {sqlRowsGroupCheck, sqlAddGroupCheck, sqlSetGroupCheck, sqlDelGroupCheck},
-	aaa.TableGroupReply: {sqlRowsGroupReply, sqlAddGroupReply, sqlSetGroupReply, sqlDelGroupReply},
+	aaa.TableCheck:      {sqlAddCheck, sqlSetCheck, sqlDelCheck},
+	aaa.TableReply:      {sqlAddReply, sqlSetReply, sqlDelReply},
+	aaa.TableUserGroup:  {sqlAddUserGroup, sqlSetUserGroup, sqlDelUserGroup},
+	aaa.TableGroupCheck: {sqlAddGroupCheck, sqlSetGroupCheck, sqlDelGroupCheck},
+	aaa.TableGroupReply: {sqlAddGroupReply, sqlSetGroupReply, sqlDelGroupReply},
 }
 
 // owned is whose rows are read or written: the name as it stands in
@@ -127,44 +116,51 @@ func (o *owned) storedName(name string) string {
 	return name
 }
 
-// rowsOf reads the rows of the tables, and what we wrote that is gone.
-func rowsOf(ctx context.Context, q querier, o owned, tables ...aaa.Table) ([]aaa.StoredRow, []aaa.LostRow, error) {
-	var all []aaa.StoredRow
-	type place struct {
-		table aaa.Table
-		id    int64
-	}
-	there := map[place]bool{}
-	for _, t := range tables {
-		for _, name := range append([]string{o.name}, o.also...) {
-			rows, err := q.Query(ctx, projectionSQL[t].rows, o.storedName(name), o.owner)
-			if err != nil {
-				return nil, nil, wrapErr("rows of "+name, err)
-			}
-			r := aaa.StoredRow{ProjectedRow: aaa.ProjectedRow{Table: t, Name: name}}
-			_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Attribute, &r.Op, &r.Value, &r.Group, &r.Priority, &r.Digest}, func() error {
-				all = append(all, r)
-				there[place{t, r.ID}] = true
-				return nil
-			})
-			if err != nil {
-				return nil, nil, wrapErr("rows of "+name, err)
-			}
-		}
-	}
-	rows, err := q.Query(ctx, sqlProjectionOf, o.owner)
+// rowPlace is where a row of FreeRADIUS's tables stands.
+type rowPlace struct {
+	table aaa.Table
+	id    int64
+}
+
+// rowsOfGroup reads the rows of a package's groups, and what we wrote that is gone.
+func rowsOfGroup(ctx context.Context, q querier, o owned) (all []aaa.StoredRow, lost []aaa.LostRow, err error) {
+	names := append([]string{o.name}, o.also...)
+	rows, err := q.Query(ctx, sqlRowsGroup, names, o.owner)
 	if err != nil {
-		return nil, nil, wrapErr("projection of "+o.name, err)
+		return nil, nil, wrapErr("rows of "+o.name, err)
 	}
-	var lost []aaa.LostRow
+	tables := [...]aaa.Table{1: aaa.TableGroupCheck, 2: aaa.TableGroupReply}
+	there := map[rowPlace]bool{}
+	var part, i int
+	var r aaa.StoredRow
+	_, err = pgx.ForEachRow(rows, []any{&part, &i, &r.ID, &r.Attribute, &r.Op, &r.Value, &r.Digest}, func() error {
+		r.Table, r.Name = tables[part], names[i]
+		all = append(all, r)
+		there[rowPlace{r.Table, r.ID}] = true
+		return nil
+	})
+	if err != nil {
+		return nil, nil, wrapErr("rows of "+o.name, err)
+	}
+	err = lostRows(ctx, q, []string{o.owner}, there, func(_ string, l aaa.LostRow) { lost = append(lost, l) })
+	return all, lost, err
+}
+
+// lostRows hands each what we wrote for owners and is not there any more.
+func lostRows(ctx context.Context, q querier, owners []string, there map[rowPlace]bool, each func(owner string, l aaa.LostRow)) error {
+	rows, err := q.Query(ctx, sqlProjectionOf, owners)
+	if err != nil {
+		return wrapErr("projection", err)
+	}
+	var owner string
 	var l aaa.LostRow
-	_, err = pgx.ForEachRow(rows, []any{&l.Table, &l.ID, &l.Digest}, func() error {
-		if !there[place{l.Table, l.ID}] {
-			lost = append(lost, l)
+	_, err = pgx.ForEachRow(rows, []any{&owner, &l.Table, &l.ID, &l.Digest}, func() error {
+		if !there[rowPlace{l.Table, l.ID}] {
+			each(owner, l)
 		}
 		return nil
 	})
-	return all, lost, wrapErr("projection of "+o.name, err)
+	return wrapErr("projection", err)
 }
 
 // applyRows writes a delta. errRaced says that a row is not any more what it

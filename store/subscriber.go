@@ -18,7 +18,6 @@ s.id, s.username, coalesce(p.name, ''), s.status, s.service_type, s.password_typ
 coalesce(s.email, ''), s.comment, s.groups, s.checks, s.replies,` + quotaFields + `'user' AND q.name = s.username), '[]'), coalesce(s.billing_day, 0)::int, s.macs, s.created_at, s.updated_at
 FROM radial.subscribers s LEFT JOIN radial.packages p ON p.id = s.package_id`
 
-	sqlSubscriberGet  = `SELECT` + subscriberColumns + ` WHERE s.username = $1::text`
 	sqlSubscriberList = `SELECT` + subscriberColumns + `
 WHERE ($1::text = '' OR s.username COLLATE "C" > $1)
   AND ($2::text = '' OR s.status = $2) AND ($3::text = '' OR s.service_type = $3) AND ($4::text = '' OR p.name = $4)
@@ -35,8 +34,6 @@ ON CONFLICT (username) DO UPDATE SET package_id = excluded.package_id, status = 
     comment = excluded.comment, groups = excluded.groups, checks = excluded.checks, replies = excluded.replies, billing_day = excluded.billing_day, macs = excluded.macs, updated_at = now()
 RETURNING package_id IS NOT NULL`
 	sqlSubscriberDelete = `DELETE FROM radial.subscribers WHERE username = $1::text`
-
-	sqlPackagesAmong = `SELECT name FROM radial.packages WHERE name = ANY ($1::text[])`
 
 	// Names with a row in radcheck that we did not write, and those of them that
 	// are subscribers all the same.
@@ -97,44 +94,11 @@ func (db *DB) Account(ctx context.Context, name string) (aaa.Account, error) {
 }
 
 func account(ctx context.Context, q querier, esc Escaper, name string) (aaa.Account, error) {
-	acc := aaa.Account{Name: name}
-	op := "user " + name
-	rows, err := q.Query(ctx, sqlSubscriberGet, name)
+	all, err := accounts(ctx, q, esc, []string{name})
 	if err != nil {
-		return acc, wrapErr(op, err)
+		return aaa.Account{}, fmt.Errorf("user %q: %w", name, err)
 	}
-	subs, err := pgx.CollectRows(rows, scanSubscriber)
-	if err != nil {
-		return acc, wrapErr(op, err)
-	}
-	if len(subs) > 0 {
-		acc.Subscriber = &subs[0]
-	}
-	if s := acc.Subscriber; s != nil && s.Package != "" {
-		bought, err := packageOf(ctx, q, s.Package)
-		if err != nil {
-			return acc, err
-		}
-		acc.Bought = &bought
-	}
-	acc.Rows, acc.Lost, err = rowsOf(ctx, q, userRows(esc, name), aaa.TableCheck, aaa.TableReply, aaa.TableUserGroup)
-	if err != nil {
-		return acc, err
-	}
-	var groups []string
-	for _, r := range acc.Rows {
-		if r.Table == aaa.TableUserGroup {
-			groups = append(groups, r.Group)
-		}
-	}
-	if len(groups) == 0 {
-		return acc, nil
-	}
-	if rows, err = q.Query(ctx, sqlPackagesAmong, groups); err != nil {
-		return acc, wrapErr(op, err)
-	}
-	acc.Packages, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	return acc, wrapErr(op, err)
+	return all[0], nil
 }
 
 func scanSubscriber(row pgx.CollectableRow) (aaa.Subscriber, error) {

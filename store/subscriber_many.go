@@ -14,8 +14,8 @@ const (
 	sqlSubscribersNamed = `SELECT` + subscriberColumns + ` WHERE s.username = ANY ($1::text[])`
 	sqlPackagesNamed    = `SELECT` + packageColumns + ` WHERE name = ANY ($1::text[])`
 
-	// All rows of many users, as sqlRowsCheck and its like have them of one: $1 names
-	// as stored, $2 the owners. The first column is the user's place.
+	// All rows of users, as sqlRowsGroup has them of groups: $1 names as stored, $2 the
+	// owners. The first column is the user's place.
 	sqlRowsMany = `
 WITH who AS (SELECT * FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(stored, owner, place))
 SELECT w.place::int - 1 AS place, 1 AS part, 0 AS priority, c.id::bigint AS id, c.attribute::text, coalesce(rtrim(c.op), ''), coalesce(c.value::text, ''), '', coalesce(p.digest, '')
@@ -27,7 +27,6 @@ UNION ALL
 SELECT w.place::int - 1, 3, c.priority, c.id::bigint, '', '', '', c.groupname::text, coalesce(p.digest, '')
 FROM who w JOIN radusergroup c ON c.username = w.stored LEFT JOIN radial.projection p ON p.tbl = 'radusergroup' AND p.row_id = c.id AND p.owner = w.owner
 ORDER BY place, part, priority, id`
-	sqlProjectionMany = `SELECT owner, tbl, row_id, digest FROM radial.projection WHERE owner = ANY ($1::text[]) ORDER BY owner, tbl, row_id`
 )
 
 // Accounts returns what the database holds of many subscribers, in five trips.
@@ -66,11 +65,7 @@ func accounts(ctx context.Context, q querier, esc Escaper, names []string) ([]aa
 
 // readRowsOf reads the rows of FreeRADIUS's tables, and what of ours is gone.
 func readRowsOf(ctx context.Context, q querier, all []aaa.Account, stored, owners []string) error {
-	type place struct {
-		table aaa.Table
-		id    int64
-	}
-	there := map[place]bool{}
+	there := map[rowPlace]bool{}
 	tables := [...]aaa.Table{1: aaa.TableCheck, 2: aaa.TableReply, 3: aaa.TableUserGroup}
 	rows, err := q.Query(ctx, sqlRowsMany, stored, owners)
 	if err != nil {
@@ -81,7 +76,7 @@ func readRowsOf(ctx context.Context, q querier, all []aaa.Account, stored, owner
 	_, err = pgx.ForEachRow(rows, []any{&i, &part, &r.Priority, &r.ID, &r.Attribute, &r.Op, &r.Value, &r.Group, &r.Digest}, func() error {
 		r.Table, r.Name = tables[part], all[i].Name
 		all[i].Rows = append(all[i].Rows, r)
-		there[place{r.Table, r.ID}] = true
+		there[rowPlace{r.Table, r.ID}] = true
 		return nil
 	})
 	if err != nil {
@@ -91,19 +86,10 @@ func readRowsOf(ctx context.Context, q querier, all []aaa.Account, stored, owner
 	for i, owner := range owners {
 		byOwner[owner] = i
 	}
-	if rows, err = q.Query(ctx, sqlProjectionMany, owners); err != nil {
-		return wrapErr("projection of users", err)
-	}
-	var owner string
-	var l aaa.LostRow
-	_, err = pgx.ForEachRow(rows, []any{&owner, &l.Table, &l.ID, &l.Digest}, func() error {
-		if !there[place{l.Table, l.ID}] {
-			acc := &all[byOwner[owner]]
-			acc.Lost = append(acc.Lost, l)
-		}
-		return nil
+	return lostRows(ctx, q, owners, there, func(owner string, l aaa.LostRow) {
+		acc := &all[byOwner[owner]]
+		acc.Lost = append(acc.Lost, l)
 	})
-	return wrapErr("projection of users", err)
 }
 
 // readPackagesOf tells which groups are packages, and which one each has.
