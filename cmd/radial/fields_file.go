@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
@@ -85,12 +84,14 @@ func (f *fieldsFile) field(title string) (name string, ok bool) {
 	return name, slices.ContainsFunc(f.known, func(k aaa.Field) bool { return k.Name == name })
 }
 
-func (f *fieldsFile) names() string {
-	names := make([]string, len(f.known))
-	for i, k := range f.known {
+func (f *fieldsFile) names() string { return strings.Join(fieldNames(f.known), ", ") }
+
+func fieldNames(known []aaa.Field) []string {
+	names := make([]string, len(known))
+	for i, k := range known {
 		names[i] = k.Name
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 func (f *fieldsFile) csv(data []byte) error {
@@ -268,82 +269,4 @@ func (f *fieldsFile) refused() error {
 	}
 	errs = append(errs, fmt.Errorf("nothing was changed: %w", aaa.ErrInvalid))
 	return fmt.Errorf("%s: %w", f.name, errors.Join(errs...))
-}
-
-// fieldsWriter writes records as fieldsFile reads them.
-type fieldsWriter struct {
-	known []aaa.Field
-	csv   *csv.Writer
-	out   *bufio.Writer
-	wrote bool
-}
-
-// writeFields begins a file of the given format.
-func writeFields(out io.Writer, format string, known []aaa.Field) (*fieldsWriter, error) {
-	w := &fieldsWriter{known: known, out: bufio.NewWriter(out)}
-	if format != "json" && format != "csv" {
-		return nil, usagef("--format %q: csv or json", format)
-	}
-	if format == "json" {
-		return w, nil
-	}
-	w.csv = csv.NewWriter(w.out)
-	titles := make([]string, len(known))
-	for i, k := range known {
-		titles[i] = k.Name
-	}
-	return w, w.csv.Write(titles)
-}
-
-func (w *fieldsWriter) write(f aaa.Fields) error {
-	if w.csv != nil {
-		cells := make([]string, len(w.known))
-		for i, k := range w.known {
-			cells[i] = f[k.Name]
-		}
-		return w.csv.Write(cells)
-	}
-	lead := "[\n "
-	if w.wrote {
-		lead = ",\n "
-	}
-	w.wrote = true
-	var b bytes.Buffer
-	b.WriteString(lead + "{")
-	first := true
-	for _, k := range w.known {
-		if f[k.Name] == "" {
-			continue
-		}
-		var value any = f[k.Name]
-		if k.List {
-			value = strings.Split(f[k.Name], "\n")
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			return fmt.Errorf("write %s: %w", k.Name, err)
-		}
-		if !first {
-			b.WriteString(", ")
-		}
-		first = false
-		fmt.Fprintf(&b, "%q: %s", k.Name, text)
-	}
-	b.WriteString("}")
-	_, err := w.out.Write(b.Bytes())
-	return err
-}
-
-// end writes what is left.
-func (w *fieldsWriter) end() error {
-	if w.csv != nil {
-		w.csv.Flush()
-		return errors.Join(w.csv.Error(), w.out.Flush())
-	}
-	text := "\n]\n"
-	if !w.wrote {
-		text = "[]\n"
-	}
-	_, err := w.out.WriteString(text)
-	return errors.Join(err, w.out.Flush())
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -16,30 +15,12 @@ field says nothing, - takes a value away; everything that is wrong is told by li
 Only name is needed. Rates are written as 100M or 512k, times as seconds or 12h.`
 
 func newPackageImportCmd(a *app) *cobra.Command {
-	var format string
-	var ignore []string
-	var update, dryRun bool
-	cmd := &cobra.Command{
-		Use:     "import FILE",
-		Short:   "Take packages over from a CSV or JSON file, all of them or none",
-		Long:    fmt.Sprintf(packageImportHelp, fieldHelp(aaa.PackageFields())),
-		Example: "  radial package import packages.csv --dry-run\n  radial package export --format json | ssh other radial package import - --update",
-		Args:    named("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := a.readFields(args[0], format, aaa.PackageFields(), ignore)
-			if err != nil {
-				return err
-			}
-			return a.withDesk(cmd.Context(), func(d *desk) error { return d.importPackages(cmd.Context(), f, update, dryRun) })
-		},
-	}
-	fl := cmd.Flags()
-	fl.StringVar(&format, "format", "", "csv or json (default: as the file looks)")
-	fl.StringSliceVar(&ignore, "ignore", nil, "`columns` that are of no interest")
-	fl.BoolVar(&update, "update", false, "change those that are there already; without it they are an error")
-	dryRunFlag(cmd, &dryRun)
-	choices(cmd, "format", "csv", "json")
-	return cmd
+	return a.fieldsImport(fieldsImport{
+		short: "Take packages over from a CSV or JSON file, all of them or none", long: packageImportHelp, fields: aaa.PackageFields(),
+		example: "  radial package import packages.csv --dry-run\n  radial package export --format json | ssh other radial package import - --update",
+		update:  "change those that are there already; without it they are an error",
+		do:      (*desk).importPackages,
+	})
 }
 
 func (d *desk) importPackages(ctx context.Context, f *fieldsFile, update, dryRun bool) error {
@@ -79,28 +60,23 @@ func newPackageExportCmd(a *app) *cobra.Command {
 		Example: "  radial package export > packages.csv",
 		Args:    named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withDesk(cmd.Context(), func(d *desk) error {
-				all, err := d.db.Packages(cmd.Context())
-				if err != nil {
-					return err
-				}
-				w, err := writeFields(d.stdout, format, aaa.PackageFields())
-				if err != nil {
-					return err
-				}
-				for i := range all {
-					if err := w.write(aaa.WritePackage(&all[i])); err != nil {
-						return fmt.Errorf("export: %w", err)
-					}
-				}
-				if err := w.end(); err != nil {
-					return fmt.Errorf("export: %w", err)
-				}
-				return nil
-			})
+			return a.withDesk(cmd.Context(), func(d *desk) error { return d.exportPackages(cmd.Context(), format) })
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "csv", "csv or json")
-	choices(cmd, "format", "csv", "json")
+	exportFormat(cmd, &format)
 	return cmd
+}
+
+func (d *desk) exportPackages(ctx context.Context, format string) error {
+	all, err := d.db.Packages(ctx)
+	if err != nil {
+		return err
+	}
+	return writeFields(d.stdout, format, aaa.PackageFields(), func(yield func(aaa.Fields, error) bool) {
+		for i := range all {
+			if !yield(aaa.WritePackage(&all[i]), nil) {
+				return
+			}
+		}
+	})
 }

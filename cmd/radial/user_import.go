@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,40 +19,12 @@ All lines are checked before anything is written, and all that is wrong is told 
 written as a whole is not written at all. An import that is said again changes nothing.`
 
 func newUserImportCmd(a *app) *cobra.Command {
-	var format string
-	var ignore []string
-	var update, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Take subscribers over from a CSV or JSON file, all of them or none",
-		Long:  fmt.Sprintf(userImportHelp, fieldHelp(aaa.SubscriberFields())),
-		Example: `  radial user import customers.csv --dry-run
-  radial user export --passwords --format json | ssh other radial user import - --update`,
-		Args: named("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := a.readFields(args[0], format, aaa.SubscriberFields(), ignore)
-			if err != nil {
-				return err
-			}
-			return a.withDesk(cmd.Context(), func(d *desk) error { return d.importUsers(cmd.Context(), f, update, dryRun) })
-		},
-	}
-	fl := cmd.Flags()
-	fl.StringVar(&format, "format", "", "csv or json (default: as the file looks)")
-	fl.StringSliceVar(&ignore, "ignore", nil, "`columns` that are of no interest")
-	fl.BoolVar(&update, "update", false, "change those who are there already; without it they are an error")
-	dryRunFlag(cmd, &dryRun)
-	choices(cmd, "format", "csv", "json")
-	return cmd
-}
-
-// fieldHelp lists fields for people.
-func fieldHelp(fields []aaa.Field) string {
-	var b strings.Builder
-	for _, f := range fields {
-		fmt.Fprintf(&b, "  %-14s %s\n", f.Name, f.Help)
-	}
-	return b.String()
+	return a.fieldsImport(fieldsImport{
+		short: "Take subscribers over from a CSV or JSON file, all of them or none", long: userImportHelp, fields: aaa.SubscriberFields(),
+		example: "  radial user import customers.csv --dry-run\n  radial user export --passwords --format json | ssh other radial user import - --update",
+		update:  "change those who are there already; without it they are an error",
+		do:      (*desk).importUsers,
+	})
 }
 
 func (d *desk) importUsers(ctx context.Context, f *fieldsFile, update, dryRun bool) error {
@@ -94,19 +64,6 @@ func (d *desk) importUsers(ctx context.Context, f *fieldsFile, update, dryRun bo
 	return d.imported("users", count, dryRun)
 }
 
-// imported tells what an import did.
-func (d *desk) imported(what string, count store.Imports, dryRun bool) error {
-	note := ""
-	if dryRun {
-		note = " (dry run: nothing was written)"
-	}
-	v := struct {
-		store.Imports
-		DryRun bool `json:"dry_run"`
-	}{count, dryRun}
-	return d.say(v, "%s: %d added, %d changed, %d unchanged%s", what, v.Added, v.Changed, v.Unchanged, note)
-}
-
 func (d *desk) packagesByName(ctx context.Context) (map[string]*aaa.Package, error) {
 	all, err := d.db.Packages(ctx)
 	if err != nil {
@@ -138,44 +95,54 @@ file as you would keep the database.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&format, "format", "csv", "csv or json")
+	exportFormat(cmd, &format)
 	fl.StringVar(&status, "status", "", "only those with this `status`")
 	fl.StringVar(&f.Package, "package", "", "only those with this `package`")
 	fl.BoolVar(&passwords, "passwords", false, "write their credentials too")
-	choices(cmd, "format", "csv", "json")
 	choices(cmd, "status", wordsOf(aaa.SubscriberStatuses)...)
 	return cmd
 }
 
 func (d *desk) exportUsers(ctx context.Context, f store.SubscriberFilter, format string, passwords bool) error {
-	w, err := writeFields(d.stdout, format, aaa.SubscriberFields())
+	return writeFields(d.stdout, format, aaa.SubscriberFields(), func(yield func(aaa.Fields, error) bool) {
+		for more := true; more; {
+			page, after, err := d.usersAsFields(ctx, f, passwords)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, one := range page {
+				if !yield(one, nil) {
+					return
+				}
+			}
+			f.After, more = after, after != ""
+		}
+	})
+}
+
+// usersAsFields is a page of subscribers; after is the last name where there is
+// another page.
+func (d *desk) usersAsFields(ctx context.Context, f store.SubscriberFilter, passwords bool) (page []aaa.Fields, after string, err error) {
+	subs, more, err := d.db.Subscribers(ctx, f)
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return nil, "", err
 	}
-	for more := true; more; {
-		var subs []aaa.Subscriber
-		if subs, more, err = d.db.Subscribers(ctx, f); err != nil {
-			return err
-		}
-		names := make([]string, len(subs))
-		for i := range subs {
-			f.After, names[i] = subs[i].Name, subs[i].Name
-		}
-		accs := make([]aaa.Account, len(subs))
-		if passwords {
-			if accs, err = d.db.Accounts(ctx, names); err != nil {
-				return err
-			}
-		}
-		for i := range subs {
-			rows := accs[i].Rows
-			if err := w.write(d.rules.WriteSubscriber(&subs[i], rows)); err != nil {
-				return fmt.Errorf("export: %w", err)
-			}
+	names := make([]string, len(subs))
+	for i := range subs {
+		names[i] = subs[i].Name
+	}
+	accs := make([]aaa.Account, len(subs))
+	if passwords {
+		if accs, err = d.db.Accounts(ctx, names); err != nil {
+			return nil, "", err
 		}
 	}
-	if err := w.end(); err != nil {
-		return fmt.Errorf("export: %w", err)
+	for i := range subs {
+		page = append(page, d.rules.WriteSubscriber(&subs[i], accs[i].Rows))
 	}
-	return nil
+	if more {
+		after = names[len(names)-1]
+	}
+	return page, after, nil
 }
