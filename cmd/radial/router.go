@@ -341,18 +341,25 @@ func newRouterShowCmd(a *app) *cobra.Command {
 		Short: "Show a router, and what the last look at it found",
 		Args:  named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, zone, done, err := a.dbInZone(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			r, err := db.Router(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.print(routerViewOf(r), func() string { return routerText(r, zone) })
+			return a.aboutRouter(cmd.Context(), args[0], func(_ *store.DB, r aaa.Router, zone *time.Location) error {
+				return a.print(routerViewOf(r), func() string { return routerText(r, zone) })
+			})
 		},
 	}
+}
+
+// aboutRouter reads a router's row for a verb that does not talk to it.
+func (a *app) aboutRouter(ctx context.Context, name string, f func(*store.DB, aaa.Router, *time.Location) error) error {
+	db, zone, done, err := a.dbInZone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := db.Router(ctx, name)
+	if err != nil {
+		return err
+	}
+	return f(db, r, zone)
 }
 
 func routerText(r aaa.Router, zone *time.Location) string {

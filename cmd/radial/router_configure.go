@@ -243,12 +243,18 @@ func (d *routerDesk) fill(s *routeros.Setup, r aaa.Router, device *aaa.Device, c
 	}
 	s.APIPort = r.Port
 	if device != nil {
-		s.Secret, s.CoAPort = device.Secret, device.CoAPort
-		if n, err := nas.ParseName(device.Name); err == nil && n.Kind == nas.NameAddress {
-			s.Source = n.Prefix.Addr()
-		}
+		s.Secret, s.CoAPort, s.Source = device.Secret, device.CoAPort, addressOfDevice(device)
 	}
 	return nil
+}
+
+// addressOfDevice is the one address of a device; a network and a host name have
+// none.
+func addressOfDevice(d *aaa.Device) netip.Addr {
+	if n, err := nas.ParseName(d.Name); err == nil && n.Kind == nas.NameAddress {
+		return n.Prefix.Addr()
+	}
+	return netip.Addr{}
 }
 
 // portOf is the port of the first address that is listened on.

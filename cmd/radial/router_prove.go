@@ -172,8 +172,8 @@ func (d *routerDesk) prove(ctx context.Context, r aaa.Router, device *aaa.Device
 // at is the address that the servers know the router by: its device's, else the
 // one that we have reached it at.
 func (p *prover) at() netip.Addr {
-	if n, err := nas.ParseName(p.device.Name); err == nil && n.Kind == nas.NameAddress {
-		return n.Prefix.Addr()
+	if own := addressOfDevice(p.device); own.IsValid() {
+		return own
 	}
 	return p.conn.Remote()
 }
@@ -193,15 +193,9 @@ func (p *prover) known() {
 
 // up: a server has told of itself, and has heard of the device.
 func (p *prover) up(ctx context.Context) error {
-	all, err := p.db.Servers(ctx)
+	alive, err := aliveServers(ctx, p.db)
 	if err != nil {
 		return err
-	}
-	var alive []string
-	for _, s := range all {
-		if s.Alive() {
-			alive = append(alive, s.Name)
-		}
 	}
 	if len(alive) == 0 {
 		p.found("server", disproven, "no server of this database is up: radial serve")

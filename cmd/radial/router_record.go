@@ -9,6 +9,7 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -259,38 +260,37 @@ func newRouterConfigurationsCmd(a *app) *cobra.Command {
 			if err := checkPage(limit, after); err != nil {
 				return err
 			}
-			db, zone, done, err := a.dbInZone(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			r, err := db.Router(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			all, err := db.RouterConfigurations(cmd.Context(), r, limit, after)
-			if err != nil {
-				return err
-			}
-			g := grid{titles: []string{"id", "at", "what", "parts", "changes", "status", "by", "problem"}}
-			for i, c := range all {
-				var changes []routeros.Applied
-				if err := json.Unmarshal(c.Changes, &changes); err != nil {
-					return fmt.Errorf("configuration %d: %w", c.ID, err)
-				}
-				if all[i].Changes, err = json.Marshal(maskedChanges(changes)); err != nil {
+			return a.aboutRouter(cmd.Context(), args[0], func(db *store.DB, r aaa.Router, zone *time.Location) error {
+				all, err := db.RouterConfigurations(cmd.Context(), r, limit, after)
+				if err != nil {
 					return err
 				}
-				what := c.Kind
-				if c.Undoes != 0 {
-					what = fmt.Sprintf("undo of %d", c.Undoes)
-				}
-				g.add(strconv.FormatInt(c.ID, 10), stamp(c.Created, zone), what, strings.Join(c.Parts, " "), strconv.Itoa(len(changes)), c.Status, c.Actor, orDash(oneLine(c.Problem)))
-			}
-			return a.print(orEmpty(all), g.String)
+				return a.printConfigurations(all, zone)
+			})
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 15, "at most so many")
 	cmd.Flags().Int64Var(&after, "after", 0, "those that come after the one with that `id` in the list")
 	return cmd
+}
+
+// printConfigurations shows what was configured, without secrets.
+func (a *app) printConfigurations(all []store.RouterConfiguration, zone *time.Location) error {
+	g := grid{titles: []string{"id", "at", "what", "parts", "changes", "status", "by", "problem"}}
+	for i, c := range all {
+		var changes []routeros.Applied
+		if err := json.Unmarshal(c.Changes, &changes); err != nil {
+			return fmt.Errorf("configuration %d: %w", c.ID, err)
+		}
+		var err error
+		if all[i].Changes, err = json.Marshal(maskedChanges(changes)); err != nil {
+			return err
+		}
+		what := c.Kind
+		if c.Undoes != 0 {
+			what = fmt.Sprintf("undo of %d", c.Undoes)
+		}
+		g.add(strconv.FormatInt(c.ID, 10), stamp(c.Created, zone), what, strings.Join(c.Parts, " "), strconv.Itoa(len(changes)), c.Status, c.Actor, orDash(oneLine(c.Problem)))
+	}
+	return a.print(orEmpty(all), g.String)
 }

@@ -63,12 +63,7 @@ func putItem(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || routersOf(ts)[args[0]] == nil {
 		ts.Fatalf("usage: putitem NAME PATH FIELD=VALUE…")
 	}
-	values := map[string]string{}
-	for _, a := range args[2:] {
-		name, value, _ := strings.Cut(a, "=")
-		values[name] = value
-	}
-	_, err := routersOf(ts)[args[0]].Put(args[1], values)
+	_, err := routersOf(ts)[args[0]].Put(args[1], fieldsOf(args[2:]))
 	ts.Check(err)
 }
 
@@ -78,12 +73,16 @@ func setItem(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || routersOf(ts)[args[0]] == nil {
 		ts.Fatalf("usage: setitem NAME PATH FIELD=VALUE…")
 	}
-	values := map[string]string{}
-	for _, a := range args[2:] {
-		name, value, _ := strings.Cut(a, "=")
-		values[name] = value
+	ts.Check(routersOf(ts)[args[0]].Set(args[1], "", fieldsOf(args[2:])))
+}
+
+func fieldsOf(texts []string) map[string]string {
+	fields := map[string]string{}
+	for _, text := range texts {
+		name, value, _ := strings.Cut(text, "=")
+		fields[name] = value
 	}
-	ts.Check(routersOf(ts)[args[0]].Set(args[1], "", values))
+	return fields
 }
 
 func routersOf(ts *testscript.TestScript) map[string]*fake.Router {
@@ -96,12 +95,7 @@ func changeRouter(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 || routersOf(ts)[args[0]] == nil {
 		ts.Fatalf("usage: routerset NAME PATH ITEM FIELD=VALUE…")
 	}
-	values := map[string]string{}
-	for _, a := range args[3:] {
-		name, value, _ := strings.Cut(a, "=")
-		values[name] = value
-	}
-	ts.Check(routersOf(ts)[args[0]].Set(args[1], args[2], values))
+	ts.Check(routersOf(ts)[args[0]].Set(args[1], args[2], fieldsOf(args[3:])))
 }
 
 func dropItem(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -117,6 +118,21 @@ journal is not in the database: where its data_dir is still there, drain that fi
 	yesFlag(cmd, &yes)
 	dryRunFlag(cmd, &dryRun)
 	return cmd
+}
+
+// aliveServers are the names of those that have just been heard of.
+func aliveServers(ctx context.Context, db *store.DB) ([]string, error) {
+	all, err := db.Servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var alive []string
+	for _, s := range all {
+		if s.Alive() {
+			alive = append(alive, s.Name)
+		}
+	}
+	return alive, nil
 }
 
 // serverNamed finds one server by its name or id; several of a name must be

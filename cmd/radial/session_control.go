@@ -245,15 +245,9 @@ func strangeNAS(ctx context.Context, db *store.DB, networks []netip.Prefix) (str
 
 // serverAlive tells whether a server is there to do jobs; else a note says so.
 func (a *app) serverAlive(ctx context.Context, db *store.DB) (bool, error) {
-	all, err := db.Servers(ctx)
-	if err != nil {
-		return false, err
+	alive, err := aliveServers(ctx, db)
+	if err == nil && len(alive) == 0 {
+		a.note("no server runs: the job waits in the queue until one does")
 	}
-	for _, s := range all {
-		if s.Alive() {
-			return true, nil
-		}
-	}
-	a.note("no server runs: the job waits in the queue until one does")
-	return false, nil
+	return len(alive) > 0, err
 }
