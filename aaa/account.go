@@ -1,7 +1,6 @@
 package aaa
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -98,20 +97,18 @@ func NewAccounting(dict *dictionaries.Dictionary, ledger Ledger, opts Accounting
 	return a, nil
 }
 
-// Account stores what an Accounting-Request says. nil means that it is on
-// stable storage and may be answered; an error means silence.
-func (a *Accounting) Account(ctx context.Context, req *Request) error {
-	r := a.Record(req)
-	if err := a.ledger.Record(ctx, r); err != nil {
-		return err
-	}
+// Post has records stored, and returns at once: their To is told when they may be
+// answered, and by an error of what must be left without an answer.
+func (a *Accounting) Post(ps []*Posting) { a.ledger.Post(ps) }
+
+// Stored must be told of every record that has been stored.
+func (a *Accounting) Stored(r *Record) {
 	if a.seen != nil {
 		a.seen(r)
 	}
-	return nil
 }
 
-// Tell has seen hear of every record once it is stored. It must not wait.
+// Tell has seen hear of every record that is stored. It must not wait.
 func (a *Accounting) Tell(seen func(*Record)) { a.seen = seen }
 
 // Record reads an Accounting-Request: every column as FreeRADIUS fills it

@@ -1,8 +1,6 @@
 package aaa
 
 import (
-	"context"
-	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -15,9 +13,9 @@ import (
 )
 
 // ledgerFunc is a Ledger of one function.
-type ledgerFunc func(*Record) error
+type ledgerFunc func([]*Posting)
 
-func (f ledgerFunc) Record(_ context.Context, r *Record) error { return f(r) }
+func (f ledgerFunc) Post(ps []*Posting) { f(ps) }
 
 func testDict(t testing.TB) *dictionaries.Dictionary {
 	t.Helper()
@@ -114,15 +112,12 @@ func TestAccountRecord(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var got *Record
-			a, err := NewAccounting(d, ledgerFunc(func(r *Record) error { got = r; return nil }), tt.opts, time.Now)
+			a, err := NewAccounting(d, nil, tt.opts, time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			req := &Request{Device: tt.device, Source: source, Received: received, Pairs: pairsOf(t, d, tt.pairs...)}
-			if err := a.Account(t.Context(), req); err != nil {
-				t.Fatal(err)
-			}
+			got := a.Record(req)
 			if d := cmp.Diff(&tt.want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 				t.Errorf("record (-want +got):\n%s", d)
 			}
@@ -136,18 +131,43 @@ func TestAccountRecord(t *testing.T) {
 	}
 }
 
-func TestAccountTrouble(t *testing.T) {
-	trouble := errors.New("no database")
-	a, err := NewAccounting(testDict(t), ledgerFunc(func(*Record) error { return trouble }), AccountingOptions{}, time.Now)
+func TestAccountPosts(t *testing.T) {
+	var posted []*Posting
+	a, err := NewAccounting(testDict(t), ledgerFunc(func(ps []*Posting) { posted = ps }), AccountingOptions{}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Account(t.Context(), &Request{Source: netip.MustParseAddrPort("10.0.0.1:1")}); !errors.Is(err, trouble) {
-		t.Errorf("error %v, want the ledger's", err)
+	p := &Posting{Record: &Record{}}
+	if a.Post([]*Posting{p}); len(posted) != 1 || posted[0] != p {
+		t.Errorf("the ledger got %v", posted)
+	}
+	a.Stored(p.Record) // nobody hears of it
+	var heard *Record
+	if a.Tell(func(r *Record) { heard = r }); heard != nil {
+		t.Error("told of a record too early")
+	}
+	if a.Stored(p.Record); heard != p.Record {
+		t.Errorf("told of %v, want the stored record", heard)
 	}
 	if _, err := NewAccounting(testDict(t), nil, AccountingOptions{EventTime: "sometimes", EventPast: -1}, time.Now); err == nil {
 		t.Error("bad options: no error")
 	}
+}
+
+// toldOf is a Poster that counts its batches.
+type toldOf struct{ batches [][]*Posting }
+
+func (to *toldOf) Posted(ps []*Posting) { to.batches = append(to.batches, ps) }
+
+// TestTellPosted: each is told of its own, in batches.
+func TestTellPosted(t *testing.T) {
+	a, b := &toldOf{}, &toldOf{}
+	ps := []*Posting{{To: a}, {To: a}, {To: b}, {To: a}}
+	TellPosted(ps)
+	if len(a.batches) != 2 || len(a.batches[0]) != 2 || a.batches[1][0] != ps[3] || len(b.batches) != 1 || b.batches[0][0] != ps[2] {
+		t.Errorf("told %v and %v", a.batches, b.batches)
+	}
+	TellPosted(nil)
 }
 
 func BenchmarkRecord(b *testing.B) {

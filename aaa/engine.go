@@ -115,8 +115,10 @@ type PostAuth struct {
 	FramedIPAddress string
 }
 
-// Ledger stores accounting records (store). Record returns after the commit:
-// nil means that the record is on stable storage.
+// Ledger stores accounting records (store).
 type Ledger interface {
-	Record(ctx context.Context, r *Record) error
+	// Post takes records and returns at once. Each posting's To is told once, in a
+	// batch with others: with Err nil after the commit, when the record is on stable storage.
+	// What cannot be taken at all may be told of before Post returns.
+	Post(ps []*Posting)
 }

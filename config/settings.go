@@ -51,7 +51,7 @@ func radiusSettings(c *Config) []setting {
 		duration("radius.max_wait", &r.MaxWait, 100*time.Millisecond, time.Minute, "How long a request waits for its turn since its device was last heard of; then it is dropped and counted, as nobody waits for its answer any more."),
 		integer("radius.max_delayed", &r.MaxDelayed, 1, 1<<20, "rejects", "Rejects held back at a time; what comes above is sent at once."),
 		integer("radius.max_attributes", &r.MaxAttributes, 10, 2000, "attributes", "Attributes of a request; one with more is dropped and counted."),
-		duration("radius.request_timeout", &r.RequestTimeout, 100*time.Millisecond, time.Minute, "After it a request is given up: no answer."),
+		duration("radius.request_timeout", &r.RequestTimeout, 100*time.Millisecond, time.Minute, "After it a login is given up: no answer. Accounting goes to the journal instead, see accounting.patience."),
 		duration("radius.drain_timeout", &r.DrainTimeout, 100*time.Millisecond, time.Minute, "How long SIGTERM waits for what is in flight."),
 		duration("radius.replay_window", &r.ReplayWindow, time.Second, time.Minute, "How long a reply is kept for retransmissions (RFC 5080 section 2.2.2)."),
 		integer("radius.duplicate_entries", &r.DuplicateEntries, 1024, 1<<26, "replies", "Replies kept for retransmissions."),

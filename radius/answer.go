@@ -12,7 +12,7 @@ import (
 	"radial/dictionaries"
 )
 
-// handle answers an admitted request. It runs in a worker and may wait for the
+// handle answers an admitted login. It runs in a worker and may wait for the
 // database.
 func (s *Server) handle(x *exchange) {
 	from := x.socket.listener.port // by the end x may be another request
@@ -25,19 +25,16 @@ func (s *Server) handle(x *exchange) {
 	}()
 	switch s.answer(x) {
 	case toSend:
-		s.send(x)
+		s.send(x.socket, x)
 	case toDrop:
 		s.free(x)
 	}
 }
 
-// answer decides about a request, and makes its reply.
+// answer decides about a login, and makes its reply.
 func (s *Server) answer(x *exchange) todo {
-	switch {
-	case !x.decoded && !s.decode(x):
+	if !x.decoded && !s.decode(x) {
 		return toDrop
-	case x.packet.code() == wire.CodeAccountingRequest:
-		return s.account(x)
 	}
 	return s.access(x)
 }
@@ -116,7 +113,7 @@ func (s *Server) keep(x *exchange, now time.Time) todo {
 func (s *Server) sendDelayed(x *exchange) {
 	s.metrics.delayed.Dec()
 	if s.keep(x, s.now()) == toSend {
-		s.send(x)
+		s.send(x.socket, x)
 		return
 	}
 	s.free(x)

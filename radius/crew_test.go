@@ -60,7 +60,6 @@ func TestCrewBlocked(t *testing.T) {
 	}
 	close(release)
 	c.close()
-	c.alive.Wait()
 	if n := done.Load(); n < 3*maxHands+20*64 {
 		t.Errorf("%d done, want all", n)
 	}
@@ -78,7 +77,7 @@ func TestCrewHands(t *testing.T) {
 		<-step
 		at.Add(-1)
 	})
-	c.hands = func() int { return 7 }
+	c.turns.hands = func() int { return 7 }
 	c.add(exchanges(30))
 	eventually(t, "all hands full", func() bool { return at.Load() == 7 })
 	for range 100 {
@@ -88,31 +87,30 @@ func TestCrewHands(t *testing.T) {
 	n := most.Load()
 	close(step)
 	c.close()
-	c.alive.Wait()
 	if n != 7 {
 		t.Errorf("%d at work at once, want 7", n)
 	}
 }
 
-// TestCrewOrder: in turn as long as the first has not waited for long, then the
+// TestTurns: in turn as long as the first has not waited for long, then the
 // newest first.
-func TestCrewOrder(t *testing.T) {
+func TestTurns(t *testing.T) {
 	begin := time.Now()
 	order := func(waited time.Duration) (order []int) {
-		c := newCrew(nil)
+		c := newTurns()
 		for i := range 4 {
 			c.queue = append(c.queue, &exchange{size: i, received: begin.Add(time.Duration(i) * waited / 3)})
 		}
-		for c.head < len(c.queue) {
-			order = append(order, c.take().size)
+		for c.ready() {
+			order = append(order, c.begin().size)
 		}
 		return order
 	}
 	if got := order(inTurn); !slices.Equal(got, []int{0, 1, 2, 3}) {
-		t.Errorf("a crew that keeps up takes %v", got)
+		t.Errorf("work that keeps up takes %v", got)
 	}
-	if got := order(3 * inTurn); !slices.Equal(got, []int{3, 2, 0, 1}) { // what is left is no older than the crew's turn
-		t.Errorf("a crew that does not keep up takes %v", got)
+	if got := order(3 * inTurn); !slices.Equal(got, []int{3, 2, 0, 1}) { // what is left is no older than inTurn
+		t.Errorf("work that does not keep up takes %v", got)
 	}
 }
 
@@ -136,7 +134,6 @@ func TestCrewFast(t *testing.T) {
 	}
 	producers.Wait()
 	c.close()
-	c.alive.Wait()
 	for _, n := range done {
 		if n != 1 {
 			t.Fatalf("a request was handled %d times", n)
@@ -159,10 +156,9 @@ func TestCrewParks(t *testing.T) {
 	eventually(t, "parked", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.parked == maxParked && c.head == len(c.queue)
+		return c.parked == maxParked && !c.turns.ready()
 	})
 	c.close()
-	c.alive.Wait()
 }
 
 func TestDelays(t *testing.T) {

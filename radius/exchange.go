@@ -10,7 +10,7 @@ import (
 
 // exchange is a datagram on its way through the server, and the reply to it.
 // Exchanges are pooled with all their memory; one belongs to the reader, then
-// to a worker (or the delays), then to the writer, which frees it.
+// to a worker (or the delays) or to the ledger, then to the writer, which frees it.
 type exchange struct {
 	socket *socket
 
@@ -28,7 +28,8 @@ type exchange struct {
 	request aaa.Request
 	decoded bool // request has been filled
 	room    aaa.Room
-	reply   []byte // empty: none
+	posting aaa.Posting // of an Accounting-Request
+	reply   []byte      // empty: none
 	due     time.Time
 }
 
@@ -42,7 +43,7 @@ func (s *Server) free(x *exchange) {
 	x.socket, x.device, x.ticket = nil, nil, ticket{}
 	clear(x.request.Pairs)
 	x.request = aaa.Request{Pairs: x.request.Pairs[:0]}
-	x.packet, x.decoded = packet{}, false
+	x.packet, x.decoded, x.posting = packet{}, false, aaa.Posting{}
 	x.secret = x.secret[:0]
 	x.reply = x.reply[:0]
 	s.pool.Put(x)

@@ -26,7 +26,24 @@ type socket struct {
 	prompt   *sender // the reader's
 	sender   *sender // the writer's
 	outbox   *outbox
-	crew     *crew
+	work     work
+}
+
+// work has what a socket's reader does not answer itself: a crew of logins, a
+// desk of accounting requests.
+type work interface {
+	add(xs []*exchange)
+	oldest() *exchange // that waits, to make room; nil: none
+	close()            // does what there is, and waits for it
+}
+
+func (s *Server) workOf(p port) work {
+	if p == acctPort {
+		return newDesk(s.post)
+	}
+	c := newCrew(s.begin)
+	c.turns.hands = s.loginHands
+	return c
 }
 
 // listen binds an address.
@@ -38,10 +55,7 @@ func (s *Server) listen(p port, address string) (*listener, error) {
 	local := conns[0].LocalAddr().(*net.UDPAddr).AddrPort()
 	l := &listener{port: p, index: uint16(len(s.listeners)), addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
 	for _, conn := range conns {
-		k := &socket{listener: l, conn: conn, outbox: newOutbox(s.opts.MaxInFlight), crew: newCrew(s.begin)}
-		if p == authPort {
-			k.crew.hands = s.loginHands
-		}
+		k := &socket{listener: l, conn: conn, outbox: newOutbox(s.opts.MaxInFlight), work: s.workOf(p)}
 		l.sockets = append(l.sockets, k)
 		if k.receiver, err = newReceiver(conn); err == nil {
 			k.sender, err = newSender(conn)
@@ -72,7 +86,7 @@ const (
 )
 
 // read takes datagrams from a socket until it is told to stop. What can be
-// answered from memory it answers itself; the rest is the crew's.
+// answered from memory it answers itself; the rest is its work's.
 func (s *Server) read(k *socket) error {
 	h := &hand{s: s, k: k, xs: make([]*exchange, batchSize)}
 	for i := range h.xs {
@@ -127,9 +141,9 @@ func (s *Server) unsent(x *exchange, err error) {
 	})
 }
 
-// send queues a signed reply.
-func (s *Server) send(x *exchange) {
-	if !x.socket.outbox.put(x) {
+// send queues signed replies of a socket.
+func (s *Server) send(k *socket, xs ...*exchange) {
+	for _, x := range xs[k.outbox.put(xs):] {
 		s.metrics.silent[SilentSendQueue].Inc()
 		s.free(x)
 	}

@@ -40,8 +40,8 @@ type Options struct {
 	MaxDelayed int
 	// MaxAttributes bounds the attributes of a request: 200, as FreeRADIUS.
 	MaxAttributes int
-	// RequestTimeout bounds Authorize and Account; then the request is dropped:
-	// 5 s.
+	// RequestTimeout bounds Authorize; then the request is dropped: 5 s. What
+	// accounting waits for is bounded by the ledger.
 	RequestTimeout time.Duration
 	// DrainTimeout bounds the answering of what is in flight at shutdown: 5 s.
 	DrainTimeout time.Duration

@@ -19,20 +19,17 @@ func newOutbox(max int) *outbox {
 	return o
 }
 
-// put queues a reply; it is false when the outbox is full.
-func (o *outbox) put(x *exchange) bool {
+// put queues replies, and tells how many: fewer when the outbox is full.
+func (o *outbox) put(xs []*exchange) int {
 	o.mu.Lock()
-	if len(o.queue) >= o.max {
-		o.mu.Unlock()
-		return false
-	}
-	o.queue = append(o.queue, x)
-	first := len(o.queue) == 1
+	first := len(o.queue) == 0
+	n := min(len(xs), max(o.max-len(o.queue), 0))
+	o.queue = append(o.queue, xs[:n]...)
 	o.mu.Unlock()
-	if first {
+	if first && n > 0 {
 		o.more.Signal()
 	}
-	return true
+	return n
 }
 
 // take waits for replies and returns all of them; their memory is the

@@ -8,7 +8,7 @@ import (
 	"radial/aaa"
 )
 
-// begin starts the work on an admitted request, unless nobody waits for its
+// begin starts the work on an admitted login, unless nobody waits for its
 // answer any more: then every moment spent on it would be taken from those who
 // do wait. A device asks again while it waits, and each time counts as new.
 func (s *Server) begin(x *exchange) {
@@ -16,8 +16,13 @@ func (s *Server) begin(x *exchange) {
 		s.handle(x)
 		return
 	}
+	s.giveUp(x, SilentWaited, errWaited)
+}
+
+// giveUp ends an admitted request that is not begun.
+func (s *Server) giveUp(x *exchange, why Silence, err error) {
 	s.leave(x.socket.listener.port)
-	s.silence(x, SilentWaited, errWaited)
+	s.silence(x, why, err)
 	s.free(x)
 }
 
@@ -52,13 +57,11 @@ func (s *Server) enter(x *exchange) bool {
 	p := x.socket.listener.port
 	for s.inFlight[p].Add(1) > int64(s.opts.MaxInFlight) {
 		s.inFlight[p].Add(-1)
-		old := x.socket.crew.oldest()
+		old := x.socket.work.oldest()
 		if old == nil {
 			return false
 		}
-		s.leave(p)
-		s.silence(old, SilentPushedOut, errPushedOut)
-		s.free(old)
+		s.giveUp(old, SilentPushedOut, errPushedOut)
 	}
 	s.metrics.inFlight[p].Inc()
 	return true

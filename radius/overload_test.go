@@ -44,9 +44,8 @@ func newHall(t *testing.T, o Options, auth authorizer, acct accountant) *hall {
 	}
 	h.server.deadlines = &deadlines{base: t.Context(), timeout: h.server.opts.RequestTimeout}
 	for p := range portCount {
-		h.socket[p] = &socket{listener: &listener{port: p, index: uint16(p)}, outbox: newOutbox(1 << 20), crew: newCrew(h.server.begin)}
+		h.socket[p] = &socket{listener: &listener{port: p, index: uint16(p)}, outbox: newOutbox(1 << 20), work: h.server.workOf(p)}
 	}
-	h.socket[authPort].crew.hands = h.server.loginHands
 	return h
 }
 
@@ -65,14 +64,17 @@ func (h *hall) ask(p port, n int) {
 	}
 	x.size = copy(x.datagram[:], b)
 	do := h.server.admit(x)
+	if do == toAnswer {
+		do = h.server.promptly(x, &x.room)
+	}
 	if key := keyOf(x.source, x.socket.listener.index, &x.packet); h.asked[key] == nil {
 		h.asked[key] = &asking{first: x.received}
 	}
 	switch do {
 	case toAnswer:
-		x.socket.crew.add([]*exchange{x})
+		x.socket.work.add([]*exchange{x})
 	case toSend:
-		h.server.send(x)
+		h.server.send(x.socket, x)
 	default:
 		h.server.free(x)
 	}
@@ -96,8 +98,7 @@ func (h *hall) collect() {
 
 func (h *hall) close() {
 	for _, k := range h.socket {
-		k.crew.close()
-		k.crew.alive.Wait()
+		k.work.close()
 	}
 }
 
@@ -182,7 +183,7 @@ func TestFlood(t *testing.T) {
 		h := newHall(t, Options{MaxInFlight: 1000}, func(ctx context.Context, _ *aaa.Request) (aaa.Decision, error) {
 			return aaa.Decision{Verdict: aaa.Accept}, login(ctx)
 		}, stored)
-		h.socket[authPort].crew.hands = func() int { return 100 }
+		h.socket[authPort].work.(*crew).turns.hands = func() int { return 100 }
 		const other = 1 << 16
 		n := 0
 		for step := range 500 {
@@ -227,7 +228,7 @@ func TestMaxWait(t *testing.T) {
 			<-release
 			return aaa.Decision{Verdict: aaa.Accept}, nil
 		}, stored)
-		h.socket[authPort].crew.hands = func() int { return 1 }
+		h.socket[authPort].work.(*crew).turns.hands = func() int { return 1 }
 		for id := range 4 {
 			h.ask(authPort, id)
 		}

@@ -26,7 +26,7 @@ type hand struct {
 	k  *socket
 	xs []*exchange // datagrams, and the memory of the next ones
 
-	admitted []*exchange // for the crew
+	admitted []*exchange // for the work
 	replies  []*exchange // to be sent
 	places   []int       // of the replies in xs
 	room     aaa.Room    // for all that it decides: it stays in the processor's memory
@@ -56,7 +56,7 @@ func (h *hand) deal(n int) {
 		}
 	}
 	if len(h.admitted) > 0 {
-		h.k.crew.add(h.admitted)
+		h.k.work.add(h.admitted)
 		clear(h.admitted)
 		h.admitted = h.admitted[:0]
 	}
@@ -71,16 +71,19 @@ func (h *hand) send() {
 	}
 	for i := h.k.prompt.trySend(h.replies, h.s.unsent); i < len(h.replies); i++ {
 		h.xs[h.places[i]] = h.s.exchange()
-		h.s.send(h.replies[i])
+		h.s.send(h.k, h.replies[i])
 	}
 	clear(h.replies)
 	h.replies, h.places = h.replies[:0], h.places[:0]
 }
 
 // promptly answers an admitted login where that can be done at once; toAnswer:
-// a worker must.
+// a worker must, or the ledger.
 func (s *Server) promptly(x *exchange, room *aaa.Room) (do todo) {
-	if s.prompt == nil || x.packet.code() != wire.CodeAccessRequest {
+	switch {
+	case x.packet.code() == wire.CodeAccountingRequest:
+		return s.record(x)
+	case s.prompt == nil:
 		return toAnswer
 	}
 	from := x.socket.listener.port // after a reject that is held back x may be another request

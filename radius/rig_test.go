@@ -34,9 +34,31 @@ func (f authorizer) Authorize(ctx context.Context, r *aaa.Request) (aaa.Decision
 	return f(ctx, r)
 }
 
+// accountant is a ledger that waits for each request by itself.
 type accountant func(context.Context, *aaa.Request) error
 
-func (f accountant) Account(ctx context.Context, r *aaa.Request) error { return f(ctx, r) }
+func (accountant) Record(*aaa.Request) *aaa.Record { return &aaa.Record{} }
+func (accountant) Stored(*aaa.Record)              {}
+
+func (f accountant) Post(ps []*aaa.Posting) {
+	for _, p := range ps {
+		go func() {
+			p.Err = f(context.Background(), &p.Owner.(*exchange).request)
+			aaa.TellPosted([]*aaa.Posting{p})
+		}()
+	}
+}
+
+// clerk is an accountant with something to do when a request is read.
+type clerk struct {
+	accountant
+	read func(*aaa.Request)
+}
+
+func (c clerk) Record(r *aaa.Request) *aaa.Record {
+	c.read(r)
+	return c.accountant.Record(r)
+}
 
 func accept(context.Context, *aaa.Request) (aaa.Decision, error) {
 	return aaa.Decision{Verdict: aaa.Accept}, nil
@@ -59,7 +81,7 @@ type rig struct {
 type plan struct {
 	options Options
 	auth    authorizer
-	acct    accountant
+	acct    Accountant
 	devices []*nas.Device
 	level   zapcore.Level
 	setup   func(*Server) // before Run
@@ -87,7 +109,7 @@ func start(t testing.TB, p plan) *rig {
 		p.auth = accept
 	}
 	if p.acct == nil {
-		p.acct = stored
+		p.acct = accountant(stored)
 	}
 	if p.devices == nil {
 		p.devices = []*nas.Device{deviceOf("127.0.0.0/8")}

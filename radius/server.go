@@ -23,10 +23,16 @@ type Authorizer interface {
 	Authorize(ctx context.Context, r *aaa.Request) (aaa.Decision, error)
 }
 
-// Accountant takes Accounting-Requests (aaa's engine). nil means that the
-// record is on stable storage, and only then is it acknowledged.
+// Accountant takes Accounting-Requests (aaa.Accounting). A request is acknowledged
+// when its record is on stable storage, and only then.
 type Accountant interface {
-	Account(ctx context.Context, r *aaa.Request) error
+	// Record reads a request. Nothing of the record points into it.
+	Record(r *aaa.Request) *aaa.Record
+	// Post begins to store records, and returns at once. Each posting's To is told
+	// what has become of it.
+	Post(ps []*aaa.Posting)
+	// Stored hears of each record that has been stored, before it is acknowledged.
+	Stored(r *aaa.Record)
 }
 
 // Devices knows who may ask (nas.Directory): the device whose row fits an
@@ -176,13 +182,12 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(failed, s.Close())
 }
 
-// drain waits for the workers; end tells them that time is over.
+// drain waits for what is in flight; end tells them that time is over.
 func (s *Server) drain(end context.CancelFunc) error {
 	done := make(chan struct{})
 	go func() {
 		for _, k := range s.sockets() {
-			k.crew.close()
-			k.crew.alive.Wait()
+			k.work.close()
 		}
 		close(done)
 	}()

@@ -38,7 +38,11 @@ func TestNothingUncounted(t *testing.T) {
 		options: Options{AuthListen: []string{"127.0.0.1:0", "[::1]:0"}, AcctListen: []string{"127.0.0.1:0"}, MaxInFlight: 64, MaxDelayed: 16, DuplicateEntries: 100},
 		devices: []*nas.Device{deviceOf("127.0.0.0/8"), deviceOf("::1/128")},
 		auth:    func(_ context.Context, q *aaa.Request) (aaa.Decision, error) { return fate(q) },
-		acct:    func(_ context.Context, q *aaa.Request) error { _, err := fate(q); return err },
+		acct: clerk{func(_ context.Context, q *aaa.Request) error { _, err := fate(q); return err }, func(q *aaa.Request) {
+			if q.ID%8 == 1 {
+				panic("odd")
+			}
+		}},
 	})
 	targets := []struct {
 		addr netip.AddrPort

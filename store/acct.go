@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -79,12 +78,13 @@ func (o LedgerOptions) Validate() error {
 
 // The states in which a record is turned away at once.
 var (
-	errQueueFull = errors.New("the queue is full")
-	errStopped   = errors.New("the ledger has stopped")
+	errQueueFull = fmt.Errorf("accounting: %w: the queue is full", aaa.ErrUnavailable)
+	errStopped   = fmt.Errorf("accounting: %w: the ledger has stopped", aaa.ErrUnavailable)
 )
 
 // Ledger writes accounting records into radacct (aaa.Ledger): group commit,
-// answered after the commit. Records of one session go through one shard, so
+// answered after the commit. No goroutine waits for a record: the shard that has
+// committed it tells (docs/decisions/0015-postings.md). Records of one session go through one shard, so
 // that they stay in order; each shard makes one transaction of all that queued
 // while its last one ran. An Accounting-On or Off is a barrier over its NAS: it
 // waits for what came before it, and what comes after waits for it.
@@ -101,11 +101,10 @@ type Ledger struct {
 	log     *zap.Logger
 	now     func() time.Time
 
-	shards  []chan *entry
-	seed    maphash.Seed
-	gates   gates
-	downs   chan struct{} // slots for Accounting-On and Off
-	stopped chan struct{}
+	shards []*entryQueue
+	seed   maphash.Seed
+	gates  gates
+	downs  *entryQueue // Accounting-On and Off
 
 	conflicts conflictLog
 	outage    outage
@@ -118,10 +117,11 @@ type Ledger struct {
 
 // entry is a record that waits for its commit.
 type entry struct {
+	post    *aaa.Posting // nil: nobody waits for it
 	raw     *aaa.Record
 	rec     aaa.Record // raw with its texts as they stand in radacct
 	outcome aaa.Outcome
-	done    chan error // one value, after the commit
+	err     error
 	// journalled tells that it is acknowledged from the journal.
 	journalled bool
 }
@@ -134,80 +134,99 @@ func NewLedger(db *DB, opts LedgerOptions, m *LedgerMetrics, log *zap.Logger, no
 	opts = opts.withDefaults()
 	l := &Ledger{
 		db: db, opts: opts, metrics: m, log: log, now: now,
-		shards: make([]chan *entry, opts.Shards), seed: maphash.MakeSeed(),
-		gates: gates{of: map[netip.Addr]*gate{}}, downs: make(chan struct{}, 2), stopped: make(chan struct{}),
+		shards: make([]*entryQueue, opts.Shards), seed: maphash.MakeSeed(), downs: newEntryQueue(opts.Queue),
 		outage: outage{wake: make(chan struct{}, 1)},
 	}
+	l.gates = newGates(opts.Queue, l.forward)
 	l.pools.Store(&poolFacts{})
 	for i := range l.shards {
-		l.shards[i] = make(chan *entry, max(opts.Queue/opts.Shards, 1))
+		l.shards[i] = newEntryQueue(max(opts.Queue/opts.Shards, 1))
 	}
 	return l, nil
 }
 
-// Record stores a record and returns after its commit: nil means that it is on
-// stable storage (in radacct, in quarantine, or in the journal). An error means
-// that it may not be; it is aaa.ErrUnavailable when the database is away and the
-// journal takes nothing, or the queue is full.
-// The record may still be written after ctx ended: applying it again changes
-// nothing. It must not be changed afterwards.
-func (l *Ledger) Record(ctx context.Context, r *aaa.Record) error {
-	switch r.Status {
-	case aaa.StatusStart, aaa.StatusInterim, aaa.StatusStop:
-		return l.enqueue(ctx, r)
-	case aaa.StatusOn, aaa.StatusOff:
-		return l.down(ctx, r)
-	default:
-		l.metrics.record(&entry{raw: r}, nil)
-		return nil
+// Post stores records, and tells each posting's To when it is done with: Err nil
+// means that the record is on stable storage (in radacct, in quarantine, or in the
+// journal). An error means that it may not be; it is aaa.ErrUnavailable when the
+// database is away and the journal takes nothing, or the queue is full. Records must
+// not be changed afterwards.
+func (l *Ledger) Post(ps []*aaa.Posting) {
+	entries := make([]entry, len(ps))
+	batch := make([]*entry, 0, len(ps))
+	var done []*entry
+	for i, p := range ps {
+		e := &entries[i]
+		e.post, e.raw = p, p.Record
+		switch e.raw.Status {
+		case aaa.StatusStart, aaa.StatusInterim, aaa.StatusStop, aaa.StatusOn, aaa.StatusOff:
+			batch = append(batch, e)
+		default:
+			l.metrics.record(e, nil)
+			done = append(done, e)
+		}
 	}
+	l.tell(append(done, l.turnedAway(l.gates.enter(batch))...))
 }
 
-func (l *Ledger) enqueue(ctx context.Context, r *aaa.Record) error {
-	if err := l.gates.enter(ctx, r.NAS); err != nil {
-		return fmt.Errorf("accounting of session %s: wait for the NAS's reboot: %w", r.UniqueID, err)
+// forward puts an entry where it is worked on; false: the queue is full.
+func (l *Ledger) forward(e *entry) bool {
+	if e.down() {
+		return l.downs.put(e)
 	}
-	e := &entry{raw: r, done: make(chan error, 1)}
-	select {
-	case l.shards[maphash.String(l.seed, r.UniqueID)%uint64(len(l.shards))] <- e:
-	default:
-		l.gates.leave(r.NAS)
-		l.metrics.overload.Inc()
-		return fmt.Errorf("accounting of session %s: %w: %w", r.UniqueID, aaa.ErrUnavailable, errQueueFull)
-	}
-	select {
-	case err := <-e.done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("accounting of session %s: %w", r.UniqueID, ctx.Err())
-	case <-l.stopped:
-	}
-	select {
-	case err := <-e.done: // committed by the last batch
-		return err
-	default:
-		return fmt.Errorf("accounting of session %s: %w: %w", r.UniqueID, aaa.ErrUnavailable, errStopped)
-	}
+	return l.shards[maphash.String(l.seed, e.raw.UniqueID)%uint64(len(l.shards))].put(e)
 }
 
-// finish answers whoever waits for the record.
-func (l *Ledger) finish(e *entry, err error) {
-	l.metrics.record(e, err)
-	l.gates.leave(e.raw.NAS)
-	e.done <- err
+// turnedAway counts what has not been let in.
+func (l *Ledger) turnedAway(refused []*entry) []*entry {
+	for _, e := range refused {
+		if errors.Is(e.err, errQueueFull) {
+			l.metrics.overload.Inc()
+		}
+	}
+	return refused
 }
 
-// Run commits what Record queues until ctx ends, then what is still queued; and
+// finish answers whoever waits for records; what has waited for them goes on.
+func (l *Ledger) finish(batch []*entry, err error) {
+	for _, e := range batch {
+		e.err = err
+		l.metrics.record(e, err)
+	}
+	refused := l.turnedAway(l.gates.leave(batch))
+	l.tell(batch)
+	l.tell(refused)
+}
+
+// tell tells how entries have ended.
+func (l *Ledger) tell(batch []*entry) {
+	if len(batch) == 0 {
+		return
+	}
+	ps := make([]*aaa.Posting, len(batch))
+	for i, e := range batch {
+		ps[i] = e.post
+		ps[i].Err = e.err
+	}
+	aaa.TellPosted(ps)
+}
+
+// Run commits what Post queues until ctx ends, then what is still under way; and
 // drains the journal meanwhile. What is left in it then is drained first the
 // next time.
 func (l *Ledger) Run(ctx context.Context) error {
-	defer close(l.stopped)
+	lasting := context.WithoutCancel(ctx) // what has been taken is finished
 	var g errgroup.Group
-	for _, queue := range l.shards {
+	work := func(q *entryQueue, do func(context.Context, *entryQueue)) {
 		g.Go(func() error {
-			l.work(ctx, queue)
+			do(lasting, q)
 			return nil
 		})
+	}
+	for _, q := range l.shards {
+		work(q, l.work)
+	}
+	for range downsAtATime {
+		work(l.downs, l.workDowns)
 	}
 	if l.outage.journal != nil {
 		g.Go(func() error {
@@ -215,37 +234,24 @@ func (l *Ledger) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	<-ctx.Done()
+	l.gates.close()
+	for _, q := range l.shards {
+		q.close()
+	}
+	l.downs.close()
 	return g.Wait()
 }
 
 // work is one shard: no timer, a batch is what queued while the last one ran.
-func (l *Ledger) work(ctx context.Context, queue chan *entry) {
-	lasting := context.WithoutCancel(ctx) // a batch that has begun is finished
+func (l *Ledger) work(ctx context.Context, q *entryQueue) {
 	var batch []*entry
 	for {
-		batch = batch[:0]
-		select {
-		case e := <-queue:
-			batch = append(batch, e)
-		case <-ctx.Done():
-			select {
-			case e := <-queue:
-				batch = append(batch, e)
-			default:
-				return
-			}
-		}
-	fill:
-		for len(batch) < l.opts.Batch {
-			select {
-			case e := <-queue:
-				batch = append(batch, e)
-			default:
-				break fill
-			}
+		clear(batch)
+		if batch = q.take(batch, l.opts.Batch); len(batch) == 0 {
+			return
 		}
 		l.metrics.batch.Observe(float64(len(batch)))
-		l.commit(lasting, batch)
-		clear(batch)
+		l.commit(ctx, batch)
 	}
 }

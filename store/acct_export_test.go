@@ -7,21 +7,53 @@ import (
 	"radial/aaa"
 )
 
+// waiter waits for one record.
+type waiter chan error
+
+func (w waiter) Posted(ps []*aaa.Posting) {
+	for _, p := range ps {
+		w <- p.Err
+	}
+}
+
+// Record posts a record and waits for its commit, or until ctx ends.
+func (l *Ledger) Record(ctx context.Context, r *aaa.Record) error {
+	w := make(waiter, 1)
+	l.Post([]*aaa.Posting{{Record: r, To: w}})
+	select {
+	case err := <-w:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Apply commits records as one batch, as a shard does.
 func (l *Ledger) Apply(ctx context.Context, records ...*aaa.Record) []error {
-	batch := make([]*entry, len(records))
+	var batch []*entry
+	errs := make([]error, len(records))
+	waiters := make([]waiter, len(records))
 	for i, r := range records {
-		batch[i] = &entry{raw: r, done: make(chan error, 1)}
-		if err := l.gates.enter(ctx, r.NAS); err != nil {
-			return []error{err}
-		}
+		waiters[i] = make(waiter, 1)
+		batch = append(batch, &entry{raw: r, post: &aaa.Posting{Record: r, To: waiters[i]}})
+		l.gates.hold(r.NAS)
 	}
 	l.commit(ctx, batch)
-	errs := make([]error, len(batch))
-	for i, e := range batch {
-		errs[i] = <-e.done
+	for i, w := range waiters {
+		errs[i] = <-w
 	}
 	return errs
+}
+
+// hold counts a record in that goes by no queue.
+func (g *gates) hold(nas netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.of[nas] == nil {
+		g.of[nas] = &gate{}
+	}
+	g.of[nas].users++
+	g.all++
 }
 
 // UnderWay tells how many records of a NAS are under way, and whether a barrier
@@ -34,6 +66,16 @@ func (l *Ledger) UnderWay(nas netip.Addr) (records int, barrier bool) {
 		return 0, false
 	}
 	return g.users, g.barrier != nil
+}
+
+// BehindBarrier is how many records of a NAS wait for a barrier.
+func (l *Ledger) BehindBarrier(nas netip.Addr) int {
+	l.gates.mu.Lock()
+	defer l.gates.mu.Unlock()
+	if g := l.gates.of[nas]; g != nil {
+		return len(g.queue)
+	}
+	return 0
 }
 
 // EncodeRecord is encodeRecord.

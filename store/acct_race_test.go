@@ -274,9 +274,9 @@ func TestLedgerBarrier(t *testing.T) {
 	}
 }
 
-// A caller who gives up while it waits for a barrier, or raises one, leaves
-// nothing behind.
-func TestLedgerBarrierGivenUp(t *testing.T) {
+// What waits for a barrier, barriers among it, is stored in its turn, whether
+// somebody still waits for it or not.
+func TestLedgerBarriersInTurn(t *testing.T) {
 	db := storetest.New(t)
 	l, _ := newLedger(t, db, store.LedgerOptions{Shards: 1})
 	on := bareRecord("", aaa.StatusOn, 100, -1, -1)
@@ -292,17 +292,19 @@ func TestLedgerBarrierGivenUp(t *testing.T) {
 	eventually(t, "a Start under way", func() bool { n, _ := l.UnderWay(on.NAS); return n == 1 })
 	ctx, cancel := context.WithCancel(t.Context())
 	var g errgroup.Group
-	for range 3 {
-		g.Go(func() error { return l.Record(ctx, on) })
-	}
+	g.Go(func() error { return l.Record(ctx, on) })
 	eventually(t, "the barrier", func() bool { _, up := l.UnderWay(on.NAS); return up })
-	g.Go(func() error { return l.Record(ctx, acctRecord("two", aaa.StatusStart, 0, -1, -1)) })
+	again := bareRecord("", aaa.StatusOn, 300, -1, -1)
+	for i, r := range []*aaa.Record{acctRecord("two", aaa.StatusStart, 200, -1, -1), again, on, acctRecord("three", aaa.StatusStart, 350, -1, -1)} {
+		g.Go(func() error { return l.Record(ctx, r) })
+		eventually(t, "it is queued", func() bool { return l.BehindBarrier(on.NAS) == i+1 })
+	}
 	cancel()
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want cancelled", err)
 	}
-	if n, up := l.UnderWay(on.NAS); n == 0 || up {
-		t.Errorf("%d records under way, barrier %v; want the first, no barrier", n, up)
+	if n, up := l.UnderWay(on.NAS); n != 1 || !up {
+		t.Errorf("%d records under way, barrier %v; want the first, and the barrier", n, up)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -311,6 +313,11 @@ func TestLedgerBarrierGivenUp(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "nothing under way", func() bool { n, up := l.UnderWay(on.NAS); return n == 0 && !up })
+	for _, r := range acctRows(db) {
+		if want := map[string]string{"one": "100", "two": "300", "three": "NULL"}[r["session"]]; r["stop"] != want {
+			t.Errorf("session %s: stop %s, want %s", r["session"], r["stop"], want)
+		}
+	}
 }
 
 // Another server inserts a session between our look and our insert: our event

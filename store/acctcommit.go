@@ -42,9 +42,7 @@ func (l *Ledger) commit(ctx context.Context, batch []*entry) {
 		return
 	}
 	n, err := l.write(patient, batch, l.opts.Timeout)
-	for _, e := range batch[:n] {
-		l.finish(e, nil)
-	}
+	l.finish(batch[:n], nil)
 	if err != nil {
 		l.known.clear()
 		l.divert(batch[n:], err)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -43,17 +42,20 @@ INSERT INTO radial.reboots (nas, received, at, status) VALUES ($1::inet, $2::tim
 // may take: a NAS may have ten thousands of sessions.
 const downTimeouts = 4
 
-// down closes the sessions of a NAS that has just started or is about to stop.
-func (l *Ledger) down(ctx context.Context, r *aaa.Record) error {
-	what := "accounting: reboot of NAS " + r.NAS.String()
-	if err := l.gates.block(ctx, r.NAS); err != nil {
-		return fmt.Errorf("%s: wait for its sessions: %w", what, err)
+// downsAtATime is how many Accounting-Ons and Offs are stored at a time.
+const downsAtATime = 2
+
+// workDowns closes the sessions of NASes that have just started or are about to
+// stop, one NAS at a time.
+func (l *Ledger) workDowns(ctx context.Context, q *entryQueue) {
+	for {
+		batch := q.take(nil, 1)
+		if len(batch) == 0 {
+			return
+		}
+		err := l.storeDown(ctx, batch[0])
+		l.finish(batch, wrapErr("accounting: reboot of NAS "+batch[0].raw.NAS.String(), err))
 	}
-	defer l.gates.unblock(r.NAS)
-	e := &entry{raw: r}
-	err := l.storeDown(ctx, e)
-	l.metrics.record(e, err)
-	return wrapErr(what, err)
 }
 
 // storeDown stores the barrier's record where the records of its NAS go.
@@ -61,14 +63,7 @@ func (l *Ledger) storeDown(ctx context.Context, e *entry) error {
 	if ok, err := l.toJournal(e); ok {
 		return err
 	}
-	select {
-	case l.downs <- struct{}{}:
-		defer func() { <-l.downs }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	lasting := context.WithoutCancel(ctx)
-	patient, cancel := l.patient(lasting, downTimeouts*l.opts.Timeout)
+	patient, cancel := l.patient(ctx, downTimeouts*l.opts.Timeout)
 	defer cancel()
 	err := l.writeDown(patient, e, downTimeouts*l.opts.Timeout)
 	if err != nil && l.outage.journal != nil {

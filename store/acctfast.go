@@ -124,12 +124,12 @@ func (l *Ledger) applyKnown(ctx context.Context, batch []*entry) (rest []*entry)
 	}
 	l.settled(done)
 	l.learn(s.rows, s.xid, done)
+	stored := make([]*entry, 0, len(batch))
 	for _, r := range s.rows {
-		l.metrics.known.Add(float64(len(r.entries)))
-		for _, e := range r.entries {
-			l.finish(e, nil)
-		}
+		stored = append(stored, r.entries...)
 	}
+	l.metrics.known.Add(float64(len(stored)))
+	l.finish(stored, nil)
 	return s.rest
 }
 

@@ -111,9 +111,7 @@ func (l *Ledger) toJournal(batch ...*entry) (ok bool, err error) {
 func (l *Ledger) journalled(batch []*entry) bool {
 	ok, err := l.toJournal(batch...)
 	if ok {
-		for _, e := range batch {
-			l.finish(e, err)
-		}
+		l.finish(batch, err)
 	}
 	return ok
 }
@@ -124,9 +122,7 @@ func (l *Ledger) divert(batch []*entry, cause error) {
 	if l.outage.journal != nil {
 		cause = l.insist(cause, batch...)
 	}
-	for _, e := range batch {
-		l.finish(e, cause)
-	}
+	l.finish(batch, cause)
 }
 
 // insist makes the ledger journal, and these records with it.
@@ -154,12 +150,12 @@ func (l *Ledger) beginOutage(cause error) {
 	case o.wake <- struct{}{}:
 	default:
 	}
-	l.tell("the database takes no accounting: it goes to the journal", zap.Error(cause))
+	l.announce("the database takes no accounting: it goes to the journal", zap.Error(cause))
 }
 
-// tell logs a change of mode, as a warning once in a while: with a slow database
+// announce logs a change of mode, as a warning once in a while: with a slow database
 // there may be many.
-func (l *Ledger) tell(what string, fields ...zap.Field) {
+func (l *Ledger) announce(what string, fields ...zap.Field) {
 	now := l.now().Unix()
 	last := l.outage.told.Load()
 	if now-last >= int64(tellEvery.Seconds()) && l.outage.told.CompareAndSwap(last, now) {
