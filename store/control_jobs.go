@@ -60,7 +60,7 @@ type JobError struct {
 type JobQuery struct {
 	States []string
 	Kinds  []string
-	Queue  string
+	Queues []string
 	Limit  int
 }
 
@@ -90,8 +90,8 @@ func (db *DB) Jobs(ctx context.Context, q JobQuery) ([]Job, error) {
 	if len(q.Kinds) > 0 {
 		p = p.Kinds(q.Kinds...)
 	}
-	if q.Queue != "" {
-		p = p.Queues(q.Queue)
+	if len(q.Queues) > 0 {
+		p = p.Queues(q.Queues...)
 	}
 	res, err := client.JobList(ctx, p)
 	if err != nil {

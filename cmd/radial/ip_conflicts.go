@@ -73,8 +73,8 @@ func newIPConflictsCmd(a *app) *cobra.Command {
 		Long:  conflictsHelp,
 		Args:  named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if limit < 1 || limit > maxListed {
-				return usagef("--limit %d: want 1 to %d", limit, maxListed)
+			if err := checkPage(limit, 0); err != nil {
+				return err
 			}
 			return a.withAddresses(cmd.Context(), func(d *ipDesk) error { return d.conflicts(cmd.Context(), vrf, all, limit) })
 		},

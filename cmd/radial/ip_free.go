@@ -53,8 +53,8 @@ func newIPAvailableCmd(a *app) *cobra.Command {
 		Example: "  radial ip available main\n  radial ip available main --after 100.64.3.255 --limit 20",
 		Args:    named("POOL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if limit < 1 || limit > maxListed {
-				return usagef("--limit %d: want 1 to %d", limit, maxListed)
+			if err := checkPage(limit, 0); err != nil {
+				return err
 			}
 			var from netip.Addr
 			if after != "" {

@@ -91,11 +91,11 @@ those that failed for good for a week.`,
 					return usagef("--state %q: one of %s", s, strings.Join(store.JobStates(), ", "))
 				}
 			}
-			if q.Limit < 1 || q.Limit > 10_000 {
-				return usagef("--limit %d: want 1 to 10000", q.Limit)
+			if err := checkPage(q.Limit, 0); err != nil {
+				return err
 			}
 			if !all && len(q.Kinds) == 0 {
-				q.Kinds = []string{aaa.FollowUser{}.Kind(), aaa.FollowSession{}.Kind(), aaa.EndSession{}.Kind(), aaa.EndUser{}.Kind(), aaa.LimitUser{}.Kind(), aaa.FollowMany{}.Kind()}
+				q.Queues = []string{store.QueueControl, store.QueueBulk}
 			}
 			return listJobs(cmd.Context(), a, q)
 		},

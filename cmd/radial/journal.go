@@ -103,8 +103,8 @@ func newJournalInspectCmd(a *app) *cobra.Command {
 		Short: "Show the oldest records that wait; also beside a running server",
 		Args:  named(),
 		RunE: func(*cobra.Command, []string) error {
-			if limit < 1 || limit > maxListed {
-				return usagef("--limit %d: want 1 to %d", limit, maxListed)
+			if err := checkPage(limit, 0); err != nil {
+				return err
 			}
 			c, err := a.config()
 			if err != nil {

@@ -57,7 +57,7 @@ func (f *serviceFlags) change(cmd *cobra.Command, c *aaa.PackageChange) (err err
 	c.AddressList, c.Filter = given(cmd, "address-list", f.addressList), given(cmd, "filter", f.filter)
 	c.Currency = given(cmd, "currency", strings.ToUpper(f.currency))
 	if cmd.Flags().Changed("dns") {
-		c.DNS, err = addressList("dns", f.dns)
+		c.DNS, err = nameServers(f.dns)
 	}
 	return err
 }

@@ -71,7 +71,7 @@ func (f *poolFlags) change(cmd *cobra.Command) (c store.PoolChange, err error) {
 		c.Fallback = &names
 	}
 	if cmd.Flags().Changed("dns") {
-		servers, err := addressList("dns", f.dns)
+		servers, err := nameServers(f.dns)
 		if err != nil {
 			return c, err
 		}
@@ -101,13 +101,14 @@ func commaList(text string) []string {
 	return names
 }
 
-// addressList reads addresses with commas between; none and nothing are none.
-func addressList(flag, text string) ([]netip.Addr, error) {
+// nameServers reads --dns: addresses with commas between; none and nothing are
+// none.
+func nameServers(text string) ([]netip.Addr, error) {
 	all := []netip.Addr{}
 	for _, t := range commaList(strings.ReplaceAll(text, " ", ",")) {
 		addr, err := netip.ParseAddr(t)
 		if err != nil {
-			return nil, usagef("--%s %q: want addresses with commas between, like 192.0.2.53,2001:db8::53", flag, t)
+			return nil, usagef("--dns %q: want addresses with commas between, like 192.0.2.53,2001:db8::53", t)
 		}
 		all = append(all, addr.Unmap())
 	}

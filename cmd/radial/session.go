@@ -144,12 +144,13 @@ func networksOf(ctx context.Context, db *store.DB, name string) ([]netip.Prefix,
 	return all, nil
 }
 
+// checkPage judges --limit and --after of a listing.
 func checkPage(limit int, after int64) error {
 	if limit < 1 || limit > maxListed {
 		return usagef("--limit %d: want 1 to %d", limit, maxListed)
 	}
 	if after < 0 {
-		return usagef("--after %d: want the id of the last session of the page before", after)
+		return usagef("--after %d: want the id of the last one of the page before", after)
 	}
 	return nil
 }
