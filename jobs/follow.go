@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -62,6 +63,9 @@ type policyEvents interface {
 type follows interface {
 	liveSessions
 	FollowUsers(ctx context.Context, actor, why string, users []string) (int, error)
+	// ProfileAmong tells whether one of the names is a profile that others go by
+	// (User-Profile, or the default one), or a member of one of the groups is.
+	ProfileAmong(ctx context.Context, names, groups []string, byDefault string) (bool, error)
 }
 
 // NewNews makes News that is handed on to the cache. knows tells whether the rows
@@ -162,17 +166,24 @@ func (n *News) follow(ctx context.Context) error {
 		n.Followed(users)
 		return nil
 	}
-	if all || len(groups) > 0 {
-		s := sweep{Reconcile: how, db: db, actor: actorOthers, why: "rows changed"}
-		if err := s.run(ctx, groups); err != nil || all {
-			return err
+	const why = "rows changed"
+	var errs []error
+	if users = n.withRows(ctx, users); len(users) > 0 {
+		_, err := db.FollowUsers(ctx, actorOthers, why, users)
+		errs = append(errs, err)
+	}
+	if len(users)+len(groups) > 0 {
+		profile, err := db.ProfileAmong(ctx, users, groups, how.Profile)
+		errs = append(errs, err)
+		if profile { // whose users are not counted here: a look at all sessions finds them
+			groups, all = nil, true
 		}
 	}
-	if users = n.withRows(ctx, users); len(users) == 0 {
-		return nil
+	if all || len(groups) > 0 {
+		s := sweep{Reconcile: how, db: db, actor: actorOthers, why: why}
+		errs = append(errs, s.run(ctx, groups))
 	}
-	_, err := db.FollowUsers(ctx, actorOthers, "rows changed", users)
-	return err
+	return errors.Join(errs...)
 }
 
 // take is what has settled. Who changes without end is looked at all the same.

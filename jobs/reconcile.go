@@ -33,6 +33,9 @@ type Reconcile struct {
 	Glance func(ctx context.Context, s *aaa.LiveSession) (aaa.Due, error)
 	Decide func(s *aaa.LiveSession, d *aaa.Due) aaa.Action
 	Every  time.Duration // 0: never
+	// Profile is the name whose groups hold for all (policy.default_user_profile); "":
+	// there is none.
+	Profile string
 }
 
 // liveSessions is where sessions are found, and told to follow (store.DB).

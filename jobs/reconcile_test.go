@@ -55,6 +55,10 @@ func (c *crowd) FollowUsers(_ context.Context, actor, _ string, users []string) 
 	return len(users), nil
 }
 
+func (c *crowd) ProfileAmong(_ context.Context, names, groups []string, byDefault string) (bool, error) {
+	return slices.Contains(names, "profile") || slices.Contains(groups, "of a profile") || slices.Contains(names, byDefault), nil
+}
+
 // verdicts decides by what a session's user is called.
 func verdicts(every time.Duration) Reconcile {
 	return Reconcile{
@@ -204,6 +208,12 @@ func TestNews(t *testing.T) {
 		locked(func() { known["carol"] = true })
 		after(time.Second, "[carol]", "[]")
 		after(12*time.Second, "[dora]", "[]") // hers are not
+
+		locked(func() { known["profile"] = true })
+		n.Invalidate([]string{"profile"}, []string{"gold"}) // that others go by: it may be anybody
+		after(3*time.Second, "[profile]", "[[]]")
+		n.Invalidate(nil, []string{"of a profile"})
+		after(3*time.Second, "[]", "[[]]")
 
 		n.InvalidateAll()
 		if events.all != 1 {

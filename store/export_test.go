@@ -18,6 +18,7 @@ const (
 	SQLGroupRows     = sqlGroupRows
 	SQLAdmissionLook = sqlAdmissionLook
 	SQLEndedLeases   = sqlEndedLeases
+	SQLProfileAmong  = sqlProfileAmong
 )
 
 // TellFollowed says that a job sees to the sessions of users.

@@ -28,9 +28,40 @@ FROM (SELECT a.* FROM radacct a
 LEFT JOIN radial.enforcements e ON e.radacctid = r.radacctid
 ORDER BY r.username, r.radacctid`
 
+	// Whether one of the names $1, or a member of the groups $2, is a profile that
+	// others go by: the default one $3 (all as stored), or one that a row names. Who has check rows of his own
+	// is none: so what every change of a user asks is answered by the index alone.
+	sqlProfileAmong = `
+WITH changed AS MATERIALIZED (
+    SELECT n.name FROM unnest($1::text[]) AS n (name) WHERE NOT EXISTS (SELECT FROM radcheck c WHERE c.username = n.name)
+), profile AS MATERIALIZED (
+    SELECT $3::text AS name WHERE $3 <> ''
+    UNION SELECT g.value::text FROM radgroupcheck g WHERE g.attribute = 'User-Profile'
+    UNION SELECT c.value::text FROM radcheck c
+    WHERE c.attribute = 'User-Profile' AND (EXISTS (SELECT FROM changed) OR cardinality($2::text[]) > 0)
+)
+SELECT EXISTS (SELECT FROM profile p JOIN changed USING (name))
+    OR EXISTS (SELECT FROM profile p JOIN radusergroup m ON m.username = p.name WHERE m.groupname = ANY ($2))`
+
 	sqlLiveSessions   = livePage + livePageEnd
 	sqlLiveSessionsOf = livePage + ` AND a.username IN (SELECT g.username FROM radusergroup g WHERE g.groupname = ANY ($4::text[]))` + livePageEnd
 )
+
+// ProfileAmong tells whether one of the names, or a member of one of the groups, is
+// a profile that others go by (User-Profile, or byDefault), so that what they are
+// granted may be another now.
+func (db *DB) ProfileAmong(ctx context.Context, names, groups []string, byDefault string) (found bool, err error) {
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return false, wrapErr("profiles", err)
+	}
+	stored := make([]string, len(names))
+	for i, name := range names {
+		stored[i] = esc.EscapeUser(name)
+	}
+	err = db.pool.QueryRow(ctx, sqlProfileAmong, stored, groups, esc.EscapeUser(byDefault)).Scan(&found)
+	return found, wrapErr("profiles", err)
+}
 
 // LiveSessions hands the open sessions to f, by pages of so many: all of them, or
 // those of the members of groups. No transaction is open meanwhile: what begins

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"radial/aaa"
+	"radial/store"
 	"radial/store/storetest"
 )
 
@@ -62,5 +63,41 @@ func TestLiveSessions(t *testing.T) {
 	stop := errors.New("stop")
 	if err := db.LiveSessions(t.Context(), 1, nil, func(context.Context, []aaa.LiveSession) error { return stop }); !errors.Is(err, stop) {
 		t.Error(err)
+	}
+}
+
+// A name that others go by is told from a user's, at little cost where there are
+// many users.
+func TestProfileAmong(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('alice', 'User-Profile', ':=', 'homes'), ('bob', 'Cleartext-Password', ':=', 'p'), ('shops', 'Cleartext-Password', ':=', 'p'),
+		('carol', 'User-Profile', ':=', 'shops')`)
+	db.Exec(`INSERT INTO radgroupcheck (groupname, attribute, op, value) VALUES ('gold', 'User-Profile', ':=', 'offices')`)
+	db.Exec(`INSERT INTO radusergroup (username, groupname) VALUES ('homes', 'night'), ('bob', 'gold'), ('everybody', 'basic')`)
+	for _, c := range []struct {
+		names, groups []string
+		byDefault     string
+		want          bool
+	}{
+		{nil, nil, "", false},
+		{nil, nil, "everybody", false},
+		{[]string{"bob", "alice", "nobody"}, nil, "everybody", false},
+		{[]string{"bob", "homes"}, nil, "", true}, // a user's
+		{[]string{"offices"}, nil, "", true},      // a group's
+		{[]string{"everybody"}, nil, "everybody", true},
+		{[]string{"everybody"}, nil, "", false},
+		{[]string{"shops"}, nil, "", false}, // is a user as well: he is looked at, and they wait
+		{nil, []string{"gold", "none"}, "", false},
+		{nil, []string{"night"}, "", true},
+		{nil, []string{"basic"}, "everybody", true},
+		{nil, []string{"basic"}, "", false},
+	} {
+		if got, err := db.ProfileAmong(t.Context(), c.names, c.groups, c.byDefault); got != c.want || err != nil {
+			t.Errorf("%+v: %t, %v", c, got, err)
+		}
+	}
+	if plan := fmt.Sprint(db.Rows(`EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) ` + strings.NewReplacer("$1", "'{bob}'", "$2", "'{}'", "$3", "''").Replace(store.SQLProfileAmong))); !strings.Contains(plan, "Scan on radcheck c (never executed)") &&
+		!strings.Contains(plan, "radcheck c_1 (never executed)") {
+		t.Errorf("a change of a user reads all check rows:\n%s", strings.ReplaceAll(plan, "] [", "\n"))
 	}
 }

@@ -54,6 +54,24 @@ func TestSessionsFollowPsql(t *testing.T) {
 	}
 }
 
+// Who goes by a profile follows a change of the groups that it is in.
+func TestSessionsFollowProfiles(t *testing.T) {
+	s, db := wireServer(t, map[string]string{"RADIAL_CONTROL_RECONCILE": "1h"})
+	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('hal', 'Cleartext-Password', ':=', 'p'), ('hal', 'User-Profile', ':=', 'homes')`)
+	db.Exec(`INSERT INTO radusergroup (username, groupname, priority) VALUES ('homes', 'night', 1)`)
+	db.Exec(`INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ('night', 'Mikrotik-Rate-Limit', '=', '1M/2M'), ('day', 'Mikrotik-Rate-Limit', '=', '3M/4M')`)
+	r := playRouter(t, s, []string{"RADIAL_DATABASE_URL=" + db.URL()}, "127.0.0.34")
+	hal := r.dialAll(t, []string{"hal"})[0]
+	harness.Eventually(t, patience, "he is online", func() bool { return online(db, "hal") == "1" })
+	if hal.Rate() != "1M/2M" {
+		t.Fatalf("his rate is %s", hal.Rate())
+	}
+	db.Exec(`UPDATE radusergroup SET groupname = 'day' WHERE username = 'homes'`)
+	within(t, "the groups of his profile", func() bool { return hal.Rate() == "3M/4M" })
+	db.Exec(`UPDATE radgroupreply SET value = '5M/6M' WHERE groupname = 'day'`)
+	within(t, "the rate of one of them", func() bool { return hal.Rate() == "5M/6M" })
+}
+
 // One change is one job: that of a command of ours is not taken for psql's as
 // well.
 func TestOneChangeIsOneJob(t *testing.T) {

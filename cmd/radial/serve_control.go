@@ -29,7 +29,7 @@ func (m *machine) hire(ctx context.Context, engine *aaa.Engine) (err error) {
 	if work.Routers, err = m.routerBook(ctx); err != nil {
 		return err
 	}
-	work.Reconcile = jobs.Reconcile{Glance: engine.Glance, Decide: aaa.Decide, Every: m.config.Control.Jobs.Reconcile}
+	work.Reconcile = jobs.Reconcile{Glance: engine.Glance, Decide: aaa.Decide, Every: m.config.Control.Jobs.Reconcile, Profile: m.config.Policy.DefaultUserProfile}
 	m.news.Follow(m.db, work.Reconcile)
 	if work.Control, err = m.enforce(engine, work.Routers); err != nil {
 		return err
