@@ -17,6 +17,9 @@ type Standing struct {
 	Slowed   bool
 	Rate     nas.RateLimit
 	Balances []Balance // one for each quota and step
+	// Unknown tells that the tables do not know the user at the moment, or have rows
+	// that cannot be read: nothing can be told of him.
+	Unknown bool
 }
 
 // Review tells how the user of a request stands, by the code that decides
@@ -25,8 +28,8 @@ type Standing struct {
 func (e *Engine) Review(ctx context.Context, req *Request) (Standing, error) {
 	l := authorization{e: e, in: checkInput{req: req}, dry: true}
 	l.start()
-	if d, err := l.findItems(ctx); d != nil || err != nil {
-		return Standing{}, err // rows that cannot be read refuse the next login, and end no session
+	if d, err := l.findItems(ctx); d != nil || err != nil || !l.known {
+		return Standing{Unknown: true}, err // rows that cannot be read refuse the next login, and end no session
 	}
 	d, err := l.judgeUsage(ctx)
 	if err != nil {

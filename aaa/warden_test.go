@@ -95,6 +95,17 @@ func TestWardenNoticesBorders(t *testing.T) {
 		if err := w.LookAll(ctx, []OpenLogin{{User: "alice"}}); err != nil || control.take() != "[alice: ]" {
 			t.Error(err)
 		}
+		// rows that are away, or that cannot be read, may be about to be written anew: what was wanted stands
+		for name, without := range map[string]UserRows{"away": {}, "unreadable": {Check: rows("Session-Timeout", ":=", "soon")}} {
+			b.tables.set("alice", without)
+			b.cache.InvalidateAll()
+			if err := w.LookAll(ctx, []OpenLogin{{User: "alice"}}); err != nil {
+				t.Error(name, err)
+			}
+			if got := control.take(); got != "[]" {
+				t.Errorf("rows %s: %s", name, got)
+			}
+		}
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
