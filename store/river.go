@@ -38,16 +38,15 @@ RETURNING subject, serial`
 	// that has not been heard of, and of this one's life before. $1 this client
 	// of the queue, $2 this server, $3 how old a heartbeat may be. River's own rescue comes
 	// minutes later, and sees to those that have no attempt left.
-	sqlRescueJobs = `
-UPDATE radial.river_job j
-SET state = 'available', scheduled_at = now(), finalized_at = NULL
+	fromDeadJobs = `radial.river_job j
 WHERE j.state = 'running' AND j.queue IN ('control', 'bulk') AND j.attempt < j.max_attempts
   AND j.attempted_by[array_upper(j.attempted_by, 1)] <> $1::text
   AND (split_part(j.attempted_by[array_upper(j.attempted_by, 1)], '#', 1) = $2::text OR NOT EXISTS (
       SELECT FROM radial.servers s
       WHERE s.id::text = split_part(j.attempted_by[array_upper(j.attempted_by, 1)], '#', 1)
         AND s.stopped_at IS NULL AND s.heartbeat_at > now() - make_interval(secs => $3::float8)))`
-	// And what they had claimed is free.
+	sqlDeadJobs = `SELECT EXISTS (SELECT FROM ` + fromDeadJobs + `)`
+	// What they had claimed is free.
 	sqlRescueClaims = `
 UPDATE radial.enforcements e
 SET claimed_by = NULL, claimed_until = NULL
@@ -56,6 +55,9 @@ WHERE e.claimed_until > now() AND NOT starts_with(e.claimed_by, $1::text || '#')
       SELECT FROM radial.servers s
       WHERE s.id::text = split_part(e.claimed_by, '#', 1)
         AND s.stopped_at IS NULL AND s.heartbeat_at > now() - make_interval(secs => $3::float8)))`
+	sqlRescueJobs = `
+UPDATE radial.river_job SET state = 'available', scheduled_at = now(), finalized_at = NULL
+WHERE state = 'running' AND id IN (SELECT j.id FROM ` + fromDeadJobs + `)`
 )
 
 // queueClient inserts jobs and tells of them, and never runs any.
@@ -220,6 +222,10 @@ func (db *DB) TakeWish(ctx context.Context, subject string, serial int64) (bool,
 // and says how many. client is this server's name in the queue (ClientName).
 func (db *DB) RescueJobs(ctx context.Context, client string) (int, error) {
 	server, _, _ := strings.Cut(client, "#")
+	var dead bool // mostly not: then not all that is known of sessions is looked through for claims
+	if err := db.pool.QueryRow(ctx, sqlDeadJobs, client, server, AliveWithin.Seconds()).Scan(&dead); err != nil || !dead {
+		return 0, wrapErr("jobs of dead servers", err)
+	}
 	if _, err := db.pool.Exec(ctx, sqlRescueClaims, client, server, AliveWithin.Seconds()); err != nil {
 		return 0, wrapErr("claims of dead servers", err)
 	}
