@@ -31,6 +31,8 @@ type Allocator struct {
 	opts    AllocatorOptions
 	metrics *Metrics
 
+	searches sync.Pool // of *search, that are over
+
 	mu    sync.Mutex
 	hints map[poolKey]*hint
 	rand  *rand.Rand // guarded by mu
@@ -87,12 +89,7 @@ func (a *Allocator) lease(ctx context.Context, wants []Want) ([]Lease, error) {
 	if len(wants) == 0 {
 		return nil, nil
 	}
-	s := search{a: a}
-	if s.wants = s.one.want[:]; len(wants) > 1 {
-		s.wants = make([]wanted, len(wants))
-	} else {
-		s.wants[0].room = s.one.pool[:0]
-	}
+	s := a.search(len(wants))
 	for i := range wants {
 		s.wants[i].Want = wants[i]
 		if err := s.wants[i].resolve(ctx, a); err != nil {
@@ -105,10 +102,30 @@ func (a *Allocator) lease(ctx context.Context, wants []Want) ([]Lease, error) {
 			return nil, err
 		}
 		done, err := s.judge(ctx, claimed)
-		if done || err != nil {
-			return s.leases, err
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			leases := s.leases
+			a.searches.Put(s) // of others, who may look at theirs yet, the collector takes care
+			return leases, nil
 		}
 	}
+}
+
+// search returns a search for so many wants.
+func (a *Allocator) search(wants int) *search {
+	s, again := a.searches.Get().(*search)
+	if !again {
+		s = &search{}
+	}
+	*s = search{a: a}
+	if s.wants, s.tries = s.one.want[:], s.one.try[:]; wants > 1 {
+		s.wants, s.tries = make([]wanted, wants), make([]Try, wants)
+	} else {
+		s.wants[0].room = s.one.pool[:0]
+	}
+	return s
 }
 
 // hint returns the hint of a pool. Names come from policy rows, not from

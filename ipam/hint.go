@@ -170,6 +170,9 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 		return nil
 	}
 	h.cursor, h.more = found[len(found)-1], len(found) == limit
+	if !h.more {
+		h.cursor = netip.Addr{} // the round is over
+	}
 	if rest := h.untried(found); len(rest) > 0 { // where that is all, they may lose it yet
 		found = rest
 	}
@@ -194,6 +197,9 @@ func (h *hint) lookAhead(ctx context.Context, a *Allocator, pool *PoolInfo) {
 	if h.more = err == nil && len(found) == a.opts.Window; len(found) > 0 {
 		h.cursor = found[len(found)-1]
 		h.free = append(inRuns(h.untried(found), h.rand), h.free...) // which are taken from their end
+	}
+	if err == nil && !h.more {
+		h.cursor = netip.Addr{} // the round is over: the next look finds nothing beyond it, for which all would wait
 	}
 }
 

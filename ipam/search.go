@@ -21,11 +21,13 @@ const staleRounds = 4
 type search struct {
 	a      *Allocator
 	wants  []wanted
+	tries  []Try // of the wants
 	leases []Lease
 
 	one struct { // room for what nearly every login wants: one thing, of one pool
 		want [1]wanted
 		pool [1]asked
+		try  [1]Try
 	}
 }
 
@@ -127,18 +129,17 @@ func (w *wanted) skip() {
 
 // claim asks the rows for everything at once.
 func (s *search) claim(ctx context.Context) ([]Claimed, error) {
-	tries := make([]Try, len(s.wants))
 	for i := range s.wants {
 		w := &s.wants[i]
 		if err := w.propose(ctx, s.a); err != nil {
 			s.giveBack()
 			return nil, err
 		}
-		tries[i] = w.try()
+		s.tries[i] = w.try()
 	}
-	claimed, err := s.a.rows.Claim(ctx, tries)
-	if err == nil && len(claimed) != len(tries) {
-		err = fmt.Errorf("claim answered %d tries of %d", len(claimed), len(tries))
+	claimed, err := s.a.rows.Claim(ctx, s.tries)
+	if err == nil && len(claimed) != len(s.tries) {
+		err = fmt.Errorf("claim answered %d tries of %d", len(claimed), len(s.tries))
 	}
 	if err != nil {
 		s.giveBack()

@@ -46,7 +46,7 @@ ORDER BY a.vrf_id, a.address LIMIT $3`
 
 	// The rows of one user: he has few.
 	sqlAddressOfUser = `
-WITH a AS MATERIALIZED (SELECT * FROM radial.addresses WHERE username = $7::text)
+WITH a AS MATERIALIZED (SELECT * FROM radial.addresses WHERE username COLLATE "C" = $7::text)
 SELECT ` + addressColumns + `
 FROM a` + addressTables + `
 WHERE` + addressMatches + ` AND ($12::text = '' OR p.name = $12)

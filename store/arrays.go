@@ -19,6 +19,7 @@ type (
 	words     []*string
 	wholes    []*int64
 	times     []*time.Time
+	spots     []pgtype.TID // of rows; one that is not valid: NULL
 )
 
 type (
@@ -30,6 +31,7 @@ type (
 	wordAt   struct{ text *string }
 	numberAt struct{ n *int64 }
 	timeAt   struct{ at *time.Time }
+	spotAt   pgtype.TID
 )
 
 func oneDimension(n int) []pgtype.ArrayDimension {
@@ -160,3 +162,15 @@ func (w timeAt) TimestamptzValue() (pgtype.Timestamptz, error) {
 	}
 	return pgtype.Timestamptz{Time: *w.at, Valid: true}, nil
 }
+
+// Dimensions tells how many there are.
+func (a spots) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(a)) }
+
+// Index returns the place's own.
+func (a spots) Index(i int) any { return (*spotAt)(&a[i]) }
+
+// IndexType returns what Index does.
+func (a spots) IndexType() any { return new(spotAt) }
+
+// TIDValue implements pgtype.TIDValuer.
+func (s *spotAt) TIDValue() (pgtype.TID, error) { return pgtype.TID(*s), nil }

@@ -43,6 +43,8 @@ type Group[Q, R any] struct {
 	now func() time.Time
 	do  func(ctx context.Context, qs []Q) ([]R, error)
 
+	calls sync.Pool // of *call, that have been answered and heard
+
 	mu      sync.Mutex
 	queue   []*call[Q, R]
 	running int
@@ -64,9 +66,9 @@ const (
 
 type call[Q, R any] struct {
 	q     Q
-	at    time.Time // queued
-	done  chan struct{}
-	taken atomic.Bool // by a batch, or by the caller that went away
+	at    time.Time     // queued
+	done  chan struct{} // told once, which nobody need hear
+	taken atomic.Bool   // by a batch, or by the caller that went away
 	r     R
 	err   error
 }
@@ -99,7 +101,11 @@ func NewGroup[Q, R any](max int, do func(ctx context.Context, qs []Q) ([]R, erro
 // Do queues q and waits for its answer. When ctx ends first, Do returns its
 // error; q may then have been carried out or not, and nobody else is touched.
 func (g *Group[Q, R]) Do(ctx context.Context, q Q) (R, error) {
-	c := &call[Q, R]{q: q, at: g.now(), done: make(chan struct{})}
+	c, again := g.calls.Get().(*call[Q, R])
+	if !again {
+		c = &call[Q, R]{done: make(chan struct{}, 1)}
+	}
+	c.q, c.at = q, g.now()
 	g.mu.Lock()
 	g.queue = append(g.queue, c)
 	start := g.running == 0 || g.running < g.Runners && len(g.queue) >= g.Crowd
@@ -114,13 +120,27 @@ func (g *Group[Q, R]) Do(ctx context.Context, q Q) (R, error) {
 	}
 	select {
 	case <-c.done:
-		return c.r, c.err
+		r, err := c.r, c.err
+		c.forget()
+		g.calls.Put(c) // neither the queue nor a batch has it any more
+		return r, err
 	case <-ctx.Done():
 		c.taken.Store(true) // if no batch has it yet, none will
 		var zero R
 		return zero, ctx.Err()
 	}
 }
+
+// forget makes a call as good as new.
+func (c *call[Q, R]) forget() {
+	var noQuery Q
+	var noAnswer R
+	c.q, c.r, c.err = noQuery, noAnswer, nil
+	c.taken.Store(false)
+}
+
+// answered wakes who waits for the call. It is his from then on.
+func (c *call[Q, R]) answered() { c.done <- struct{}{} }
 
 // Waiting returns how many queries are queued, for metrics.
 func (g *Group[Q, R]) Waiting() int {
@@ -181,7 +201,7 @@ func (g *Group[Q, R]) takeNewest() (batch []*call[Q, R]) {
 	for old < len(g.queue) && now.Sub(g.queue[old].at) > maxWait {
 		if c := g.queue[old]; c.taken.CompareAndSwap(false, true) {
 			c.err = aaa.ErrWaited
-			close(c.done)
+			c.answered()
 		}
 		g.queue[old] = nil
 		old++
@@ -226,7 +246,7 @@ func (g *Group[Q, R]) answer(batch []*call[Q, R]) {
 		if c.err == nil {
 			c.r = rs[i]
 		}
-		close(c.done)
+		c.answered()
 	}
 }
 

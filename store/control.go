@@ -24,7 +24,7 @@ WHERE EXISTS (SELECT FROM radacct r WHERE r.username = u.username AND r.acctstop
 	// Which of these users have been let in and their Start has not come.
 	sqlWaitingLogins = `
 SELECT DISTINCT n.username FROM unnest($1::text[]) AS n (username)
-WHERE EXISTS (SELECT FROM radial.addresses a WHERE a.username = n.username AND a.state = 'offered' AND a.until > now())
+WHERE EXISTS (SELECT FROM radial.addresses a WHERE a.username COLLATE "C" = n.username AND a.state = 'offered' AND a.until > now())
    OR EXISTS (SELECT FROM radial.admissions a WHERE a.login = n.username AND a.until > now())`
 
 	// Claims open sessions for a time: nobody else acts on them until then. Those

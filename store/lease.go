@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"radial/ipam"
 )
@@ -51,7 +52,7 @@ WITH known AS MATERIALIZED (
     FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::inet[], $6::text[]) AS w (vrf_id, pool, username, mac, nas, port)
     CROSS JOIN LATERAL (
         SELECT l.address, l.state, l.port, l.nas, l.pool_id FROM radial.addresses l
-        WHERE l.username = w.username AND l.mac = w.mac AND l.vrf_id = w.vrf_id
+        WHERE l.username COLLATE "C" = w.username AND l.mac COLLATE "C" = w.mac AND l.vrf_id = w.vrf_id
         OFFSET 0) l
 )
 SELECT ` + claimColumns + `
@@ -66,7 +67,7 @@ SELECT ` + claimColumns + `
 FROM (SELECT DISTINCT k.vrf_id, k.pool, k.username, k.mac FROM known k WHERE k.usual) u
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
-    WHERE l.username = u.username AND l.mac = u.mac AND l.vrf_id = u.vrf_id AND l.pool_id = u.pool
+    WHERE l.username COLLATE "C" = u.username AND l.mac COLLATE "C" = u.mac AND l.vrf_id = u.vrf_id AND l.pool_id = u.pool
       AND ` + forLastHolder + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
@@ -78,7 +79,7 @@ SELECT ` + claimColumns + `
 FROM unnest($1::int[], $2::bigint[], $3::text[]) AS w (vrf_id, pool_id, username)
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
-    WHERE l.username = w.username AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
+    WHERE l.username COLLATE "C" = w.username AND l.vrf_id = w.vrf_id AND l.pool_id = w.pool_id
       AND ` + forLastHolder + `
     ORDER BY l.since DESC NULLS LAST LIMIT 1
     FOR UPDATE SKIP LOCKED) a`
@@ -159,14 +160,14 @@ WHERE a.ctid = e.row
 RETURNING e.n, a.until`
 
 	sqlFreeAddresses = `
-SELECT a.address FROM radial.addresses a
+SELECT a.address, a.ctid FROM radial.addresses a
 WHERE a.pool_id = $1::bigint AND a.state = 'free' AND a.address > coalesce($2::inet, '0.0.0.0'::inet)
   AND EXISTS (SELECT FROM radial.pools p WHERE p.id = $1::bigint AND p.status = 'active')
   AND a.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')
 ORDER BY a.address LIMIT $3::int`
 
 	sqlRunOutAddresses = `
-SELECT a.address FROM radial.addresses a
+SELECT a.address, a.ctid FROM radial.addresses a
 WHERE a.pool_id = $1::bigint AND a.state IN ('offered', 'cooling') AND a.until <= now() AND (a.state = 'cooling' OR ` + startsKnown + `)
   AND EXISTS (SELECT FROM radial.pools p WHERE p.id = $1::bigint AND p.status = 'active')
   AND a.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')
@@ -196,6 +197,7 @@ type Leases struct {
 	group *Group[[]ipam.Try, []ipam.Claimed]
 
 	gapless   gapless
+	places    whereabouts
 	newcomers atomic.Bool // who asks is nobody that the rows know, most likely
 }
 
@@ -246,14 +248,17 @@ func (l *Leases) freeRows(ctx context.Context, pool *ipam.PoolInfo, limit int, q
 		return nil, nil, false, err
 	}
 	var lease netip.Prefix
-	tag, err := pgx.ForEachRow(rows, []any{&lease}, func() error {
+	var row pgtype.TID
+	var at []pgtype.TID
+	tag, err := pgx.ForEachRow(rows, []any{&lease, &row}, func() error {
 		a := lease.Addr()
 		last = &a
 		if !pool.Kind.Sparse() || pool.Gives(lease) {
-			free = append(free, a)
+			free, at = append(free, a), append(at, row)
 		}
 		return nil
 	})
+	l.places.learn(pool, free, at)
 	return free, last, tag.RowsAffected() == int64(limit), err
 }
 

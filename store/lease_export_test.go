@@ -45,6 +45,9 @@ func (db *DB) SettleLeases(ctx context.Context, now time.Time, events []LeaseEve
 // KnownGapless is how many IPv6 pools are known to have a row for each prefix.
 func (l *Leases) KnownGapless() int { return len(l.gapless.pools) }
 
+// ExpectNewcomers has the next claim taken for one of callers without a row.
+func (l *Leases) ExpectNewcomers() { l.newcomers.Store(true) }
+
 // ClaimStatements are the statements of a claim, by name, whose plans are made
 // once for a connection, with whatever the tables hold then.
 func ClaimStatements() map[string]string {

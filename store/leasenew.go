@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"radial/ipam"
 )
@@ -17,12 +18,32 @@ import (
 // out to have no row at all gets his candidate at once, and the others are
 // claimed for as ever, in a transaction of their own.
 
-// sqlClaimNew is sqlClaimGive for those callers alone whose user has no row in
-// the VRF, in whatever state: he has no lease, and had none that is remembered.
-// The statement begins when the users are locked.
-const sqlClaimNew = claimGive + `  AND (SELECT count(*) FROM (
-              SELECT FROM radial.addresses k WHERE k.username = e.username AND k.vrf_id = e.vrf_id LIMIT 1) k) = 0
-          OFFSET 0` + claimGiven
+const (
+	// sqlClaimUsers for the statement after it alone: it waits for nobody for long,
+	// as that one does not for a row.
+	sqlClaimNewUsers = `
+SELECT count(pg_advisory_xact_lock(k))
+FROM (SELECT set_config('lock_timeout', '50ms', true), set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_memoize', 'off', true) OFFSET 0) g
+CROSS JOIN unnest($1::bigint[]) AS u (k)`
+
+	// Offers rows to those callers alone whose user has no row in the VRF, in
+	// whatever state: he has no lease, and had none that is remembered. $1 to $9 as
+	// sqlClaimGive has them, $10 where the rows stood when they were listed. What
+	// stands there now must be the address, and free; one that another transaction
+	// is writing is waited for, and judged by what that one has made of it. The
+	// statement begins when the users are locked.
+	sqlClaimNew = `
+UPDATE radial.addresses l
+SET state = 'offered', until = now() + e.offer * interval '1 microsecond', since = now(),
+    username = e.username, mac = e.mac, nas = e.nas, port = e.port, session_id = e.session_id
+FROM unnest($1::int[], $2::bigint[], $3::inet[], $4::text[], $5::text[], $6::inet[], $7::text[], $8::text[], $9::bigint[], $10::tid[])
+    WITH ORDINALITY AS e (vrf_id, pool_id, address, username, mac, nas, port, session_id, offer, row, n)
+WHERE l.ctid = e.row AND l.vrf_id = e.vrf_id AND l.address = e.address AND l.pool_id = e.pool_id
+  AND ` + forAnybody + `
+  AND (SELECT count(*) FROM (
+          SELECT FROM radial.addresses k WHERE k.username COLLATE "C" = e.username AND k.vrf_id = e.vrf_id LIMIT 1) k) = 0
+RETURNING e.n, l.until`
+)
 
 // newcomers tells whether nearly all of so many logins got a row that was not
 // looked at before: then the next ones will, most likely.
@@ -38,7 +59,7 @@ func (l *Leases) claim(ctx context.Context, logins [][]ipam.Try) (out [][]ipam.C
 	if !l.newcomers.Load() {
 		return l.claimAll(ctx, c)
 	}
-	rest, err := c.giveNew(ctx, l.db)
+	rest, err := c.giveNew(ctx, l.db, &l.places)
 	switch {
 	case waitedInVain(err) || retryable(err): // nobody has got anything
 		return l.claimAll(ctx, c)
@@ -74,7 +95,7 @@ func (l *Leases) claimRest(ctx context.Context, out [][]ipam.Claimed, logins [][
 
 // giveNew gives newcomers among the logins their candidates, in one committed
 // transaction of one trip, and returns which logins are left.
-func (c *claim) giveNew(ctx context.Context, db *DB) (rest []int, err error) {
+func (c *claim) giveNew(ctx context.Context, db *DB, places *whereabouts) (rest []int, err error) {
 	c.out = make([][]ipam.Claimed, len(c.logins))
 	if len(c.users) != len(c.logins) || c.admission != nil { // one of them twice: he must get the same lease
 		return everyone(len(c.logins)), nil
@@ -91,6 +112,7 @@ func (c *claim) giveNew(ctx context.Context, db *DB) (rest []int, err error) {
 	})
 	var e writing
 	e.reserve(len(asking))
+	e.places = places.take(c.logins, asking, make([]pgtype.TID, 0, len(asking)))
 	for _, i := range asking {
 		t := &c.logins[i][0]
 		e.put(leaseKey{t.Pool.VRF, candidate(t, t.Candidates[0])}, t.Pool.ID, t.Want.SessionID, t)
@@ -111,19 +133,17 @@ func (c *claim) giveNew(ctx context.Context, db *DB) (rest []int, err error) {
 	return rest, nil
 }
 
-// giveNew makes one trip: begin, lock, write and commit. What it tells given does
-// not hold where there is an error.
+// giveNew makes one trip of two statements, which are one transaction without a
+// begin and commit of their own, as all are that are sent together. What it tells
+// given does not hold where there is an error.
 func (e *writing) giveNew(ctx context.Context, db *DB, users []int64, given func(n int, end time.Time)) error {
 	if len(e.addrs) == 0 {
 		return nil
 	}
 	return db.inTrips(ctx, func(conn *pgx.Conn) error {
 		b := &pgx.Batch{}
-		b.Queue(tripBegin)
-		b.Queue(sqlClaimUsers, longs(users))
-		b.Queue(sqlClaimPatience)
-		b.Queue(sqlClaimNew, e.given()...).Query(func(rows pgx.Rows) error { return eachGiven(rows, given) })
-		b.Queue(tripCommit)
+		b.Queue(sqlClaimNewUsers, longs(users))
+		b.Queue(sqlClaimNew, append(e.given(), spots(e.places))...).Query(func(rows pgx.Rows) error { return eachGiven(rows, given) })
 		return conn.SendBatch(ctx, b).Close()
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"radial/ipam"
 )
@@ -74,7 +75,8 @@ func (c *claim) write(ctx context.Context, conn *pgx.Conn) error {
 type writing struct {
 	callers
 	sessions []string
-	lasts    []int64 // how long an offer of the pool lasts, in microseconds
+	places   []pgtype.TID // of newcomers alone
+	lasts    []int64      // how long an offer of the pool lasts, in microseconds
 	anew     []bool
 	rows     []*leaseRow // in the same order
 }

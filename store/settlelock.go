@@ -47,7 +47,7 @@ const (
     FROM unnest($7::int[], $8::text[], $9::text[], $10::inet[]) AS e (vrf_id, username, mac, nas)
     CROSS JOIN LATERAL (
         SELECT a.vrf_id, a.address FROM radial.addresses a
-        WHERE a.username = e.username AND a.mac = e.mac AND a.vrf_id = e.vrf_id
+        WHERE a.username COLLATE "C" = e.username AND a.mac COLLATE "C" = e.mac AND a.vrf_id = e.vrf_id
           AND a.state IN ('offered', 'bound') AND a.nas IS NOT DISTINCT FROM e.nas
         OFFSET 0) l`
 
