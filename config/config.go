@@ -17,6 +17,9 @@ type Config struct {
 	File    string // the file that was read, or empty
 	DataDir string
 	Log     Log
+	// GarbagePercent is how much garbage may gather before it is collected, in
+	// percent of the memory that is in use (Go's GOGC).
+	GarbagePercent int
 
 	Database store.Options
 	Migrate  bool // database.migrate: whether serve applies migrations
@@ -52,8 +55,11 @@ type Log struct {
 // Default is the configuration with nothing set.
 func Default() *Config {
 	c := &Config{
-		DataDir:  "/var/lib/radial",
-		Log:      Log{Level: "info", Format: "auto"},
+		DataDir: "/var/lib/radial",
+		Log:     Log{Level: "info", Format: "auto"},
+
+		GarbagePercent: 200,
+
 		Database: store.Options{Pooler: store.PoolerNone, MaxConns: 16, ConnectTimeout: 5 * time.Second, Escaping: "auto"},
 		Migrate:  true,
 		API:      api.DefaultOptions(),

@@ -21,6 +21,7 @@ func serverSettings(c *Config) []setting {
 	return []setting{
 		text("data_dir", &c.DataDir, "Folder for the embedded database, the key and what a server must remember. One running server to a folder."),
 		onReload(choice("log.level", &c.Log.Level, []string{"debug", "info", "warn", "error"}, "Least level that is logged. debug prints packets.")),
+		integer("garbage_percent", &c.GarbagePercent, 25, 1000, "percent", "How much garbage may gather before it is collected, in percent of the memory in use: 100 collects when as much has come as is in use, which takes the least memory; more saves processor time. GOGC has no effect."),
 		choice("log.format", &c.Log.Format, []string{"auto", "console", "json"}, "auto: console on a terminal, else json."),
 
 		secret("database.url", &c.Database.URL, "a URL or DSN such as postgres://radial@db1,db2/radius?target_session_attrs=read-write",

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ var (
 // which syncs to disk. Addresses are leased in bursts that a part of the free
 // ones covers; between bursts, unmeasured, what was leased is freed again.
 func BenchmarkLeases(b *testing.B) {
+	before := debug.SetGCPercent(200) // a server's, garbage_percent: for both sides
+	defer debug.SetGCPercent(before)
 	m := newLeaseBench(b)
 	for _, fill := range numbers(b, *leaseFills) {
 		m.fill(fill)

@@ -160,7 +160,7 @@ func otherPolicyEffects() effectGroup {
 		name: "other policy",
 		set: map[string]string{
 			"read_groups": "off", "read_profiles": "off", "accounting.event_time": "receive", "accounting.realms": "isp.example",
-			"postauth.log": "rejects", "postauth.passwords": "on", "ipam.fallback_pools": "spare",
+			"postauth.log": "rejects", "postauth.passwords": "on", "ipam.fallback_pools": "spare", "garbage_percent": "150",
 		},
 		effects: map[string]func(*testing.T, *world){
 			"read_groups": func(t *testing.T, w *world) {
@@ -218,6 +218,11 @@ func otherPolicyEffects() effectGroup {
 					rows := w.db.Rows(`SELECT pass FROM radpostauth WHERE username = 'unknown too'`)
 					return len(rows) == 1 && rows[0][0] == "p"
 				})
+			},
+			"garbage_percent": func(t *testing.T, w *world) {
+				if is := w.Metric(t, "go_gc_gogc_percent"); is != 150 {
+					t.Errorf("garbage is collected at %v percent", is)
+				}
 			},
 			"data_dir": func(t *testing.T, w *world) { // of wireServer's own
 				if _, err := os.Stat(filepath.Join(w.DataDir, "server-id")); err != nil {

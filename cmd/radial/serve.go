@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -61,6 +62,7 @@ func (a *app) serve(ctx context.Context, demo bool) (err error) {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(c.GarbagePercent)
 	lock, err := lockDataDir(c.DataDir)
 	if err != nil {
 		return withoutAccess(c, err)
