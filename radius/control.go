@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (c *Control) Do(ctx context.Context, d aaa.Deed) (aaa.Effect, error) {
 		return effect, errors.Join(err, otherErr)
 	}
 	if effect.Detail != "" {
-		other.Detail = effect.Detail + "; then " + other.Detail
+		other.Detail = effect.Detail + "; then " + cmp.Or(other.Detail, string(other.Result)+" by "+other.Via)
 	}
 	return other, nil
 }

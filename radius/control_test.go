@@ -233,6 +233,7 @@ func TestControlFallback(t *testing.T) {
 		asked int
 	}{
 		{406, another{effect: done}, aaa.ResultDone, 1},
+		{406, another{effect: aaa.Effect{Result: aaa.ResultDone, Via: "api"}}, aaa.ResultDone, 1},
 		{406, another{effect: aaa.Effect{Result: aaa.ResultUnsupported, Detail: "no login to its API is known"}}, aaa.ResultUnsupported, 1},
 		{406, another{effect: aaa.Effect{Result: aaa.ResultFailed}, err: errors.New("no route")}, aaa.ResultUnsupported, 1},
 		{503, another{effect: done}, aaa.ResultGone, 0},
@@ -244,6 +245,9 @@ func TestControlFallback(t *testing.T) {
 		e, err := control.Do(t.Context(), r.deed(t, s, aaa.VerbDisconnect))
 		if !errors.Is(err, c.other.err) || e.Result != c.want || c.other.asked != c.asked || !strings.Contains(e.Detail, ErrorCause(c.nak).String()) || !strings.Contains(e.Detail, c.other.effect.Detail) && c.asked > 0 {
 			t.Errorf("%d: %+v, %v, asked %d", c.nak, e, err, c.other.asked)
+		}
+		if strings.HasSuffix(e.Detail, "then ") {
+			t.Errorf("%d: %q says nothing of the other way", c.nak, e.Detail)
 		}
 	}
 }
