@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ func TestScripts(t *testing.T) {
 			db.Exec("UPDATE radial.settings SET value = 'UTC' WHERE key = 'timezone'")
 			env.Values["db"] = db
 			env.Values["routers"] = map[string]*fake.Router{}
+			env.Setenv("RADIAL_DATA_DIR", filepath.Join(env.WorkDir, "data")) // not the host's /var/lib/radial
 			env.Setenv("RADIAL_DATABASE_URL", db.URL())
 			env.Setenv("SUDO_USER", "tester")
 			env.Setenv("HOME", env.WorkDir)
