@@ -119,20 +119,22 @@ func (a *Accounting) Record(req *Request) *Record {
 	if received.IsZero() {
 		received = a.now()
 	}
-	r := &Record{
+	texts := textValues(ps, [...]*dictionaries.Attribute{at.user, at.sessionID, at.calledStation, at.callingStation, at.portID})
+	whole := &recordAndMore{portID: texts[4]}
+	whole.Record = Record{
 		Status:          statusOf(at.number(ps, at.statusType)),
-		Login:           stringValue(ps, at.user),
-		SessionID:       stringValue(ps, at.sessionID),
+		Login:           texts[0],
+		SessionID:       texts[1],
 		NAS:             at.nasAddress(req),
 		PortType:        nameValue(ps, at.portType),
 		Received:        received,
-		SessionTime:     at.seconds(ps, at.sessionTime),
-		Input:           at.octets(ps, at.inputOctets, at.inputGigawords),
-		Output:          at.octets(ps, at.outputOctets, at.outputGigawords),
+		SessionTime:     at.seconds(ps, at.sessionTime, &whole.numbers[0]),
+		Input:           at.octets(ps, at.inputOctets, at.inputGigawords, &whole.numbers[1]),
+		Output:          at.octets(ps, at.outputOctets, at.outputGigawords, &whole.numbers[2]),
 		Authentic:       nameValue(ps, at.authentic),
 		ConnectInfo:     stringValue(ps, at.connectInfo),
-		CalledStation:   stringValue(ps, at.calledStation),
-		CallingStation:  stringValue(ps, at.callingStation),
+		CalledStation:   texts[2],
+		CallingStation:  texts[3],
 		TerminateCause:  nameValue(ps, at.terminateCause),
 		ServiceType:     nameValue(ps, at.serviceType),
 		FramedProtocol:  nameValue(ps, at.framedProtocol),
@@ -141,6 +143,7 @@ func (a *Accounting) Record(req *Request) *Record {
 		FramedIPv6Pfx:   prefixValue(ps, at.framedIPv6Prefix),
 		DelegatedPrefix: prefixValue(ps, at.delegatedPrefix),
 	}
+	r := &whole.Record
 	if d := req.Device; d != nil {
 		r.DeviceID, r.VRF = d.ID, d.Settings.VRF
 		if d.Settings.SwapOctets {
@@ -157,13 +160,21 @@ func (a *Accounting) Record(req *Request) *Record {
 		r.InterfaceID = &id
 	}
 	port := nameValue(ps, at.port)
-	if id := stringValue(ps, at.portID); id != "" {
-		r.PortID = &id
-	} else if port != "" {
-		r.PortID = &port
+	if whole.portID == "" {
+		whole.portID = port
+	}
+	if whole.portID != "" {
+		r.PortID = &whole.portID
 	}
 	a.identify(r, ps, port)
 	return r
+}
+
+// recordAndMore is a record with the memory that it points to: one piece, not five.
+type recordAndMore struct {
+	Record
+	numbers [3]int64
+	portID  string
 }
 
 // identify sets acctuniqueid, and Class where it is wanted: a mark of ours always,
@@ -287,18 +298,18 @@ func (at *acctAttrs) number(ps dictionaries.Pairs, a *dictionaries.Attribute) *u
 	return &n
 }
 
-func (at *acctAttrs) seconds(ps dictionaries.Pairs, a *dictionaries.Attribute) *int64 {
+func (at *acctAttrs) seconds(ps dictionaries.Pairs, a *dictionaries.Attribute, to *int64) *int64 {
 	n := at.number(ps, a)
 	if n == nil {
 		return nil
 	}
-	s := int64(*n)
-	return &s
+	*to = int64(*n)
+	return to
 }
 
 // octets joins a counter and its gigawords (RFC 2869 §5.1, §5.2); what a
 // bigint cannot hold becomes its greatest value.
-func (at *acctAttrs) octets(ps dictionaries.Pairs, low, high *dictionaries.Attribute) *int64 {
+func (at *acctAttrs) octets(ps dictionaries.Pairs, low, high *dictionaries.Attribute, to *int64) *int64 {
 	l, h := at.number(ps, low), at.number(ps, high)
 	if l == nil && h == nil {
 		return nil
@@ -310,8 +321,8 @@ func (at *acctAttrs) octets(ps dictionaries.Pairs, low, high *dictionaries.Attri
 	if l != nil {
 		n += uint64(*l)
 	}
-	o := int64(min(n, math.MaxInt64))
-	return &o
+	*to = int64(min(n, math.MaxInt64))
+	return to
 }
 
 // stringValue returns the raw bytes of the first instance of a string.
@@ -320,12 +331,35 @@ func stringValue(ps dictionaries.Pairs, a *dictionaries.Attribute) string {
 	return string(v)
 }
 
+// textValues returns the raw bytes of the first instance of each, as parts of one
+// string: who keeps one keeps all.
+func textValues(ps dictionaries.Pairs, attrs [5]*dictionaries.Attribute) (texts [5]string) {
+	var room [256]byte
+	b := room[:0]
+	var ends [len(attrs)]int
+	for i, a := range attrs {
+		v, _ := ps.Value(a)
+		b = append(b, v...)
+		ends[i] = len(b)
+	}
+	all, from := string(b), 0
+	for i, end := range ends {
+		texts[i], from = all[from:end], end
+	}
+	return texts
+}
+
 // nameValue returns the first instance in text form: the value's name where the
 // dictionary has one, else the number.
 func nameValue(ps dictionaries.Pairs, a *dictionaries.Attribute) string {
 	v, ok := ps.Value(a)
 	if !ok {
 		return ""
+	}
+	if a.Type == dictionaries.TypeInteger && len(v) == 4 {
+		if name, named := a.ValueName(uint64(binary.BigEndian.Uint32(v))); named {
+			return name
+		}
 	}
 	return a.Text(v)
 }

@@ -121,5 +121,8 @@ func (w writer) optional(column string, s *string, escape func(string) string) *
 		return nil
 	}
 	t := w.text(column, *s, escape)
-	return &t
+	if t == *s {
+		return s
+	}
+	return new(t)
 }
