@@ -12,19 +12,16 @@ import (
 // LiveSession is an open row of radacct as control sees it, raw text
 // (un-escaped).
 type LiveSession struct {
-	ID          int64  // radacctid
-	UniqueID    string // acctuniqueid
-	SessionID   string // Acct-Session-Id as the NAS wrote it
-	Login       OpenLogin
-	NAS         netip.Addr
-	Address     netip.Addr // Framed-IP-Address; the zero one where it has none
-	IPv6Prefix  netip.Prefix
-	Delegated   netip.Prefix
-	InterfaceID string
-	Class       string // as radacct has it
-	Applied     Mark   // of the last CoA that was acknowledged; zero: nothing since the login
-	Began       time.Time
-	Up, Down    uint64 // octets from and to the subscriber, as accounting has told last
+	ID        int64  // radacctid
+	UniqueID  string // acctuniqueid
+	SessionID string // Acct-Session-Id as the NAS wrote it
+	Login     OpenLogin
+	NAS       netip.Addr
+	Address   netip.Addr // Framed-IP-Address; the zero one where it has none
+	Class     string     // as radacct has it
+	Applied   Mark       // of the last CoA that was acknowledged; zero: nothing since the login
+	Began     time.Time
+	Up, Down  uint64 // octets from and to the subscriber, as accounting has told last
 }
 
 // Mark tells what a session was granted: Soft is a hash of what its device can

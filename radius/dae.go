@@ -68,7 +68,8 @@ type DAERequest struct {
 	Pairs  dictionaries.Pairs
 }
 
-// DAEReply is a device's verified answer. NAKs are answers too.
+// DAEReply is a device's verified answer. NAKs are answers too. An ACK promises no
+// Stop.
 type DAEReply struct {
 	ACK   bool
 	Cause ErrorCause // of a NAK, sometimes of an ACK; 0 where the device does not say
@@ -76,11 +77,6 @@ type DAEReply struct {
 	Tries int
 	RTT   time.Duration // from the last send
 }
-
-// Gone tells whether the answer to a Disconnect means that the session is over:
-// it was ended now, or the device does not know it (503). An ACK promises no
-// Stop.
-func (r *DAEReply) Gone() bool { return r.ACK || r.Cause == CauseSessionNotFound }
 
 // ErrDAEClosed is what Do returns once Run has ended.
 var ErrDAEClosed = errors.New("the dynamic authorization client has ended")

@@ -45,7 +45,7 @@ WITH open AS MATERIALIZED (
 SELECT r.radacctid, c.radacctid IS NOT NULL, EXISTS (SELECT FROM radial.enforcements e WHERE e.radacctid = r.radacctid AND e.close_at IS NOT NULL),
     r.acctuniqueid::text, r.acctsessionid::text, coalesce(r.username::text, ''), r.nasipaddress, coalesce(r.nasportid::text, ''), coalesce(r.nasporttype::text, ''),
     coalesce(r.callingstationid::text, ''), coalesce(r.calledstationid::text, ''), coalesce(r.servicetype::text, ''), coalesce(r.framedprotocol::text, ''),
-    r.framedipaddress, r.framedipv6prefix, r.delegatedipv6prefix, coalesce(r.framedinterfaceid::text, ''), coalesce(r.class::text, ''),
+    r.framedipaddress, coalesce(r.class::text, ''),
     r.acctstarttime, coalesce(c.soft, 0), coalesce(c.hard, 0), coalesce(r.acctinputoctets, 0), coalesce(r.acctoutputoctets, 0)
 FROM open r LEFT JOIN claimed c ON c.radacctid = r.radacctid
 ORDER BY r.radacctid`
@@ -135,25 +135,18 @@ func (db *DB) ClaimSessions(ctx context.Context, ids []int64, who string, hold t
 func scanLive(row pgx.CollectableRow, esc Escaper, further ...any) (s aaa.LiveSession, mine, ending bool, err error) {
 	var nas netip.Addr
 	var ip *netip.Addr
-	var prefix, delegated *netip.Prefix
 	var began *time.Time
 	var soft, hard int64
 	l := &s.Login
 	err = row.Scan(append([]any{&s.ID, &mine, &ending, &s.UniqueID, &s.SessionID, &l.User, &nas, &l.Port, &l.PortType, &l.CallingStation, &l.CalledStation,
-		&l.ServiceType, &l.FramedProtocol, &ip, &prefix, &delegated, &s.InterfaceID, &s.Class, &began, &soft, &hard}, further...)...)
+		&l.ServiceType, &l.FramedProtocol, &ip, &s.Class, &began, &soft, &hard}, further...)...)
 	s.NAS, l.NAS = nas.Unmap(), nas.Unmap().String()
 	l.User, l.Port = esc.UnescapeUser(l.User), esc.UnescapeTwice(l.Port)
-	for _, text := range []*string{&s.SessionID, &l.PortType, &l.CallingStation, &l.CalledStation, &l.ServiceType, &l.FramedProtocol, &s.InterfaceID, &s.Class} {
+	for _, text := range []*string{&s.SessionID, &l.PortType, &l.CallingStation, &l.CalledStation, &l.ServiceType, &l.FramedProtocol, &s.Class} {
 		*text = esc.Unescape(*text)
 	}
 	if ip != nil {
 		s.Address = ip.Unmap()
-	}
-	if prefix != nil {
-		s.IPv6Prefix = *prefix
-	}
-	if delegated != nil {
-		s.Delegated = *delegated
 	}
 	s.Began = timeOf(began)
 	s.Applied = aaa.Mark{Soft: uint64(soft), Hard: uint64(hard)}

@@ -18,7 +18,7 @@ const (
 	livePage = `
 SELECT r.radacctid, true, false, r.acctuniqueid::text, r.acctsessionid::text, r.username::text, r.nasipaddress, coalesce(r.nasportid::text, ''), coalesce(r.nasporttype::text, ''),
     coalesce(r.callingstationid::text, ''), coalesce(r.calledstationid::text, ''), coalesce(r.servicetype::text, ''), coalesce(r.framedprotocol::text, ''),
-    r.framedipaddress, r.framedipv6prefix, r.delegatedipv6prefix, coalesce(r.framedinterfaceid::text, ''), coalesce(r.class::text, ''),
+    r.framedipaddress, coalesce(r.class::text, ''),
     r.acctstarttime, coalesce(e.soft, 0), coalesce(e.hard, 0), r.username::text,
     e.close_at IS NOT NULL OR coalesce(e.result IN ('refused', 'unsupported') AND coalesce(e.cause, 0) NOT IN (502, 505, 506) AND e.at > now() - interval '1 hour', false)
 FROM (SELECT a.* FROM radacct a
