@@ -187,7 +187,7 @@ FROM radial.pools p WHERE p.vrf_id = $1::int AND p.name = $2::text`
 const (
 	maxClaims     = 256
 	claimsAtOnce  = 3
-	crowdOfClaims = 64
+	crowdOfClaims = 80
 )
 
 // Leases are the rows that judge over addresses (ipam.Rows). Safe for
