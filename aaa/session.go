@@ -75,9 +75,13 @@ func (o Outcome) String() string {
 
 // Transition is what Next found: the row after the event, and, where the id
 // is reused, the old row as it must be kept under its RetiredID.
+//
+// Earlier tells that the event is the Stop of a session before the row's, which
+// may have a row still, or none at all: the function of that name says which.
 type Transition struct {
 	Row     Session
 	Retired *Session
+	Earlier bool
 	Outcome Outcome
 }
 
@@ -98,7 +102,8 @@ type Transition struct {
 //     closed: its Stop was lost;
 //   - an event older than the row's start, of an earlier session with the same
 //     id, changes nothing. So does a Start that is older than what the row's own
-//     session time says of its start.
+//     session time says of its start. But a Stop of that kind is not lost: it goes
+//     to the row that its session has left behind, or makes one (Earlier).
 //
 // A closed row never opens again. Applying a record twice, or late, changes
 // nothing, as long as the Starts of one session carry the same time. Next
@@ -224,7 +229,7 @@ func stop(row *Session, ev *Record) Transition {
 	s := *row
 	if row.Open() {
 		if ev.olderSession(row) {
-			return Transition{Row: s, Outcome: Stale}
+			return Transition{Row: s, Earlier: true, Outcome: Stale}
 		}
 		s.merge(ev)
 		s.end(later(ev.At, row.Update), ev.TerminateCause)
@@ -262,7 +267,10 @@ func stop(row *Session, ev *Record) Transition {
 // learns what the session came to in the end; connectinfo_stop tells it.
 func lateStop(row *Session, ev *Record) Transition {
 	s := *row
-	if row.ConnectInfoStop != nil || ev.olderSession(row) {
+	if ev.olderSession(row) {
+		return Transition{Row: s, Earlier: true, Outcome: Duplicate}
+	}
+	if row.ConnectInfoStop != nil {
 		return Transition{Row: s, Outcome: Duplicate}
 	}
 	grown := grow(&s.Input, ev.Input)

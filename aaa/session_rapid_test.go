@@ -107,6 +107,7 @@ func TestNextReplay(t *testing.T) {
 			if tr.Retired != nil {
 				t.Fatalf("replay of %+v retired a row", ev)
 			}
+			unmoved(t, again, retired, ev, tr)
 			again = &tr.Row
 		}
 		if d := cmp.Diff(*row, *again, rowOpts()); d != "" {
@@ -121,6 +122,7 @@ func TestNextReplay(t *testing.T) {
 func TestNextReplayOfTheLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var row *Session
+		var retired []Session
 		var done []*Record
 		from := int64(1_700_000_000)
 		for range rapid.IntRange(1, 4).Draw(t, "sessions") {
@@ -134,7 +136,14 @@ func TestNextReplayOfTheLost(t *testing.T) {
 				events = append([]*Record{events[n-1]}, events[:n-1]...)
 			}
 			for _, ev := range events {
-				if tr := Next(row, ev); row != nil || tr.Row.UniqueID != "" {
+				tr := Next(row, ev)
+				if tr.Retired != nil {
+					retired = append(retired, *tr.Retired)
+				}
+				if tr.Earlier {
+					retired, _ = foldEarlier(row, retired, ev)
+				}
+				if row != nil || tr.Row.UniqueID != "" {
 					row = &tr.Row
 				}
 				done = append(done, ev)
@@ -153,6 +162,7 @@ func TestNextReplayOfTheLost(t *testing.T) {
 			if tr.Retired != nil {
 				t.Fatalf("%+v once more retired a row", ev)
 			}
+			unmoved(t, again, retired, ev, tr)
 			again = &tr.Row
 			if d := cmp.Diff(*row, *again, rowOpts()); d != "" {
 				t.Fatalf("%v of %v once more changed the row:\n%s", ev.Status, ev.At, d)
@@ -178,6 +188,79 @@ func TestNextOrder(t *testing.T) {
 		}
 		if d := cmp.Diff(*want, *got, rowOpts(ignore...)); d != "" {
 			t.Fatalf("order matters (-in order +mixed):\n%s", d)
+		}
+	})
+}
+
+// unmoved wants an event that has been applied before to change none of the
+// retired rows.
+func unmoved(t *rapid.T, row *Session, retired []Session, ev *Record, tr Transition) {
+	if !tr.Earlier {
+		return
+	}
+	now, _ := foldEarlier(row, retired, ev)
+	if d := cmp.Diff(retired, now, rowOpts()); d != "" {
+		t.Fatalf("%v of %v once more changed the rows of earlier sessions:\n%s", ev.Status, ev.At, d)
+	}
+}
+
+// Sessions with one id whose Stops are told after the next one's Start, all of
+// them twice and in any order: each has a row, once, and with all that it came to. And
+// any of them once more changes nothing.
+func TestNextLateStops(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var gens []generation
+		var events, late []*Record
+		from := int64(1_700_000_000)
+		for range rapid.IntRange(2, 5).Draw(t, "sessions") {
+			g := drawSession(t, from)
+			gens, from = append(gens, g), g.last
+			if n := len(g.events); g.end != 0 && rapid.Bool().Draw(t, "late") {
+				events, late = append(events, g.events[:n-1]...), append(late, g.events[n-1])
+			} else {
+				events = append(events, g.events...)
+			}
+		}
+		next := drawSession(t, from) // with which all others are over
+		early := rapid.IntRange(1, len(next.events)).Draw(t, "early")
+		if next.end != 0 { // it may be over as well
+			early = rapid.SampledFrom([]int{1, len(next.events)}).Draw(t, "early")
+		}
+		events = append(events, next.events[:early]...)
+		for _, ev := range late {
+			ev.Received = ev.At // by a server that was cut off
+		}
+		late = rapid.Permutation(slices.Concat(late, late)).Draw(t, "order")
+		row, retired, _ := fold(slices.Concat(events, late)...)
+		if !row.Start.Equal(sec(next.start)) {
+			t.Fatalf("the session of now: %+v", row)
+		}
+		for _, g := range gens {
+			told := slices.ContainsFunc(late, func(ev *Record) bool { return ev.At.Equal(sec(g.end)) }) ||
+				slices.ContainsFunc(events, func(ev *Record) bool { return g.end != 0 && ev.At.Equal(sec(g.end)) })
+			if !told {
+				continue
+			}
+			n := 0
+			for _, r := range retired {
+				if r.Start.Equal(sec(g.start)) && r.Stop.Equal(sec(g.end)) && deref(r.Input) == g.octets && deref(r.SessionTime) == g.end-g.start {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Fatalf("%d rows of the session %+v: %+v", n, g, retired)
+			}
+		}
+		if len(retired) > len(gens) {
+			t.Fatalf("%d rows of %d earlier sessions: %+v", len(retired), len(gens), retired)
+		}
+		again := slices.Concat(events, late)
+		for _, ev := range again[rapid.IntRange(0, len(again)-1).Draw(t, "from"):] {
+			tr := Next(row, ev)
+			if tr.Retired != nil || cmp.Diff(*row, tr.Row, rowOpts()) != "" {
+				t.Fatalf("%v of %v once more changed the row", ev.Status, ev.At)
+			}
+			unmoved(t, row, retired, ev, tr)
 		}
 	})
 }

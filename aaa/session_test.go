@@ -2,6 +2,7 @@ package aaa
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,11 +44,32 @@ func fold(events ...*Record) (row *Session, retired []Session, last Outcome) {
 		if t.Retired != nil {
 			retired = append(retired, *t.Retired)
 		}
+		if t.Earlier {
+			retired, last = foldEarlier(row, retired, ev)
+		}
 		if row != nil || t.Row.UniqueID != "" {
 			row = &t.Row
 		}
 	}
 	return row, retired, last
+}
+
+// foldEarlier applies the Stop of an earlier session.
+func foldEarlier(row *Session, retired []Session, ev *Record) ([]Session, Outcome) {
+	retired = slices.Clone(retired)
+	before := make([]*Session, len(retired))
+	for i := range retired {
+		before[i] = &retired[i]
+	}
+	switch of, t := Earlier(row, before, ev); {
+	case of >= 0:
+		retired[of] = t.Row
+		return retired, t.Outcome
+	case t.Outcome == Closed:
+		return append(retired, t.Row), t.Outcome
+	default:
+		return retired, t.Outcome
+	}
 }
 
 func TestNext(t *testing.T) {
@@ -164,10 +186,9 @@ func TestNext(t *testing.T) {
 			})}, Reused},
 		{"late stop of the session before", []*Record{start(100), event(StatusInterim, 160, 60, 7), start(300), stop(200, 100, 7)},
 			edit(open, func(s *Session) { s.Start, s.Update = sec(300), sec(300) }),
-			[]Session{edit(closed, func(s *Session) {
-				s.Update, s.Stop, s.Interval, s.SessionTime = sec(160), sec(160), num(60), num(60)
-				s.ConnectInfoStop, s.TerminateCause = nil, str(CauseNASReboot)
-			})}, Stale},
+			[]Session{edit(closed, func(s *Session) { // which keeps the id that it was retired with
+				s.Interval, s.UniqueID = num(60), RetiredID(&Session{UniqueID: testID, Start: sec(100), Stop: sec(160)})
+			})}, Corrected},
 		{"stop a second older than its start", []*Record{start(100), stop(99, 0, 0)},
 			edit(closed, func(s *Session) {
 				s.Stop, s.Update, s.SessionTime, s.Input, s.Output = sec(100), sec(100), num(0), num(0), num(0)
@@ -218,7 +239,9 @@ func TestNext(t *testing.T) {
 				t.Errorf("row (-want +got):\n%s", d)
 			}
 			for i := range tt.retired {
-				tt.retired[i].UniqueID = RetiredID(&tt.retired[i])
+				if tt.retired[i].UniqueID == testID {
+					tt.retired[i].UniqueID = RetiredID(&tt.retired[i])
+				}
 			}
 			if d := cmp.Diff(tt.retired, retired, opts); d != "" {
 				t.Errorf("retired (-want +got):\n%s", d)

@@ -127,6 +127,9 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 		return nil, nil, err
 	}
 	f := foldBatch(rows, batch)
+	if err := f.settleEarlier(ctx, conn); err != nil {
+		return nil, nil, err
+	}
 	s := newSettlement()
 	var started starting
 	lost := queueSessions(&write, f)
@@ -266,12 +269,15 @@ func nullPrefix(p netip.Prefix) *netip.Prefix {
 }
 
 // scanSession reads a row of sqlAcctLock. Its texts stay as they are kept.
-func scanSession(rows pgx.CollectableRow) (*acctRow, error) {
+func scanSession(rows pgx.CollectableRow) (*acctRow, error) { return scanSessionAnd(rows) }
+
+// scanSessionAnd reads the columns of acctSession and what comes after them.
+func scanSessionAnd(rows pgx.CollectableRow, more ...any) (*acctRow, error) {
 	var r acctRow
 	var start, update, stop *time.Time
 	var ip, ipv6, prefix, delegated *netip.Prefix
-	err := rows.Scan(&r.ID, &r.UniqueID, &start, &update, &stop, &r.Interval, &r.SessionTime, &r.Input, &r.Output,
-		&r.ConnectInfoStart, &r.ConnectInfoStop, &r.TerminateCause, &ip, &ipv6, &prefix, &r.InterfaceID, &delegated)
+	err := rows.Scan(append([]any{&r.ID, &r.UniqueID, &start, &update, &stop, &r.Interval, &r.SessionTime, &r.Input, &r.Output,
+		&r.ConnectInfoStart, &r.ConnectInfoStop, &r.TerminateCause, &ip, &ipv6, &prefix, &r.InterfaceID, &delegated}, more...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,8 @@ func (r *acctRow) onlyCounters() bool { return r.counted() == r.Session }
 type fold struct {
 	current map[string]*acctRow // by acctuniqueid
 	retired []*acctRow
+	stops   []earlierStop
+	earlier []*acctRow // that stops have made or changed
 }
 
 // foldBatch applies the events of a batch to the rows as read. Events of a
@@ -70,6 +72,9 @@ func (f *fold) apply(e *entry) {
 	}
 	t := aaa.Next(session, &e.rec)
 	e.outcome = t.Outcome
+	if t.Earlier {
+		f.stops = append(f.stops, earlierStop{by: e, row: row, session: row.Session})
+	}
 	if t.Retired != nil {
 		row.Session, row.by = *t.Retired, e
 		f.retired = append(f.retired, row)
@@ -93,7 +98,7 @@ func (f *fold) apply(e *entry) {
 
 // all are the rows of the batch.
 func (f *fold) all() []*acctRow {
-	rows := slices.Clone(f.retired)
+	rows := slices.Concat(f.retired, f.earlier)
 	for _, r := range f.current {
 		rows = append(rows, r)
 	}
