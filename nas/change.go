@@ -1,6 +1,7 @@
 package nas
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -113,13 +114,12 @@ func (v *vendor) nature(a *dictionaries.Attribute) (nature, kind) {
 	if a.Internal {
 		return isNeutral, 0
 	}
-	if t, known := v.changes[a.Name]; known {
-		return t.nature, t.of
+	for _, known := range []traits{v.changes, needsLogin, neutral} {
+		if t, is := known[a.Name]; is {
+			return t.nature, t.of
+		}
 	}
-	if _, known := needsLogin[a.Name]; known {
-		return isHard, 0
-	}
-	if _, known := neutral[a.Name]; known || a.Vendor == nil || a.Vendor.ID == idMicrosoft || a.Vendor.ID == idADSLForum || strings.Contains(strings.ToLower(a.Name), "dns") {
+	if ofNoVendor(a) || strings.Contains(strings.ToLower(a.Name), "dns") {
 		return isNeutral, 0
 	}
 	return isHard, 0
@@ -131,7 +131,7 @@ func (v *vendor) nature(a *dictionaries.Attribute) (nature, kind) {
 // is thrown out because interims are to come every ten minutes from now on.
 // Attributes of vendors are the service itself, as far as nothing else is known
 // of them.
-var needsLogin = neutrally(
+var needsLogin = being(isHard,
 	"Framed-Pool", "Framed-IPv6-Pool", "Delegated-IPv6-Prefix-Pool", "Stateful-IPv6-Address-Pool", "Framed-Route", "Framed-IPv6-Route",
 	"Tunnel-Type", "Tunnel-Private-Group-Id", "Egress-VLANID", "Egress-VLAN-Name", "Filter-Id", "NAS-Filter-Rule", "Login-Service", "Callback-Number",
 )
@@ -141,9 +141,7 @@ var needsLogin = neutrally(
 func changing(groups ...traits) traits {
 	all := traits{}
 	for _, g := range groups {
-		for name, t := range g {
-			all[name] = t
-		}
+		maps.Copy(all, g)
 	}
 	return all
 }
@@ -157,17 +155,18 @@ func softly(of kind, names ...string) traits {
 	return t
 }
 
-func neutrally(names ...string) traits {
+// being are attributes of one nature.
+func being(of nature, names ...string) traits {
 	t := traits{}
 	for _, n := range names {
-		t[n] = trait{nature: isNeutral}
+		t[n] = trait{nature: of}
 	}
 	return t
 }
 
 // neutral attributes never make a difference between what a session has and what
 // it should have.
-var neutral = neutrally(
+var neutral = being(isNeutral,
 	// of this login alone: keys, answers, the conversation
 	"Reply-Message", "State", "Class", "Proxy-State", "EAP-Message", "Message-Authenticator", "Event-Timestamp", "Error-Cause", "User-Name",
 	"MS-CHAP2-Success", "MS-CHAP-Error", "MS-CHAP-MPPE-Keys", "MS-MPPE-Send-Key", "MS-MPPE-Recv-Key", "MS-MPPE-Encryption-Policy", "MS-MPPE-Encryption-Types",

@@ -1,6 +1,7 @@
 package nas
 
 import (
+	"slices"
 	"strings"
 
 	"radial/dictionaries"
@@ -236,17 +237,14 @@ func theirs(types string, a *dictionaries.Attribute) bool {
 	return false
 }
 
-// understands keeps the standard attributes, the device's own, and two vendors'
-// that are no vendor's any more: Microsoft's carry the keys and answers of
-// MS-CHAP (RFC 2548), ADSL-Forum's describe lines (RFC 4679).
+// understands keeps the device's own attributes, and those of no vendor.
 func (v *vendor) understands(a *dictionaries.Attribute) bool {
-	if a.Vendor == nil || a.Vendor.ID == idMicrosoft || a.Vendor.ID == idADSLForum {
-		return true
-	}
-	for _, id := range v.ids {
-		if a.Vendor.ID == id {
-			return true
-		}
-	}
-	return false
+	return ofNoVendor(a) || slices.Contains(v.ids, a.Vendor.ID)
+}
+
+// ofNoVendor are the standard attributes, and two vendors' that are no vendor's
+// any more: Microsoft's carry the keys and answers of MS-CHAP (RFC 2548),
+// ADSL-Forum's describe lines (RFC 4679).
+func ofNoVendor(a *dictionaries.Attribute) bool {
+	return a.Vendor == nil || a.Vendor.ID == idMicrosoft || a.Vendor.ID == idADSLForum
 }
