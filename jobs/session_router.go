@@ -15,25 +15,32 @@ import (
 	"radial/store"
 )
 
-// openSessions is where radacct is looked at and mended (store.DB).
+// openSessions is where radacct is looked at (store.DB).
 type openSessions interface {
 	Routers(ctx context.Context) ([]aaa.Router, error)
 	Devices(ctx context.Context) ([]aaa.Device, error)
 	OpenAtNAS(ctx context.Context, nas []netip.Prefix, users []string) ([]store.OpenAt, error)
+}
+
+// lostSessions is where radacct is mended, and who has had that done is kept
+// (store.DB).
+type lostSessions interface {
 	CloseLost(ctx context.Context, lost []store.OpenAt) (n int, err error)
+	NoteChange(ctx context.Context, c store.Change, key string, detail aaa.Audit) error
 }
 
 // RouterSessions asks routers who is logged in, and compares that with radacct.
 // Safe for concurrent use.
 type RouterSessions struct {
 	db    openSessions
+	lost  lostSessions
 	fleet *routeros.Fleet
 	now   func() time.Time
 }
 
 // NewRouterSessions makes a RouterSessions of the routers of a fleet.
 func NewRouterSessions(db *store.DB, fleet *routeros.Fleet, now func() time.Time) *RouterSessions {
-	return &RouterSessions{db, fleet, now}
+	return &RouterSessions{db, db, fleet, now}
 }
 
 // sessionGrace is how old a session must be before it is missed on either side:
@@ -152,10 +159,23 @@ type Mended struct {
 }
 
 // Mend ends what is unknown to us on the router, and closes in radacct what the
-// router does not have. A router all of whose sessions are unknown is not
-// touched: it sends its accounting elsewhere, or under another address.
-func (rs *RouterSessions) Mend(ctx context.Context, m Mismatch) (done Mended, err error) {
-	if done.Closed, err = rs.db.CloseLost(ctx, m.Lost); err != nil || len(m.Unknown) == 0 {
+// router does not have, for who wants that. A router all of whose sessions are
+// unknown is not touched: it sends its accounting elsewhere, or under another
+// address.
+func (rs *RouterSessions) Mend(ctx context.Context, by store.Change, m Mismatch) (Mended, error) {
+	if len(m.Unknown)+len(m.Lost) == 0 {
+		return Mended{}, nil
+	}
+	done, err := rs.mend(ctx, m)
+	detail := aaa.Audit{"ended": done.Ended, "closed": done.Closed}
+	if err != nil {
+		detail["failed"] = err.Error()
+	}
+	return done, errors.Join(err, rs.lost.NoteChange(ctx, by, m.Router, detail))
+}
+
+func (rs *RouterSessions) mend(ctx context.Context, m Mismatch) (done Mended, err error) {
+	if done.Closed, err = rs.lost.CloseLost(ctx, m.Lost); err != nil || len(m.Unknown) == 0 {
 		return done, err
 	}
 	if m.Matched == 0 && len(m.Unknown) > 1 {
@@ -267,16 +287,15 @@ func reconcileSessions(db *store.DB, rs *RouterSessions) func(context.Context, a
 		if err != nil {
 			return err
 		}
+		by := store.Change{Actor: "job:reconcile_routers", Action: "session.reconcile"}
 		var errs []error
 		for _, r := range aaa.RoutersToLookAt(all) {
 			m, err := rs.Compare(ctx, r, devices)
 			if errors.Is(err, aaa.ErrInvalid) {
 				continue // linked to no device
 			}
-			if err == nil && len(m.Unknown)+len(m.Lost) > 0 {
-				done, mendErr := rs.Mend(ctx, m)
-				by := store.Change{Actor: "job:reconcile_routers", Action: "session.reconcile"}
-				err = errors.Join(mendErr, db.NoteChange(ctx, by, r.Name, aaa.Audit{"ended": done.Ended, "closed": done.Closed}))
+			if err == nil {
+				_, err = rs.Mend(ctx, by, m)
 			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

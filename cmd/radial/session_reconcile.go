@@ -66,13 +66,8 @@ func (d *routerDesk) reconcile(ctx context.Context, router string, mend bool) er
 			d.note("%v", err)
 			continue
 		}
-		if err == nil && mend && len(v.Unknown)+len(v.Lost) > 0 {
-			v.Mended, err = rs.Mend(ctx, v.Mismatch)
-			detail := aaa.Audit{"ended": v.Ended, "closed": v.Closed}
-			if err != nil {
-				detail["failed"] = err.Error()
-			}
-			err = errors.Join(err, d.db.NoteChange(ctx, d.by("session.reconcile", false), r.Name, detail))
+		if err == nil && mend {
+			v.Mended, err = rs.Mend(ctx, d.by("session.reconcile", false), v.Mismatch)
 		}
 		if err != nil {
 			failed++
