@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -26,6 +27,7 @@ type hint struct {
 	reads  uint64        // looks for the pool that have begun
 	free   []netip.Addr
 	out    map[netip.Addr]struct{} // candidates that callers here are trying
+	tried  map[netip.Addr]struct{} // those that they were trying at any time of the look under way, which may have seen them before; nil when none is
 	cursor netip.Addr              // where the next look begins; invalid: at the first address
 	begun  bool                    // the first look has chosen its beginning
 	more   bool                    // there may be free ones beyond the cursor
@@ -138,6 +140,9 @@ func (h *hint) take(ctx context.Context, a *Allocator, pool *PoolInfo, want int)
 	}
 	for _, c := range candidates {
 		h.out[c] = struct{}{}
+		if h.tried != nil {
+			h.tried[c] = struct{}{}
+		}
 	}
 	return candidates, n == 0, nil
 }
@@ -151,6 +156,8 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 	}
 	h.looks++
 	number, from, limit := h.looks, h.cursor, a.opts.Window/8+1+len(h.out)
+	h.tried = maps.Clone(h.out)
+	defer func() { h.tried = nil }()
 	var found, again []netip.Addr
 	err := h.look(func() (err error) {
 		found, err = a.rows.FreeAddresses(ctx, *pool, from, limit)
@@ -186,6 +193,10 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 func (h *hint) lookAhead(ctx context.Context, a *Allocator, pool *PoolInfo) {
 	done, from := make(chan struct{}), h.cursor
 	h.ahead = done
+	if h.tried = maps.Clone(h.out); h.tried == nil {
+		h.tried = make(map[netip.Addr]struct{})
+	}
+	defer func() { h.tried = nil }()
 	h.mu.Unlock()
 	found, err := a.rows.FreeAddresses(ctx, *pool, from, a.opts.Window)
 	h.mu.Lock()
@@ -203,11 +214,13 @@ func (h *hint) lookAhead(ctx context.Context, a *Allocator, pool *PoolInfo) {
 	}
 }
 
-// untried leaves out what callers here are trying: it is about to be taken.
+// untried leaves out what callers here are trying, or were when the look began or
+// since: it is taken by now, or about to be.
 func (h *hint) untried(found []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(found), func(a netip.Addr) bool {
 		_, out := h.out[a]
-		return out
+		_, before := h.tried[a]
+		return out || before
 	})
 }
 
