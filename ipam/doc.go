@@ -65,10 +65,10 @@
 //	-------  -------------------------------  ------------------------------------------------
 //	Bind     free, cooling, or an offer run   Bind: the session has it, whoever gave it
 //	         out
-//	Bind     offered, ours                    Bind
+//	Bind     offered, ours                    Bind; the row stays the login's where that stands
 //	Bind     offered, not ours                Conflict: not stolen
 //	Bind     bound, by this session           Renew
-//	Bind     bound, ours, by an older one     Replace: the older session is over
+//	Bind     bound, ours, by an older one     Replace: the older session is over; as above
 //	Bind     bound, ours, by a newer one      Leave: a late packet
 //	Bind     bound, not ours                  Conflict
 //	Renew    free, cooling, offered           as Bind: its Start was lost
@@ -103,6 +103,21 @@
 //     closed for a clock.
 //   - Ids that a device begins anew tell nothing here: the caller must be the
 //     same in all four, and of such a one the same id is the same row of radacct.
+//
+// The invariant behind a login that stands (LoginStands): with what a login has been
+// answered is nobody else's until that login's session has ended, or nothing has come of it and the
+// offer has run out. A session that was heard of before the answer is not that login's, whatever it is called: it
+// waited in the journal of a server, perhaps together with its end, and is told of when the next one comes up. It
+// has the row until it ends, and then that is on offer again.
+//
+//   - What counts is when we heard of it and when we answered, never the event's
+//     time: of a device whose clock is behind, every session began before its login.
+//   - Only what comes out of a journal was heard of some time ago. Whatever comes
+//     from a device has come now, after every answer.
+//   - A row knows when a login was last answered with it (Holding.Answered). Clocks of servers
+//     and database that differ by more than a caller takes to come back may take one for the other: a session that
+//     its login did not name then leaves an offer behind that runs out, or an older one frees the address, as if nothing
+//     were known.
 //
 // A record need not carry all that its session has. A Bind also takes what the
 // login was offered (by the same user and MAC at the same NAS, and the same

@@ -74,6 +74,7 @@ type Holding struct {
 	Caller    Caller
 	SessionID string
 	RadacctID int64     // of the session that has it bound, or 0
+	Answered  time.Time // when the last login was answered with it; zero: unknown
 	Since     time.Time // of a bound row: when its session was alive for certain, at its beginning as far as that is known; zero: unknown
 }
 
@@ -171,6 +172,9 @@ type Session struct {
 	Caller    Caller
 	SessionID string
 	At        time.Time // when it was alive, as the event tells; zero: unknown
+	// Heard is when a server heard of the event that has it told of late, out of
+	// its journal. Zero: just now, as nearly always; then LoginStands never holds.
+	Heard time.Time
 }
 
 // Settle says what an accounting event does to the row of its address: the
@@ -206,6 +210,18 @@ func newer(h Holding, s Session) bool {
 		return heard
 	}
 	return s.At.After(h.Since)
+}
+
+// LoginStands tells of a row that a session is about to get (Bind, Replace) that a login of the same
+// holder has been answered with it since the session was heard of: that one is told of
+// late, and over by now or soon. The row stays the login's then, by Caller and SessionID, as if the login had taken
+// over the bound row, so that the session's end leaves it on offer (Reoffer).
+//
+// It goes by when we heard and answered, by the clocks of server and database, never by what the device says
+// of the time: of a device whose clock is behind, every session began before its login.
+func LoginStands(h Holding, s Session) bool {
+	return (h.State == Offered || h.State == Bound) && !s.Heard.IsZero() && s.Heard.Before(h.Answered) && ours(h, s) &&
+		(h.SessionID == "" || h.SessionID != s.SessionID || h.Caller.NAS != s.Caller.NAS)
 }
 
 func settleRelease(h Holding, s Session) Outcome {

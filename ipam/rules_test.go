@@ -163,3 +163,39 @@ func TestStates(t *testing.T) {
 		t.Error("x is a state")
 	}
 }
+
+func TestLoginStands(t *testing.T) {
+	answer := time.Unix(1000, 0)
+	caller := Caller{User: "u", MAC: "m", Port: "p"}
+	old := Session{RadacctID: 1, Caller: caller, SessionID: "s1", Heard: answer.Add(-time.Second)}
+	offer := Holding{State: Offered, Caller: caller, SessionID: "s2", Answered: answer}
+	tests := map[string]struct {
+		change func(h *Holding, s *Session)
+		want   bool
+	}{
+		"a session from before":        {func(*Holding, *Session) {}, true},
+		"of an offer that has run out": {func(h *Holding, _ *Session) { h.RanOut = true }, true},
+		"the login named none":         {func(h *Holding, _ *Session) { h.SessionID = "" }, true},
+		"it took over a bound row":     {func(h *Holding, _ *Session) { h.State, h.RadacctID = Bound, 7 }, true},
+		"the login's own":              {func(_ *Holding, s *Session) { s.SessionID = "s2" }, false},
+		"the same id at another NAS": {func(h *Holding, s *Session) {
+			s.SessionID, h.Caller.NAS = "s2", netip.MustParseAddr("10.0.0.1")
+		}, true},
+		"one of after":                  {func(_ *Holding, s *Session) { s.Heard = answer.Add(time.Second) }, false},
+		"at the same moment":            {func(_ *Holding, s *Session) { s.Heard = answer }, false},
+		"one that a device tells now":   {func(_ *Holding, s *Session) { s.Heard = time.Time{} }, false},
+		"now, and its clock is behind":  {func(_ *Holding, s *Session) { s.Heard, s.At = time.Time{}, time.Unix(9, 0) }, false},
+		"whatever its clock says":       {func(_ *Holding, s *Session) { s.At = answer.Add(time.Hour) }, true},
+		"nobody knows of a login":       {func(h *Holding, _ *Session) { h.Answered = time.Time{} }, false},
+		"a stranger's":                  {func(_ *Holding, s *Session) { s.Caller = Caller{User: "v", MAC: "n"} }, false},
+		"the row is free":               {func(h *Holding, _ *Session) { h.State = Free }, false},
+		"the row cools off, and nobody": {func(h *Holding, _ *Session) { h.State = Cooling }, false},
+	}
+	for name, test := range tests {
+		h, s := offer, old
+		test.change(&h, &s)
+		if got := LoginStands(h, s); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

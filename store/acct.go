@@ -124,6 +124,8 @@ type entry struct {
 	err     error
 	// journalled tells that it is acknowledged from the journal.
 	journalled bool
+	// drained tells that it comes out of the journal.
+	drained bool
 }
 
 // NewLedger makes a Ledger. It does nothing until Run runs.

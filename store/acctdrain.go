@@ -213,7 +213,7 @@ func (d *drainer) replay(ctx context.Context, records []journal.Record, limit ti
 				return err
 			}
 		default:
-			batch = append(batch, &entry{raw: r})
+			batch = append(batch, &entry{raw: r, drained: true})
 		}
 	}
 	return flush(len(records))

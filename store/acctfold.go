@@ -163,7 +163,7 @@ func (r *acctRow) leases(events []leaseEvent) []leaseEvent {
 	}
 	event := func(kind leaseKind) leaseEvent {
 		ev := leaseOf(kind, r.by.raw, r.ID, addressesOf(&r.Session))
-		ev.row = r
+		ev.row, ev.heard = r, r.by.heard()
 		if kind == leaseBind {
 			r.begin(&ev)
 		}
@@ -189,10 +189,19 @@ func (r *acctRow) begin(ev *leaseEvent) {
 		ev.at, ev.alive = r.Start, r.Start
 		return
 	}
-	ev.at, ev.alive = r.opener.raw.At, aliveAt(r.opener.raw)
+	ev.at, ev.alive, ev.heard = r.opener.raw.At, aliveAt(r.opener.raw), r.opener.heard()
 	if b := r.before.Start; !b.IsZero() && ev.alive.Sub(b) >= time.Second {
 		ev.alive = endOf(b)
 	}
+}
+
+// heard is when a server heard of what comes out of its journal; of anything
+// else zero.
+func (e *entry) heard() time.Time {
+	if !e.drained {
+		return time.Time{}
+	}
+	return e.raw.Received
 }
 
 // aliveAt is when a record's session was alive: when the record came, and no

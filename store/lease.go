@@ -150,7 +150,7 @@ RETURNING e.n, a.until`
 UPDATE radial.addresses a
 SET state = CASE a.state WHEN 'bound' THEN 'bound' ELSE 'offered' END,
     until = CASE a.state WHEN 'bound' THEN a.until ELSE now() + (SELECT p.offer_time FROM radial.pools p WHERE p.id = a.pool_id) END,
-    since = CASE WHEN e.anew THEN now() ELSE a.since END,
+    since = CASE WHEN e.anew THEN now() ELSE a.since END, answered = now(),
     username = e.username, mac = e.mac, nas = e.nas, port = e.port,
     session_id = CASE WHEN e.session_id <> '' OR e.anew THEN e.session_id WHEN a.state <> 'bound' THEN a.session_id END
 FROM (SELECT e.*, l.row FROM unnest($1::int[], $2::inet[], $3::text[], $4::text[], $5::inet[], $6::text[], $7::text[], $8::bool[])

@@ -19,6 +19,7 @@ type LeaseEvent struct {
 	Caller    ipam.Caller
 	SessionID string
 	At        time.Time
+	Heard     time.Time // of what comes out of a journal
 	Outcome   ipam.Outcome
 }
 
@@ -27,7 +28,7 @@ func (db *DB) SettleLeases(ctx context.Context, now time.Time, events []LeaseEve
 	inner := make([]leaseEvent, len(events))
 	for i, e := range events {
 		kind := map[ipam.Event]leaseKind{ipam.EventBind: leaseBind, ipam.EventRenew: leaseRenew, ipam.EventRelease: leaseRelease}[e.Kind]
-		inner[i] = leaseEvent{kind: kind, vrf: 1, addresses: [leaseKinds]netip.Prefix{hostPrefix(e.Address)}, radacctid: e.RadacctID, caller: e.Caller, sessionID: e.SessionID, at: e.At}
+		inner[i] = leaseEvent{kind: kind, vrf: 1, addresses: [leaseKinds]netip.Prefix{hostPrefix(e.Address)}, radacctid: e.RadacctID, caller: e.Caller, sessionID: e.SessionID, at: e.At, heard: e.Heard}
 		if e.Prefix.IsValid() {
 			inner[i].addresses[ipam.DelegatedPrefix] = e.Prefix
 		}

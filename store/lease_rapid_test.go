@@ -56,6 +56,7 @@ func TestLeaseOperations(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"login":       w.login,
 			"start":       w.begin,
+			"late start":  w.lateStart,
 			"interim":     w.interim,
 			"stop":        w.stop,
 			"reboot":      w.reboot,
@@ -77,7 +78,8 @@ func TestLeaseOperations(t *testing.T) {
 
 func newWorld(t *testing.T, db *storetest.DB, parties ...party) *world {
 	w := &world{
-		db: db, parties: [2]party(parties), clock: time.Now().Add(-240 * time.Hour).Truncate(time.Second).UTC(), callers: newCallers(),
+		cutOff: parties[0].(*local).ledger,
+		db:     db, parties: [2]party(parties), clock: time.Now().Add(-240 * time.Hour).Truncate(time.Second).UTC(), callers: newCallers(),
 		sessions: map[string]*session{}, strangers: map[string]*session{}, spaces: map[int32]*space{},
 	}
 	db.Exec("TRUNCATE radacct, radial.address_history, radial.reboots; DELETE FROM radial.addresses; DELETE FROM radial.pools")
@@ -183,6 +185,27 @@ func (w *world) begin(rt *rapid.T) {
 	}
 	delete(w.spaces[c.vrf].cooling, c.told[0])
 	c.open, c.asked, c.fresh, w.sessions[s.unique] = s, s.id, true, s
+}
+
+// lateStart is that of a session which a cut off server has in its journal, and which was over when its
+// caller was last answered; its Stop will come too. Until then it has what he was told, and he when it has.
+func (w *world) lateStart(rt *rapid.T) {
+	c := w.drawCaller(rt)
+	if !c.fresh || c.open != nil && c.asked == c.open.id {
+		rt.Skip("no login that stands")
+	}
+	at := w.tick()
+	s := &session{caller: c, id: w.name("l"), addresses: c.told, nas: c.who.NAS, vrf: c.vrf, start: at, update: at}
+	s.unique = fmt.Sprintf("%032s", s.id)
+	for range rapid.IntRange(1, 2).Draw(rt, "times") {
+		if err := w.cutOff.ApplyDrained(rt.Context(), s.record(aaa.StatusStart, at)); err != nil {
+			rt.Fatal(err)
+		}
+	}
+	if c.open != nil {
+		delete(w.sessions, c.open.unique)
+	}
+	c.open, w.sessions[s.unique] = s, s
 }
 
 // send has a record stored, by either server, and sometimes by both.

@@ -36,6 +36,7 @@ type leaseEvent struct {
 	sessionID string
 	at        time.Time
 	alive     time.Time // the same as closely as it is known; zero: at
+	heard     time.Time // of what comes out of a journal: when it was received; zero: just now
 	reason    string    // of a release, for history
 
 	row     *acctRow     // of the ledger's own

@@ -57,7 +57,7 @@ const (
 	// holds is left alone.
 	sqlSettleLockFree = `WITH target AS (` + settleByAddress + ` UNION ` + settleBySession + `)` + settleFound + `FOR UPDATE SKIP LOCKED) a`
 
-	settleColumns = leaseColumns + `, a.since, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END`
+	settleColumns = leaseColumns + `, a.since, CASE a.state WHEN 'offered' THEN greatest(a.answered, a.since) ELSE a.answered END, CASE WHEN family(a.address) = 6 THEN (SELECT p.kind FROM radial.pools p WHERE p.id = a.pool_id) END`
 	settleFound   = `
 SELECT ` + settleColumns + `
 FROM (SELECT vrf_id, address FROM target ORDER BY vrf_id, address OFFSET 0) t
@@ -174,10 +174,10 @@ func (l *lookups) add(ev *leaseEvent, sparse bool) {
 // scanSettleRow reads a row of sqlSettleLock.
 func scanSettleRow(rows pgx.CollectableRow) (*leaseRow, error) {
 	var kind *string
-	var since *time.Time
-	r, err := scanLeaseAnd(rows, &since, &kind)
-	if err == nil && since != nil {
-		r.Since = *since
+	var since, answered *time.Time
+	r, err := scanLeaseAnd(rows, &since, &answered, &kind)
+	if err == nil {
+		r.Since, r.Answered = timeOf(since), timeOf(answered)
 	}
 	if err == nil && kind != nil {
 		r.kind, _ = ipam.ParseKind(*kind) // the column's CHECK allows nothing else

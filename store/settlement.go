@@ -174,18 +174,22 @@ func meant(r *leaseRow, ev *leaseEvent, named bool) bool {
 
 // one applies an event to a row.
 func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
-	session := ipam.Session{RadacctID: ev.radacctid, Caller: ev.caller, SessionID: ev.sessionID, At: ev.alive}
+	session := ipam.Session{RadacctID: ev.radacctid, Caller: ev.caller, SessionID: ev.sessionID, At: ev.alive, Heard: ev.heard}
 	out := ipam.Settle(r.Holding, ev.kind.event(), session)
 	switch out {
 	case ipam.Renew:
 		r.renewed = true
 	case ipam.Bind:
+		login := r.Holding
 		s.hold(r, session)
 		s.tell(r, "bound", ev.at, "")
+		r.keep(login, session)
 	case ipam.Replace:
 		s.replaced = append(s.replaced, replaced{radacctid: r.RadacctID, at: ev.at})
+		login := r.Holding
 		s.hold(r, session)
 		s.tell(r, "taken_over", ev.at, "the caller began another session")
+		r.keep(login, session)
 	case ipam.Release:
 		if r.State == ipam.Bound { // an offer that was never bound leaves no history
 			s.tell(r, "released", ev.at, ev.reason)
@@ -208,9 +212,16 @@ func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
 // hold binds a row to a session.
 func (s *settlement) hold(r *leaseRow, session ipam.Session) {
 	s.unlink(r)
-	r.Holding = ipam.Holding{State: ipam.Bound, Caller: session.Caller, SessionID: session.SessionID, RadacctID: session.RadacctID, Since: session.At}
+	r.Holding = ipam.Holding{State: ipam.Bound, Caller: session.Caller, SessionID: session.SessionID, RadacctID: session.RadacctID, Since: session.At, Answered: r.Answered}
 	r.since, r.changed = &session.At, true
 	s.bySession[session.RadacctID] = append(s.bySession[session.RadacctID], r)
+}
+
+// keep has a row that a session has got stay that of the login which was answered with it since.
+func (r *leaseRow) keep(login ipam.Holding, session ipam.Session) {
+	if ipam.LoginStands(login, session) {
+		r.Caller, r.SessionID = login.Caller, login.SessionID
+	}
 }
 
 func (s *settlement) unlink(r *leaseRow) {

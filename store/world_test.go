@@ -10,6 +10,7 @@ import (
 
 	"radial/aaa"
 	"radial/ipam"
+	"radial/store"
 	"radial/store/storetest"
 )
 
@@ -19,7 +20,8 @@ import (
 type world struct {
 	db        *storetest.DB
 	parties   [2]party
-	clock     time.Time // of the NASes; each step is later than the one before
+	cutOff    *store.Ledger // whose journal is drained
+	clock     time.Time     // of the NASes; each step is later than the one before
 	serial    int
 	callers   []*caller
 	sessions  map[string]*session // all that are open, by acctuniqueid
