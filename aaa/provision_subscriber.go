@@ -30,24 +30,6 @@ func (a *Account) Exists() bool {
 	return a.Subscriber != nil || slices.ContainsFunc(a.Rows, func(r StoredRow) bool { return r.Table != TableUserGroup })
 }
 
-// disputes tells whether somebody else's Auth-Type goes against a status that is
-// set: a Reject, what was our own row, or for one who is kept out what comes after
-// our own Reject.
-// Another Accept stays: it may be how he logs in, and a Reject behind it counts,
-// under FreeRADIUS too.
-func (a *Account) disputes(status SubscriberStatus) bool {
-	ours := false
-	for _, r := range a.Rows {
-		if r.Table != TableCheck || !strings.EqualFold(r.Attribute, "Auth-Type") {
-			continue
-		}
-		if ours = ours || r.Ours(); r.Changed() || r.Digest == "" && (r.Value == "Reject" || ours && status != SubscriberActive) {
-			return true
-		}
-	}
-	return false
-}
-
 // SubscriberChange is what an operator says of a subscriber. Nil fields are
 // left as they are.
 type SubscriberChange struct {
@@ -346,9 +328,7 @@ func (c *SubscriberChange) claims(acc Account, before, after *Subscriber) map[ro
 		}
 	}
 	if c.Status != nil {
-		if acc.disputes(*c.Status) {
-			claims[rowKey{TableCheck, "auth-type"}] = true
-		}
+		claims[rowKey{TableCheck, "auth-type"}] = true
 		if *c.Status != SubscriberActive {
 			claims[rowKey{TableReply, "fall-through"}] = true
 		}

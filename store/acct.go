@@ -109,6 +109,7 @@ type Ledger struct {
 	conflicts conflictLog
 	outage    outage
 	known     known
+	odd       oddly
 	pools     atomic.Pointer[poolFacts] // as the last batch found them
 
 	mu          sync.Mutex

@@ -80,3 +80,9 @@ func (l *Ledger) BehindBarrier(nas netip.Addr) int {
 
 // EncodeRecord is encodeRecord.
 func EncodeRecord(r *aaa.Record) ([]byte, error) { return encodeRecord(r) }
+
+// LookAtAll has the ledger look at all addresses before it writes them.
+func (l *Ledger) LookAtAll() { l.odd.batches.Store(1 << 30) }
+
+// LookAtOdd has it look at those alone that are not plain, in the next batch.
+func (l *Ledger) LookAtOdd() { l.odd.batches.Store(0) }

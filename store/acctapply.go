@@ -135,7 +135,7 @@ func (l *Ledger) applyOn(ctx context.Context, conn *pgx.Conn, ids []string, batc
 	lost := queueSessions(&write, f)
 	queueArchived(&write, f)
 	usage.take(f.all())
-	usage.queueLook(&write)
+	usage.queueLook(&write, sqlUsageLook)
 	if events := f.leases(); len(events) > 0 {
 		s.queueLock(&write, events, pools.sparse)
 		if pools.admissions {

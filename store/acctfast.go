@@ -12,33 +12,6 @@ import (
 	"radial/aaa"
 )
 
-const (
-	// Records of sessions that are remembered: an interim changes columns that no
-	// index has (HOT), a Stop the others. Rows that somebody else has written since
-	// are left alone. $1 radacctids in order of acctuniqueid, $2 the transactions that wrote
-	// them, $8 stop times (NULL: it goes on), $9 causes and $10 connectinfo_stop of those.
-	sqlAcctKnown = `
-WITH done AS (
-    UPDATE radacct r` + acctSetCounters + `
-    FROM unnest($1::bigint[], $2::xid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-             AS e (id, xid, updated, spell, lived, input, output)
-    WHERE r.radacctid = e.id AND r.xmin = e.xid AND ` + usageKept + `
-    RETURNING r.radacctid
-)
-SELECT pg_current_xact_id()::xid, array_agg(radacctid) FROM done`
-
-	sqlAcctKnownStop = `
-WITH done AS (
-    UPDATE radacct r` + acctSetCounters + `,
-        acctstoptime = e.stopped, acctterminatecause = e.cause, connectinfo_stop = e.info
-    FROM unnest($1::bigint[], $2::xid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[], $10::text[])
-             AS e (id, xid, updated, spell, lived, input, output, stopped, cause, info)
-    WHERE r.radacctid = e.id AND r.xmin = e.xid AND ` + usageKept + `
-    RETURNING r.radacctid
-)
-SELECT pg_current_xact_id()::xid, array_agg(radacctid) FROM done`
-)
-
 // sqlAcctArchiveEnd is the newest end that the archive has. Asked after an
 // insert, it has what was moved before the insert could find it.
 const sqlAcctArchiveEnd = `SELECT max(newest) FROM radial.archive_ends`
@@ -58,7 +31,7 @@ type poolFacts struct {
 func (f *poolFacts) queue(b *pgx.Batch) {
 	b.Queue(sqlSparsePools).QueryRow(func(row pgx.Row) error {
 		var seconds int64
-		if err := row.Scan(nil, &f.sparse, &f.admissions, &f.archived, &seconds, &f.xid); err != nil {
+		if err := row.Scan(nil, nil, &f.sparse, &f.admissions, &f.archived, &seconds, &f.xid); err != nil {
 			return err
 		}
 		f.quiet = min(time.Duration(seconds)*time.Second/4, quietest)
@@ -86,9 +59,11 @@ type swift struct {
 	stops            bool // of updates, some are
 	events           []leaseEvent
 	usage            usageFold
+	plainly          plainly
 
-	xid  uint32  // of the transaction
-	done []int64 // radacctids of updates that were as they were remembered
+	xid  uint32   // of the transaction
+	done []int64  // radacctids of updates that were as they were remembered
+	user []string // as radacct has them, of those where some stop
 }
 
 // applyKnown stores what it can of a batch in one or two trips. It returns what is left for apply:
@@ -136,7 +111,7 @@ func (l *Ledger) applyKnown(ctx context.Context, batch []*entry) (rest []*entry)
 // distrust forgets all sessions after trouble: the database that is there next may
 // be another one, which lacks what this one had committed.
 func (l *Ledger) distrust(err error) {
-	if !errors.Is(err, errOutdated) && !refused(err) && !retryable(err) {
+	if !errors.Is(err, errOutdated) && !errors.Is(err, errMoved) && !waitedInVain(err) && !refused(err) && !retryable(err) {
 		l.known.clear()
 	}
 }
@@ -198,9 +173,10 @@ func (l *Ledger) fold(row *acctRow) bool {
 	return b == row.Session
 }
 
-// swiftOn makes two trips: begin, write the sessions and lock their addresses;
-// write those and commit. Where no address needs a look it is one, which commits by
-// itself. Sessions whose rows are not as they were remembered go into the rest.
+// swiftOn makes two trips: begin, write the sessions and what is plain about their
+// addresses; write usage and commit. Where no address needs a look it is one trip, which commits by
+// itself; where an address is not as it was left (sqlSettlePlain), three. Sessions whose
+// rows are not as they were remembered go into the rest.
 func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settlement, error) {
 	now := l.now()
 	s.split(now)
@@ -220,9 +196,9 @@ func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settle
 			write.Queue(sqlAcctArchiveEnd).QueryRow(func(row pgx.Row) error { return row.Scan(&found.archived) })
 		}
 		s.usage.take(s.updates)
-		s.usage.queueLook(&write)
+		s.usage.queueLook(&write, sqlUsageLookKnown)
 		if len(s.events) > 0 {
-			st.queueLock(&write, s.events, assumed.sparse)
+			l.queueSettle(&write, s, st, assumed, now)
 			if assumed.admissions {
 				started.queue(&write, s.events, now)
 			}
@@ -241,14 +217,40 @@ func (l *Ledger) swiftOn(ctx context.Context, conn *pgx.Conn, s *swift) (*settle
 		slices.ContainsFunc(s.inserts, func(r *acctRow) bool { return found.archives(r.First) }) {
 		return nil, errOutdated
 	}
+	if err := s.plainly.settled(st); err != nil {
+		return nil, err
+	}
+	l.odd.note(&s.plainly)
 	s.sift(&l.known)
+	if err := s.lookAtOdd(ctx, conn, st); err != nil {
+		return nil, err
+	}
 	st.replaced = started.replaced
 	st.settle(s.events, now)
 	st.queueWrite(&settle)
+	s.usage.name(s.done, s.user)
 	s.usage.take(s.rows) // that were written
 	s.usage.queueWrite(&settle)
 	settle.Queue(tripCommit)
 	return st, conn.SendBatch(ctx, &settle).Close()
+}
+
+// queueSettle adds what settles the addresses of a batch: where most of it may be plain,
+// the statement for that; else the look at all of them.
+func (l *Ledger) queueSettle(b *pgx.Batch, s *swift, st *settlement, assumed *poolFacts, now time.Time) {
+	if !assumed.sparse && !l.odd.mostly() {
+		for i := range s.events {
+			s.events[i].prepare(now)
+		}
+		s.plainly.choose(s.events)
+	}
+	if len(s.plainly.events) < len(s.events)/2 || len(s.plainly.events) == 0 {
+		s.plainly.events = nil
+		st.queueLock(b, s.events, assumed.sparse)
+		return
+	}
+	s.plainly.made, s.plainly.known = len(s.inserts), len(s.updates)
+	s.plainly.queue(b, s.inserts)
 }
 
 // split tells what is to be written of each row.
@@ -304,34 +306,6 @@ func (s *swift) sift(k *known) {
 	}
 	for i := range s.events {
 		s.events[i].radacctid = s.events[i].row.ID
-	}
-}
-
-func (s *swift) queueUpdates(b *pgx.Batch) {
-	if len(s.updates) == 0 {
-		return
-	}
-	statement, args := sqlAcctKnown, []any{
-		column(s.updates, func(r *acctRow) int64 { return r.ID }),
-		column(s.updates, func(r *acctRow) uint32 { return r.xid }),
-		times(column(s.updates, func(r *acctRow) *time.Time { return nullTime(r.Update) })),
-		wholes(column(s.updates, func(r *acctRow) *int64 { return r.Interval })),
-		wholes(column(s.updates, func(r *acctRow) *int64 { return r.SessionTime })),
-		wholes(column(s.updates, func(r *acctRow) *int64 { return r.Input })),
-		wholes(column(s.updates, func(r *acctRow) *int64 { return r.Output })),
-	}
-	if s.stops {
-		statement, args = sqlAcctKnownStop, append(args,
-			times(column(s.updates, func(r *acctRow) *time.Time { return nullTime(r.Stop) })),
-			words(column(s.updates, func(r *acctRow) *string { return r.TerminateCause })),
-			words(column(s.updates, func(r *acctRow) *string { return r.ConnectInfoStop })))
-	}
-	b.Queue(statement, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&s.xid, &s.done) })
-}
-
-func (s *swift) queueInserts(b *pgx.Batch) {
-	if len(s.inserts) > 0 {
-		queueInserts(b, s.inserts)
 	}
 }
 

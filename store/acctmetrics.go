@@ -20,6 +20,7 @@ type LedgerMetrics struct {
 	overload    prometheus.Counter
 	leases      *prometheus.CounterVec
 	known       prometheus.Counter
+	plain       prometheus.Counter
 
 	// The counters of records by status and outcome, as they are first needed: to
 	// find one by its labels costs more than the rest of the counting.
@@ -61,8 +62,11 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 		known: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "radial_accounting_known_total", Help: "Records stored without a look at their session's row first: it was as remembered, or new.",
 		}),
+		plain: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "radial_accounting_plain_total", Help: "Addresses bound, renewed or released without a look at their row first: it was as the login or the session had left it.",
+		}),
 	}
-	reg.MustRegister(m.known, m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
+	reg.MustRegister(m.known, m.plain, m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
 	return m
 }
 
@@ -90,6 +94,7 @@ func (m *LedgerMetrics) record(e *entry, err error) {
 
 // settled counts what a batch did to addresses, one for each.
 func (m *LedgerMetrics) settled(s *settlement) {
+	m.plain.Add(float64(s.plain))
 	for out, n := range s.outcomes {
 		if ipam.Outcome(out) != ipam.Leave && n > 0 {
 			m.leases.WithLabelValues(ipam.Outcome(out).String()).Add(float64(n))

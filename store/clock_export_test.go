@@ -20,6 +20,7 @@ func (w *RouterWatch) Look(ctx context.Context) error { return w.look(ctx) }
 func LedgerStatements() map[string]string {
 	return map[string]string{
 		"counters": sqlAcctCounters, "update": sqlAcctUpdate, "lock": sqlSettleLock, "lock_more": sqlSettleLockMore,
+		"plain": sqlSettlePlain, "lock_now": sqlSettleLockNow, "lock_more_now": sqlSettleLockMoreNow,
 		"write": sqlSettleWrite, "renew": sqlSettleRenew, "replaced": sqlSettleReplaced, "make": sqlSettleMake, "admission_start": sqlAdmissionStart,
 	}
 }

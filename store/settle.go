@@ -40,6 +40,7 @@ type leaseEvent struct {
 	reason    string    // of a release, for history
 
 	row     *acctRow     // of the ledger's own
+	settled bool         // its row is written: see sqlSettlePlain
 	outcome ipam.Outcome // set by settleLeases
 }
 

@@ -53,6 +53,11 @@ const (
 
 	settleTarget = settleFound + `FOR UPDATE) a`
 
+	// Both of them for who has rows of addresses already, and must not wait for others.
+	sqlSettleLockNow     = `WITH target AS (` + settleByAddress + ` UNION ` + settleBySession + `)` + settleNow
+	sqlSettleLockMoreNow = `WITH target AS (` + settleByAddress + ` UNION ` + settleBySession + ` UNION ` + settleByHolder + `)` + settleNow
+	settleNow            = settleFound + `FOR UPDATE NOWAIT) a`
+
 	// sqlSettleLock for who has rows of addresses already: what somebody else
 	// holds is left alone.
 	sqlSettleLockFree = `WITH target AS (` + settleByAddress + ` UNION ` + settleBySession + `)` + settleFound + `FOR UPDATE SKIP LOCKED) a`
@@ -96,8 +101,9 @@ RETURNING ` + settleColumns
 
 	// Whether there is any pool whose leases a Start may fail to report, and whether
 	// there may be logins that Simultaneous-Use has let in and that have not started:
-	// the table's size tells that whatever came and went in it; the shortest lease time, in seconds; and the transaction. What follows in the transaction is not planned each time: see sqlClaimUsers.
-	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4'),
+	// the table's size tells that whatever came and went in it; the shortest lease time, in seconds; and the transaction. What follows in the transaction is not planned each time: see sqlClaimUsers; and not for
+	// tables that are small now: the order of locks would be that of a scan.
+	sqlSparsePools = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), EXISTS (SELECT FROM radial.pools WHERE kind <> 'ipv4'),
        pg_relation_size('radial.admissions'::regclass) > 0, (SELECT max(newest) FROM radial.archive_ends),
        coalesce((SELECT extract(epoch FROM p.lease_time)::bigint FROM radial.pools p ORDER BY p.lease_time LIMIT 1), 3600), pg_current_xact_id()::xid`
 )
@@ -136,10 +142,14 @@ func (s *settlement) queueLock(b *pgx.Batch, events []leaseEvent, sparse bool) {
 	if len(l.made) > 0 {
 		b.Queue(sqlSettleHold, l.madeVRFs, l.made)
 	}
-	statement, args := sqlSettleLock, []any{l.kinds, l.vrfs, prefixes(l.addresses), l.radacctids, l.sessions, l.whole}
+	lock, more := sqlSettleLock, sqlSettleLockMore
+	if s.hurries {
+		lock, more = sqlSettleLockNow, sqlSettleLockMoreNow
+	}
+	statement, args := lock, []any{l.kinds, l.vrfs, prefixes(l.addresses), l.radacctids, l.sessions, l.whole}
 	switch s.adopts = len(l.users) > 0; {
 	case s.adopts:
-		statement, args = sqlSettleLockMore, append(args, l.holderVRFs, texts(l.users), texts(l.macs), hosts(l.nass))
+		statement, args = more, append(args, l.holderVRFs, texts(l.users), texts(l.macs), hosts(l.nass))
 	case s.skips:
 		statement = sqlSettleLockFree
 	}

@@ -17,12 +17,14 @@ type settlement struct {
 	bySession map[int64][]*leaseRow
 	adopts    bool                      // rows were looked for by their holders
 	skips     bool                      // no Starts, and a row that somebody holds is left alone
+	hurries   bool                      // a row that somebody holds is an error: rows of others are locked already
 	byHolder  map[holderKey][]*leaseRow // where adopts
 
 	history   []historyRow
 	replaced  []replaced
 	conflicts map[conflictKey]*conflict
 	outcomes  [ipam.Conflict + 1]int // of events and rows, by what they were
+	plain     int                    // of them, by sqlSettlePlain
 }
 
 type replaced struct {
@@ -52,14 +54,20 @@ func (s *settlement) settle(events []leaseEvent, now time.Time) {
 	}
 	for i := range events {
 		ev := &events[i]
-		ev.caller, ev.sessionID = storable(ev.caller), storableText(ev.sessionID)
-		if ev.at.IsZero() || ev.at.After(now) {
-			ev.at = now
-		}
-		if ev.alive.IsZero() || ev.alive.After(now) {
-			ev.alive = ev.at
-		}
+		ev.prepare(now)
 		s.apply(ev)
+	}
+}
+
+// prepare gives an event the texts and times that rows can have; once more is
+// harmless.
+func (ev *leaseEvent) prepare(now time.Time) {
+	ev.caller, ev.sessionID = storable(ev.caller), storableText(ev.sessionID)
+	if ev.at.IsZero() || ev.at.After(now) {
+		ev.at = now
+	}
+	if ev.alive.IsZero() || ev.alive.After(now) {
+		ev.alive = ev.at
 	}
 }
 

@@ -17,6 +17,13 @@ FROM unnest($1::bigint[]) AS e (id)
 LEFT JOIN LATERAL (SELECT r.username FROM radacct r WHERE r.radacctid = e.id OFFSET 0) r ON true
 LEFT JOIN LATERAL (SELECT u.* FROM radial.usage_session u WHERE u.radacctid = e.id OFFSET 0 FOR UPDATE) s ON true`
 
+// sqlUsageLookKnown is the same without the names of users, which the update of their rows has told.
+const sqlUsageLookKnown = `
+SELECT e.id, '', s.day IS NOT NULL, coalesce(s.day - 'epoch'::date, 0), coalesce(s.seconds, 0), coalesce(s.input, 0), coalesce(s.output, 0),
+       s.radacctid IS NOT NULL, e.id <= (SELECT b.upto FROM radial.usage_backfill b)
+FROM unnest($1::bigint[]) AS e (id)
+LEFT JOIN LATERAL (SELECT u.* FROM radial.usage_session u WHERE u.radacctid = e.id OFFSET 0 FOR UPDATE) s ON true`
+
 // usageRow is what the ledger of usage knows of a session.
 type usageRow struct {
 	user  string // as radacct has it
@@ -98,8 +105,8 @@ func heardOf(s *aaa.Session) heard {
 }
 
 // queueLook adds the look for what is known of these sessions, after the
-// statements that have locked their rows.
-func (u *usageFold) queueLook(b *pgx.Batch) {
+// statements that have locked their rows: sqlUsageLook, or one like it.
+func (u *usageFold) queueLook(b *pgx.Batch, look string) {
 	var ids []int64
 	early := false
 	for _, row := range u.rows {
@@ -114,7 +121,7 @@ func (u *usageFold) queueLook(b *pgx.Batch) {
 	if early {
 		b.Queue(sqlUsageShare, usageLock)
 	}
-	b.Queue(sqlUsageLook, ids).Query(u.collect)
+	b.Queue(look, ids).Query(u.collect)
 }
 
 func (u *usageFold) collect(rows pgx.Rows) error {
@@ -128,6 +135,16 @@ func (u *usageFold) collect(rows pgx.Rows) error {
 		return nil
 	})
 	return err
+}
+
+// name tells the users of sessions as radacct has them.
+func (u *usageFold) name(ids []int64, users []string) {
+	for i, id := range ids {
+		if k, ok := u.known[id]; ok {
+			k.user = users[i]
+			u.known[id] = k
+		}
+	}
 }
 
 // queueWrite adds what the ledger of usage learns, when new rows have their
