@@ -41,13 +41,17 @@ type Delta[T any] struct {
 	Audit  Audit    // nil: nothing changes, so nothing is written
 }
 
-// AccountDelta and the others are what changes write of what operators look after.
-type (
-	AccountDelta = Delta[Subscriber]
-	PackageDelta = Delta[Package]
-	DeviceDelta  = Delta[Device]
-	RouterDelta  = Delta[Router]
-)
+// AccountDelta is what a change of a subscriber writes.
+type AccountDelta = Delta[Subscriber]
+
+// PackageDelta is what a change of a package writes.
+type PackageDelta = Delta[Package]
+
+// DeviceDelta is what a change of a device writes.
+type DeviceDelta = Delta[Device]
+
+// RouterDelta is what a change of a router writes.
+type RouterDelta = Delta[Router]
 
 // audited is the delta with the audit of a change of a thing from one state to
 // another: what differs, the secrets that it sets, and what it did to rows of others.

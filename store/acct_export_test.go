@@ -45,6 +45,11 @@ func (l *Ledger) Apply(ctx context.Context, records ...*aaa.Record) []error {
 	return errs
 }
 
+// Down stores an Accounting-On or Off, which otherwise waits for its turn.
+func (l *Ledger) Down(ctx context.Context, r *aaa.Record) error {
+	return l.storeDown(ctx, &entry{raw: r})
+}
+
 // hold counts a record in that goes by no queue.
 func (g *gates) hold(nas netip.Addr) {
 	g.mu.Lock()

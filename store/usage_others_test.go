@@ -76,7 +76,7 @@ SELECT 'old', md5($1 || $2), $1, '10.0.0.7', s, s + l, CASE WHEN $3 THEN s + l E
 					}
 				case 2:
 					down := &aaa.Record{Status: aaa.StatusOn, NAS: events[0].NAS, At: rapid.SampledFrom(events).Draw(t, "when").At}
-					if err := w.ledgers[0].Record(context.Background(), down); err != nil {
+					if err := w.ledgers[0].Down(context.Background(), down); err != nil {
 						t.Fatal(err)
 					}
 				case 3, 4:
