@@ -29,7 +29,7 @@ func radippool(db *storetest.DB, rows ...string) {
 			nas = "10.0.0.1"
 		}
 		db.Exec(`INSERT INTO radippool (pool_name, framedipaddress, nasipaddress, pool_key, callingstationid, username, expiry_time)
-			VALUES ($1, $2::inet, $6, $4, $4, $3, 'now'::timestamp(0) + $5::interval)`, f[0], f[1], f[2], f[3], f[4], nas)
+			VALUES ($1, $2::inet, $6, $4, $4, $3, localtimestamp(0) + $5::interval)`, f[0], f[1], f[2], f[3], f[4], nas)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestImportRadippool(t *testing.T) {
 		t.Errorf("a stranger gets %s", got)
 	}
 	// FreeRADIUS has gone on: the same command takes it over
-	db.Exec(`UPDATE radippool SET username = 'user7', callingstationid = $1, nasipaddress = '10.0.0.1', expiry_time = 'now'::timestamp(0) + interval '1 hour' WHERE framedipaddress = '192.0.2.15'`, m(7))
+	db.Exec(`UPDATE radippool SET username = 'user7', callingstationid = $1, nasipaddress = '10.0.0.1', expiry_time = localtimestamp(0) + interval '1 hour' WHERE framedipaddress = '192.0.2.15'`, m(7))
 	db.Exec(`UPDATE radial.addresses SET state = 'free' WHERE state = 'offered'`)
 	plan, taken := importPools(t, db, nil)
 	if !plan.Pools[0].There || taken.Kept == 0 {

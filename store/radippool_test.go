@@ -28,7 +28,7 @@ func mirrorOn(t testing.TB, db *storetest.DB, key string) store.Mirror {
 // life in whole minutes from FreeRADIUS's now; "none" where there is no row.
 func poolRow(db *storetest.DB, addr string) string {
 	rows := db.Rows(`SELECT nasipaddress, pool_key, callingstationid, username,
-		CASE WHEN expiry_time < 'now'::timestamp(0) THEN 'expired' ELSE round(extract(epoch FROM expiry_time - 'now'::timestamp(0)) / 60)::text END
+		CASE WHEN expiry_time < localtimestamp(0) THEN 'expired' ELSE round(extract(epoch FROM expiry_time - localtimestamp(0)) / 60)::text END
 		FROM radippool WHERE framedipaddress = $1`, addr)
 	switch len(rows) {
 	case 0:
@@ -71,7 +71,7 @@ func TestMirrorFollowsLeases(t *testing.T) {
 	is("offered", "10.0.0.1|"+station+"|"+station+"|user1|2")
 	id := openRow(db, "s1", "user1", "00-00-00-00-00-01", addr.String())
 	settle(t, db, bind(addr, id, w))
-	db.Exec(`UPDATE radippool SET expiry_time = 'now'::timestamp(0) + interval '1 day' WHERE username = 'user1'`)
+	db.Exec(`UPDATE radippool SET expiry_time = localtimestamp(0) + interval '1 day' WHERE username = 'user1'`)
 	if n, err := db.RefreshMirror(t.Context(), 10); n != 1 || err != nil {
 		t.Errorf("%d rows were about to expire, %v", n, err)
 	}
@@ -165,7 +165,7 @@ func TestMirrorOnMistakes(t *testing.T) {
 	if err := db.MirrorOff(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	db.Exec(`UPDATE radippool SET username = 'x', expiry_time = 'now'::timestamp(0) + interval '1 hour' WHERE framedipaddress = '192.0.2.2'`)
+	db.Exec(`UPDATE radippool SET username = 'x', expiry_time = localtimestamp(0) + interval '1 hour' WHERE framedipaddress = '192.0.2.2'`)
 	if _, err := db.MirrorOn(t.Context(), c, store.PoolKeyStation, false, nil); !errors.Is(err, aaa.ErrConflict) {
 		t.Errorf("a lease that is not ours: %v", err)
 	}
@@ -207,7 +207,7 @@ func TestTakeBack(t *testing.T) {
 		t.Errorf("nothing had happened, and it took %+v", got)
 	}
 	lend := func(addr netip.Addr, user, station, life string) {
-		db.Exec(`UPDATE radippool SET username = $2, callingstationid = $3, pool_key = $3, nasipaddress = '10.0.0.1', expiry_time = 'now'::timestamp(0) + $4::interval
+		db.Exec(`UPDATE radippool SET username = $2, callingstationid = $3, pool_key = $3, nasipaddress = '10.0.0.1', expiry_time = localtimestamp(0) + $4::interval
 			WHERE framedipaddress = $1`, addr, user, station, life)
 	}
 	m := func(n int) string { return strings.ToUpper(want(n, "").Caller.MAC) }
@@ -287,7 +287,7 @@ func TestMirrorInStorm(t *testing.T) {
 	wg.Wait()
 	if rows := db.Rows(`SELECT a.address, a.state, a.username, r.username, r.expiry_time FROM radial.addresses a LEFT JOIN radippool r ON r.framedipaddress = a.address AND r.pool_name = 'main'
 		WHERE coalesce(a.username, '') IS DISTINCT FROM r.username OR upper(coalesce(a.mac, '')) <> r.callingstationid OR r.pool_key <> r.callingstationid
-		   OR (r.expiry_time > 'now'::timestamp(0)) <> (a.state IN ('bound', 'offered'))`); len(rows) > 0 {
+		   OR (r.expiry_time > localtimestamp(0)) <> (a.state IN ('bound', 'offered'))`); len(rows) > 0 {
 		t.Errorf("not the same: %v", rows)
 	}
 	if n := db.Rows(`SELECT count(*) FROM radippool`)[0][0]; n != "62" {

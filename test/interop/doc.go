@@ -6,7 +6,7 @@
 // StartFreeRADIUS runs it privately: a copy of the system's configuration in a
 // folder of the test, on loopback ports of its own, as the user freerad. It
 // needs root and Debian's freeradius package (and freeradius-postgresql for
-// SQL); without them a test skips and says so, and with RADIAL_TEST_ALL set it fails.
+// SQL); without them a test skips and says so, and with INTEROP_ALL set it fails.
 //
 // Its listener of type coa stands for a device that takes CoA and Disconnect.
 // Wired has a real one: hostapd, with wpa_supplicant at the other end of a wire.

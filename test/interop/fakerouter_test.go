@@ -29,8 +29,8 @@ func python(t *testing.T) string {
 			return p
 		}
 	}
-	if os.Getenv("RADIAL_TEST_ALL") != "" {
-		t.Fatal("needs the package python3-librouteros: RADIAL_TEST_ALL forbids to skip")
+	if os.Getenv("INTEROP_ALL") != "" {
+		t.Fatal("needs the package python3-librouteros: INTEROP_ALL forbids to skip")
 	}
 	t.Skip("SKIPPED: needs the package python3-librouteros")
 	return ""
@@ -68,8 +68,8 @@ func nodeClient(t *testing.T) string {
 		}
 	}
 	const needs = "needs the packages nodejs and npm, and node-routeros: make tools fetches them"
-	if os.Getenv("RADIAL_TEST_ALL") != "" {
-		t.Fatal(needs + ": RADIAL_TEST_ALL forbids to skip")
+	if os.Getenv("INTEROP_ALL") != "" {
+		t.Fatal(needs + ": INTEROP_ALL forbids to skip")
 	}
 	t.Skip("SKIPPED: " + needs)
 	return ""

@@ -74,7 +74,7 @@ type FreeRADIUS struct {
 const readyLine = "Ready to process requests"
 
 // StartFreeRADIUS runs a FreeRADIUS until the test ends. It skips the test
-// where that is not possible, and fails it instead where RADIAL_TEST_ALL is set.
+// where that is not possible, and fails it instead where INTEROP_ALL is set.
 func StartFreeRADIUS(t testing.TB, c Config) *FreeRADIUS {
 	t.Helper()
 	binary, owner := needs(t, c)
@@ -127,8 +127,8 @@ func needs(t testing.TB, c Config) (binary string, owner ids) {
 	t.Helper()
 	lacks := func(what string) {
 		t.Helper()
-		if os.Getenv("RADIAL_TEST_ALL") != "" {
-			t.Fatalf("%s: RADIAL_TEST_ALL forbids to skip", what)
+		if os.Getenv("INTEROP_ALL") != "" {
+			t.Fatalf("%s: INTEROP_ALL forbids to skip", what)
 		}
 		t.Skipf("SKIPPED: %s", what)
 	}

@@ -33,13 +33,13 @@ type NAS struct {
 }
 
 // NewWired lays the lines. It skips the test where that is not possible, and
-// fails it instead where RADIAL_TEST_ALL is set.
+// fails it instead where INTEROP_ALL is set.
 func NewWired(t testing.TB) *Wired {
 	t.Helper()
 	lacks := func(what string) {
 		t.Helper()
-		if os.Getenv("RADIAL_TEST_ALL") != "" {
-			t.Fatalf("%s: RADIAL_TEST_ALL forbids to skip", what)
+		if os.Getenv("INTEROP_ALL") != "" {
+			t.Fatalf("%s: INTEROP_ALL forbids to skip", what)
 		}
 		t.Skipf("SKIPPED: %s", what)
 	}
