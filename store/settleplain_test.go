@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -60,6 +61,17 @@ SELECT host(address), (SELECT r.acctuniqueid FROM radacct r WHERE r.radacctid = 
 FROM radial.address_conflicts c ORDER BY 1, 2`
 )
 
+// outcomes counts what became of events.
+type outcomes map[string]float64
+
+func (o outcomes) since(before outcomes) outcomes {
+	d := outcomes{}
+	for outcome, n := range o {
+		d[outcome] = n - before[outcome]
+	}
+	return d
+}
+
 // Whatever the rows are, and whoever has written them meanwhile: what is settled without a
 // look at them is what a look and the rules (ipam.Settle) would have made of it.
 func TestPlainIsWhatTheRulesSay(t *testing.T) {
@@ -88,13 +100,22 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 			t.Fatalf("%s (-looked at +plain):\n%s", what, d)
 		}
 	}
+	counts := func(side int) outcomes {
+		of := outcomes{}
+		for _, outcome := range []string{"bound", "renewed", "taken_over", "released", "offered", "conflict"} {
+			of[outcome] = counterOf(outer, sides[side].reg, "radial_accounting_lease_events_total", outcome)
+		}
+		return of
+	}
 	addresses := []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "203.0.113.1", ""}
 	callers := func(t *rapid.T) int { return rapid.IntRange(0, 3).Draw(t, "caller") }
-	round := 0
+	round, wrong := 0, false
 	rapid.Check(t, func(t *rapid.T) {
-		if round++; round > plainRounds {
+		defer func() { wrong = wrong || t.Failed() }() // then rapid looks for the shortest sequence
+		if round++; round > plainRounds && !wrong {
 			return
 		}
+		before := [2]outcomes{counts(0), counts(1)}
 		both(plainClear)
 		both(plainSetUp, rapid.Bool().Draw(t, "cooling"))
 		type session struct {
@@ -103,11 +124,17 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 		}
 		sessions := map[int]session{}
 		clock := int64(0)
+		// Where a row names a session that has another address, two events of a batch may
+		// meet at it, and which of them is first depends on what the ledger has in memory.
+		crossed := false
 		for range rapid.IntRange(3, 15).Draw(t, "steps") {
 			address := rapid.SampledFrom(addresses[:4]).Draw(t, "address")
 			who := want(callers(t), "").Caller
-			id := fmt.Sprintf("%d-%d", round, rapid.IntRange(0, 7).Draw(t, "id"))
-			switch rapid.IntRange(0, 9).Draw(t, "others") {
+			n := rapid.IntRange(0, 7).Draw(t, "id")
+			id := fmt.Sprintf("%d-%d", round, n)
+			others := rapid.IntRange(0, 9).Draw(t, "others")
+			crossed = crossed || others <= 5 && others != 4 && sessions[n].address != address
+			switch others {
 			case 0, 1, 2: // a login
 				both(`UPDATE radial.addresses SET state = 'offered', username = $2, mac = $3, nas = $4::inet, port = $5, session_id = $6, radacctid = NULL, since = '2026-01-01',
 					until = now() + $7::int * interval '1 hour' WHERE address = $1::inet`, address, who.User, who.MAC, who.NAS.String(), who.Port,
@@ -132,7 +159,7 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 			taken, held := map[int]bool{}, map[string]bool{}
 			for range rapid.IntRange(1, 5).Draw(t, "records") {
 				n := rapid.IntRange(0, 7).Draw(t, "session")
-				if taken[n] {
+				if taken[n] || crossed && len(batch) > 0 {
 					continue
 				}
 				s, known := sessions[n]
@@ -168,11 +195,8 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 			same(t, "history", plainHistory)
 			same(t, "conflicts", plainConflicts)
 			same(t, "sessions", `SELECT acctuniqueid, acctstoptime, acctterminatecause, acctinputoctets FROM radacct ORDER BY 1`)
-			for _, outcome := range []string{"bound", "renewed", "taken_over", "released", "offered", "conflict"} {
-				const total = "radial_accounting_lease_events_total"
-				if a, b := counterOf(outer, sides[0].reg, total, outcome), counterOf(outer, sides[1].reg, total, outcome); a != b {
-					t.Fatalf("%v %s, %v where all is looked at", a, outcome, b)
-				}
+			if a, b := counts(0).since(before[0]), counts(1).since(before[1]); !maps.Equal(a, b) {
+				t.Fatalf("%v, %v where all is looked at", a, b)
 			}
 		}
 	})
