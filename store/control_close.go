@@ -15,14 +15,12 @@ import (
 const (
 	// Sessions that their devices have let go, and that no Stop has closed in time.
 	// One that has been heard of since (some seconds for what was on its way) lives
-	// on, whatever its device has said; and none is closed while a server may have
-	// heard of it what is not in the database yet. A row that someone holds is being
-	// written: the next round sees it. $1 how many, $2 cause of a session that was disconnected, $3 of one
+	// on, whatever its device has said. A row that someone holds is being written: the
+	// next round sees it. $1 how many, $2 cause of a session that was disconnected, $3 of one
 	// that its device did not know, which ended when it was last heard of.
 	sqlCloseLetGo = `
 WITH due AS MATERIALIZED (
-    SELECT e.radacctid, e.at, e.result, e.actor, e.why FROM radial.enforcements e
-    WHERE e.close_at <= now() AND ` + startsKnown + ` ORDER BY e.radacctid LIMIT $1::int
+    SELECT e.radacctid, e.at, e.result, e.actor, e.why FROM radial.enforcements e WHERE e.close_at <= now() ORDER BY e.radacctid LIMIT $1::int
 ), row AS MATERIALIZED (
     SELECT d.*, l.open, l.seen, l.open AND l.seen > d.at + interval '5 seconds' AS lives
     FROM due d CROSS JOIN LATERAL (

@@ -211,28 +211,6 @@ func TestStopAfterClose(t *testing.T) {
 		}
 	}
 }
-
-// What a server has acknowledged and not written yet, after a time without the
-// database, may tell that a session lives: until that is known, none is closed.
-func TestCloseWaitsForJournals(t *testing.T) {
-	db := storetest.New(t)
-	openSession(db, "s1", "alice")
-	db.Exec(`INSERT INTO radial.enforcements (radacctid, verb, result, at, close_at) SELECT radacctid, 'disconnect', 'gone', now() - interval '1 minute', now() FROM radacct`)
-	db.Exec(`INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) VALUES (gen_random_uuid(), 'other', '1', now(), now())`)
-	closes := func(when string, want int) {
-		t.Helper()
-		if closed, lives, err := db.CloseLetGo(t.Context(), 10); closed != want || lives != 0 || err != nil {
-			t.Errorf("%s: %d closed, %d live: %v", when, closed, lives, err)
-		}
-	}
-	db.Exec(`UPDATE radial.servers SET heartbeat_at = now() - interval '20 seconds'`)
-	closes("nobody has heard of the other server", 0)
-	db.Exec(`UPDATE radial.servers SET heartbeat_at = now(), journal_bytes = 100`)
-	closes("it has a journal", 0)
-	db.Exec(`UPDATE radial.servers SET journal_bytes = 0`)
-	closes("all is written", 1)
-}
-
 // An order that names nothing is no order for everything.
 func TestOrderOfNothing(t *testing.T) {
 	db := storetest.New(t)
