@@ -281,7 +281,7 @@ func TestListener(t *testing.T) {
 
 	// The connection is cut: down, and everything is dropped before the next echo.
 	before := len(h.take())
-	db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR query LIKE '%pg_notify($1%' AND pid <> pg_backend_pid()`)
+	db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query LIKE '%pg_notify($1%') AND pid <> pg_backend_pid()`)
 	eventually(t, "up again", func() bool {
 		got := h.take()
 		return len(got) >= before+3 && got[len(got)-1] == "echo"
