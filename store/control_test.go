@@ -211,6 +211,7 @@ func TestStopAfterClose(t *testing.T) {
 		}
 	}
 }
+
 // An order that names nothing is no order for everything.
 func TestOrderOfNothing(t *testing.T) {
 	db := storetest.New(t)
