@@ -6,25 +6,6 @@ import (
 	"radial/aaa"
 )
 
-// record reads an admitted Accounting-Request; toAnswer: it can be posted.
-func (s *Server) record(x *exchange) (do todo) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.panicked(x, p)
-			s.metrics.silent[SilentPanic].Inc()
-			do = toLose
-		}
-		if do != toAnswer {
-			s.leave(acctPort)
-		}
-	}()
-	if !s.decode(x) {
-		return toDrop
-	}
-	x.posting = aaa.Posting{Record: s.acct.Record(&x.request), To: s, Owner: x}
-	return toAnswer
-}
-
 // post hands accounting requests over to be stored, but for those whose answer
 // nobody waits for any more: it returns how many these are.
 func (s *Server) post(xs []*exchange) (over int) {
@@ -87,14 +68,8 @@ func bagOf(bags *[]packed, k *socket, most int) *packed {
 
 // acknowledge makes the answer to a request that the ledger is done with.
 func (s *Server) acknowledge(x *exchange) (do todo) {
-	defer func() {
-		s.leave(acctPort)
-		if p := recover(); p != nil {
-			s.panicked(x, p)
-			s.metrics.silent[SilentPanic].Inc()
-			do = toLose
-		}
-	}()
+	defer s.survive(x, &do)
+	defer s.leave(acctPort)
 	if err := x.posting.Err; err != nil {
 		return s.silence(x, SilentAccount, err)
 	}

@@ -169,6 +169,16 @@ func (s *Server) panicked(x *exchange, p any) {
 	s.metrics.panics.Inc()
 }
 
+// survive is deferred by what works on an admitted request: a panic ends that one
+// alone, without an answer.
+func (s *Server) survive(x *exchange, do *todo) {
+	if p := recover(); p != nil {
+		s.panicked(x, p)
+		s.metrics.silent[SilentPanic].Inc()
+		*do = toLose
+	}
+}
+
 // took observes how long a request took.
 func (s *Server) took(x *exchange, now time.Time) {
 	p, took := x.socket.listener.port, now.Sub(x.received)

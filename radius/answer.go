@@ -15,15 +15,10 @@ import (
 // handle answers an admitted login. It runs in a worker and may wait for the
 // database.
 func (s *Server) handle(x *exchange) {
-	from := x.socket.listener.port // by the end x may be another request
-	defer func() {
-		s.leave(from)
-		if p := recover(); p != nil {
-			s.panicked(x, p)
-			s.metrics.silent[SilentPanic].Inc()
-		}
-	}()
-	switch s.answer(x) {
+	var do todo
+	defer s.survive(x, &do)
+	defer s.leave(x.socket.listener.port) // as it is now: by the end x may be another request
+	switch do = s.answer(x); do {
 	case toSend:
 		s.send(x.socket, x)
 	case toDrop:

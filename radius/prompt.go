@@ -77,28 +77,26 @@ func (h *hand) send() {
 	h.replies, h.places = h.replies[:0], h.places[:0]
 }
 
-// promptly answers an admitted login where that can be done at once; toAnswer:
-// a worker must, or the ledger.
+// promptly answers an admitted login where that can be done at once, and reads
+// an accounting request; toAnswer: a worker must answer, or the ledger.
 func (s *Server) promptly(x *exchange, room *aaa.Room) (do todo) {
-	switch {
-	case x.packet.code() == wire.CodeAccountingRequest:
-		return s.record(x)
-	case s.prompt == nil:
+	accounting := x.packet.code() == wire.CodeAccountingRequest
+	if !accounting && s.prompt == nil {
 		return toAnswer
 	}
 	from := x.socket.listener.port // after a reject that is held back x may be another request
 	defer func() {
-		if p := recover(); p != nil {
-			s.panicked(x, p)
-			s.metrics.silent[SilentPanic].Inc()
-			do = toLose
-		}
 		if do != toAnswer {
 			s.leave(from)
 		}
 	}()
+	defer s.survive(x, &do)
 	if !s.decode(x) {
 		return toDrop
+	}
+	if accounting {
+		x.posting = aaa.Posting{Record: s.acct.Record(&x.request), To: s, Owner: x}
+		return toAnswer
 	}
 	x.request.Room = room
 	d, ok := s.prompt.AuthorizeNow(&x.request)
