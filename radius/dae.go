@@ -288,7 +288,9 @@ func (s *daeSocket) await(ctx context.Context, d *DAE, w *daeWait, to netip.Addr
 	wait := jittered(d.opts.Timeout)
 	for try := 1; try <= d.opts.Tries; try++ {
 		sent := d.now()
-		if _, err := s.conn.WriteToUDPAddrPort(request, to); err != nil {
+		if _, err := s.conn.WriteToUDPAddrPort(request, to); errors.Is(err, net.ErrClosed) {
+			return nil, ErrDAEClosed // Run has ended since the socket was looked up
+		} else if err != nil {
 			return nil, err
 		}
 		timer := time.NewTimer(wait)
