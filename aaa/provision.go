@@ -39,6 +39,9 @@ type Delta[T any] struct {
 	Rows   RowDelta // of FreeRADIUS's tables
 	Jobs   []Job    // to be queued with it
 	Audit  Audit    // nil: nothing changes, so nothing is written
+	// Garden is the package by which it was decided whether a subscriber who is kept
+	// out is in a walled garden; nil where none had a say.
+	Garden *Package
 }
 
 // AccountDelta is what a change of a subscriber writes.

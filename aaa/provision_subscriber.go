@@ -153,8 +153,19 @@ func (p *Provisioner) SyncSubscriber(force bool) func(Account) (AccountDelta, er
 			return AccountDelta{}, nil
 		}
 		rows := reconcile(p.project(acc.Subscriber, acc.Bought, passwordsOf(acc.Rows)), acc.Rows, acc.Lost, overwrite{force: force})
-		return synced[Subscriber](rows), nil
+		d := synced[Subscriber](rows)
+		d.Garden = p.gardenOf(acc.Subscriber, acc.Bought)
+		return d, nil
 	}
+}
+
+// gardenOf is the package whose walled garden decides how a subscriber's rows are
+// projected, if any does.
+func (p *Provisioner) gardenOf(s *Subscriber, bought *Package) *Package {
+	if s.Refused(p.Now()) == "" {
+		return nil
+	}
+	return bought
 }
 
 func (p *Provisioner) project(s *Subscriber, bought *Package, passwords []Item) []ProjectedRow {
@@ -244,7 +255,7 @@ func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (Acc
 	}
 	d, err = d.audited(had, maskedSubscriber(after), secrets...)
 	if d.Audit != nil {
-		d.Save = &after
+		d.Save, d.Garden = &after, p.gardenOf(&after, bought)
 	}
 	return d, err
 }

@@ -44,6 +44,12 @@ type Walled struct {
 // Has tells whether there is a garden, and for this state.
 func (w *Walled) Has(s WallState) bool { return w != nil && slices.Contains(w.For, s) }
 
+// SameStates tells whether two gardens let the same people in; nil is one that lets
+// in nobody.
+func (w *Walled) SameStates(o *Walled) bool {
+	return !slices.ContainsFunc(WallStates, func(s WallState) bool { return w.Has(s) != o.Has(s) })
+}
+
 // walledSuffix ends the names of the groups of walled gardens. No package's name
 // can end so: it has a colon.
 const walledSuffix = ":walled"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,6 +24,9 @@ type PackageLine struct {
 func (db *DB) ImportPackages(ctx context.Context, c Change, lines []PackageLine, done func(n int)) (count Imports, wrong []LineError, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		count, wrong = Imports{}, nil
+		if err := lockPackages(ctx, tx, lines); err != nil {
+			return err
+		}
 		first := map[string]int{}
 		for i, l := range lines {
 			refuse := func(err error) { wrong = append(wrong, LineError{l.Line, err}) }
@@ -63,11 +67,24 @@ func (db *DB) ImportPackages(ctx context.Context, c Change, lines []PackageLine,
 	return Imports{}, nil, wrapPlain("import packages", err)
 }
 
+// lockPackages locks the packages of a file as changes of each would, by name: of two
+// who lock several none waits for the other in a circle.
+func lockPackages(ctx context.Context, tx pgx.Tx, lines []PackageLine) error {
+	names := make([]string, len(lines))
+	for i, l := range lines {
+		names[i] = l.Name
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if _, err := tx.Exec(ctx, sqlLockKey, "package:"+name); err != nil {
+			return wrapErr("package "+name, err)
+		}
+	}
+	return nil
+}
+
 // importPackage writes one line; there tells that the package was there before.
 func (db *DB) importPackage(ctx context.Context, tx pgx.Tx, c Change, l PackageLine) (d aaa.PackageDelta, there bool, err error) {
-	if _, err := tx.Exec(ctx, sqlLockKey, "package:"+l.Name); err != nil {
-		return d, false, wrapErr("package "+l.Name, err)
-	}
 	state, err := packageState(ctx, tx, l.Name)
 	if err != nil {
 		return d, false, err

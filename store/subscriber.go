@@ -62,6 +62,9 @@ func (db *DB) ChangeSubscriber(ctx context.Context, c Change, name string, f fun
 		if d, err = f(acc); err != nil || d.Audit == nil {
 			return written{}, err
 		}
+		if err := gardensStand(ctx, tx, d); err != nil {
+			return written{}, err
+		}
 		static, err := staticsOf(ctx, tx, acc, &d)
 		if err != nil {
 			return written{}, err

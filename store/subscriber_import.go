@@ -174,6 +174,9 @@ func (im *importing) write(ctx context.Context, done func(string, int)) error {
 	if len(im.wrong) > 0 {
 		return errRefused
 	}
+	if err := gardensStand(ctx, im.tx, im.deltas...); err != nil {
+		return err
+	}
 	for i, l := range im.lines {
 		d := &im.deltas[i]
 		if d.Audit == nil {
