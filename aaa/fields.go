@@ -99,6 +99,11 @@ func take[T any](r *fieldReader, name string, to **T, parse func(string) (T, err
 // asText takes a text as it stands.
 func asText[T ~string](text string) (T, error) { return T(text), nil }
 
+// takeText is take for a text of which blanks are a part.
+func takeText(r *fieldReader, name string, to **string) {
+	take(r, name, to, func(string) (string, error) { return r.fields[name], nil })
+}
+
 // items reads a list of items of a table, and holds them to what it takes.
 func (p *Provisioner) items(r *fieldReader, name string, table Table) (items []Item, said bool) {
 	lines, said := r.lines(name)
@@ -246,11 +251,25 @@ func quotaLines(all []Quota) string {
 	return strings.Join(texts, "\n")
 }
 
+// asStored gives items that read as what is there already the words that it has there:
+// saying it once more is no change.
+func asStored(items, have []Item) []Item {
+	out := slices.Clone(items)
+	for i, it := range out {
+		for _, h := range have {
+			if h.Attribute == it.Attribute && h.Op == it.Op && readsAs(h.Value, it.Value) {
+				out[i].Value = h.Value
+			}
+		}
+	}
+	return out
+}
+
 // itemLines writes items as ParseItem reads them, secrets in clear.
 func itemLines(all []Item) string {
 	texts := make([]string, len(all))
 	for i, it := range all {
-		texts[i] = it.Attribute + " " + it.Op + " " + it.Value
+		texts[i] = it.Attribute + " " + it.Op + " " + lineValue(it.Value)
 	}
 	return strings.Join(texts, "\n")
 }

@@ -29,6 +29,36 @@ func anyQuotas(t *rapid.T) (all []Quota) {
 	return all
 }
 
+// byMeaning compares values of items by what a login reads of them.
+var byMeaning = cmp.Comparer(func(a, b Item) bool {
+	read := func(text string) string {
+		text, _, err := unquote(text)
+		if err == nil {
+			text, err = unescape(text)
+		}
+		if err != nil {
+			return err.Error()
+		}
+		return text
+	}
+	return a.Attribute == b.Attribute && a.Op == b.Op && read(a.Value) == read(b.Value)
+})
+
+// inserted are the rows that a change of somebody new leaves.
+func inserted(d AccountDelta) (rows []StoredRow) { return storedAs(d.Rows.Insert) }
+
+// stored are the rows of a subscriber, with his password's.
+func stored(s *Subscriber, p *Provisioner, password StoredRow) []StoredRow {
+	return storedAs(ProjectSubscriber(s, nil, []Item{password.Item}, p.Now(), p.Zone))
+}
+
+func storedAs(all []ProjectedRow) (rows []StoredRow) {
+	for i, r := range all {
+		rows = append(rows, StoredRow{int64(i + 1), r, r.Digest()})
+	}
+	return rows
+}
+
 // TestSubscriberFieldsRoundTrip: what an export writes of a subscriber, an import
 // makes of it again, and said once more it changes nothing.
 func TestSubscriberFieldsRoundTrip(t *testing.T) {
@@ -41,14 +71,15 @@ func TestSubscriberFieldsRoundTrip(t *testing.T) {
 		s.PasswordType = rapid.SampledFrom([]string{"cleartext", "nt", "other"}).Draw(t, "type")
 		s.Groups = rapid.SampledFrom([][]GroupItem{nil, {{"vip", 300}}, {{"two words", 1}, {"b", 2}}}).Draw(t, "groups")
 		s.Checks = rapid.SampledFrom([][]Item{nil, {{"Simultaneous-Use", ":=", "2"}}, {{"NAS-Port-Type", "==", "Ethernet"}, {"Login-Time", ":=", "Al0900-1700"}}}).Draw(t, "checks")
-		s.Replies = rapid.SampledFrom([][]Item{nil, {{"Framed-Route", "+=", "192.0.2.0/28"}, {"Framed-Route", "+=", "192.0.2.16/28"}}, {{"Reply-Message", ":=", `say "hi"`}}}).Draw(t, "replies")
+		s.Replies = rapid.SampledFrom([][]Item{nil, {{"Framed-Route", "+=", "192.0.2.0/28"}, {"Framed-Route", "+=", "192.0.2.16/28"}}, {{"Reply-Message", ":=", `say "hi"`}},
+			{{"Reply-Message", ":=", ` a "b" \\n `}, {"Filter-Id", ":=", "two\r\nlines"}, {"Callback-Id", ":=", `"two "`}}}).Draw(t, "replies")
 		s.MACs = rapid.SampledFrom([][]string{nil, {"AA:BB:CC:DD:EE:FF", "00:11:22:33:44:55"}}).Draw(t, "macs")
 		s.Email = rapid.SampledFrom([]string{"", "a.b@example.net"}).Draw(t, "email")
-		s.Comment = rapid.SampledFrom([]string{"", "pays, late"}).Draw(t, "comment")
+		s.Comment = rapid.SampledFrom([]string{"", "pays, late", " two\nlines \n"}).Draw(t, "comment")
 		s.Quotas, s.BillingDay = anyQuotas(t), rapid.IntRange(0, 31).Draw(t, "day")
 		s.Package = rapid.SampledFrom([]string{"", "gold"}).Draw(t, "package")
 		attribute := map[string]string{"cleartext": "Cleartext-Password", "nt": "NT-Password", "other": "User-Password"}[s.PasswordType]
-		password := Item{attribute, ":=", map[string]string{"cleartext": "p w", "nt": "8846f7eaee8fb117ad06bdd830b7586c", "other": "x"}[s.PasswordType]}
+		password := Item{attribute, ":=", map[string]string{"cleartext": rapid.SampledFrom([]string{"p w", "p w  ", "\tp", `"p "`, ` p\\"`}).Draw(t, "password"), "nt": "8846f7eaee8fb117ad06bdd830b7586c", "other": "x"}[s.PasswordType]}
 		row := StoredRow{ProjectedRow: ProjectedRow{Table: TableCheck, Name: s.Name, Item: password}}
 		row.Digest = row.ProjectedRow.Digest()
 
@@ -60,13 +91,18 @@ func TestSubscriberFieldsRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(&s, d.Save, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(time.Time.Equal)); diff != "" {
+		if diff := cmp.Diff(&s, d.Save, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(time.Time.Equal), byMeaning); diff != "" {
 			t.Fatalf("(-written +read):\n%s", diff)
 		}
-		again := Account{Name: im.Name, Subscriber: d.Save}
-		for i, r := range d.Rows.Insert {
-			again.Rows = append(again.Rows, StoredRow{int64(i + 1), r, r.Digest()})
+		if diff := cmp.Diff(password, passwordsOf(inserted(d))[0], byMeaning); diff != "" {
+			t.Fatalf("password (-written +read):\n%s", diff)
 		}
+		s.Checks, s.Replies = append([]Item{}, s.Checks...), append([]Item{}, s.Replies...)
+		if d, err := p.ImportSubscriber(im, true)(Account{Name: im.Name, Subscriber: &s, Bought: im.Package, Rows: stored(&s, p, row)}); err != nil || d.Audit != nil {
+			t.Fatalf("read where it was written: %v, %v", d.Audit, err)
+		}
+		again := Account{Name: im.Name, Subscriber: d.Save}
+		again.Rows = inserted(d)
 		if d, err := p.ImportSubscriber(im, true)(again); err != nil || d.Audit != nil {
 			t.Fatalf("said again: %v, %v", d.Audit, err)
 		}
@@ -157,7 +193,7 @@ func TestPackageFieldsRoundTrip(t *testing.T) {
 		}
 		if some("service") {
 			k.AddressList, k.Filter, k.VLAN, k.DNS = "vip", "in out", 12, []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("2620:fe::fe")}
-			k.Price, k.Currency, k.ValidityDays, k.Description = "19.90", "EUR", 30, "best, by far"
+			k.Price, k.Currency, k.ValidityDays, k.Description = "19.90", "EUR", 30, " best,\nby far "
 			k.SimultaneousUse, k.SessionTimeout, k.InterimInterval = new(int64(rapid.IntRange(0, 3).Draw(t, "sessions"))), 86400, 300
 			k.Pool, k.DelegatedPool = "main", "pd"
 		}
@@ -165,7 +201,7 @@ func TestPackageFieldsRoundTrip(t *testing.T) {
 			k.Walled = &Walled{For: []WallState{WallSuspended, WallExhausted}, AddressList: "unpaid"}
 			if some("slow") {
 				k.Walled.RateDown, k.Walled.RateUp, k.Walled.SessionTimeout = 1e6, 512e3, 600
-				k.Walled.Replies = []Item{{"Reply-Message", ":=", "pay"}}
+				k.Walled.Replies = []Item{{"Reply-Message", ":=", "pay "}}
 			}
 		}
 		if some("items") {
@@ -179,8 +215,13 @@ func TestPackageFieldsRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(&k, d.Save, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(&k, d.Save, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), byMeaning); diff != "" {
 			t.Fatalf("(-written +read):\n%s", diff)
+		}
+		k.Checks, k.Replies = append([]Item{}, k.Checks...), append([]Item{}, k.Replies...)
+		was := PackageState{Name: im.Name, Package: &k, Rows: storedAs(ProjectPackage(&k))}
+		if d, err := p.ImportPackage(im, true)(was); err != nil || d.Audit != nil {
+			t.Fatalf("read where it was written: %v, %v", d.Audit, err)
 		}
 		again := PackageState{Name: im.Name, Package: d.Save}
 		for i, r := range d.Rows.Insert {

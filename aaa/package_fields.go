@@ -75,13 +75,14 @@ func (p *Provisioner) ReadPackage(fields Fields) (im PackageImport, errs []error
 		r.wrong("name", validGroupName("package", im.Name))
 	}
 	for name, to := range map[string]**string{
-		"description": &c.Description, "address_list": &c.AddressList, "filter": &c.Filter, "pool": &c.Pool, "framed_pool": &c.FramedPool,
+		"address_list": &c.AddressList, "filter": &c.Filter, "pool": &c.Pool, "framed_pool": &c.FramedPool,
 		"ipv6_prefix_pool": &c.IPv6PrefixPool, "delegated_prefix_pool": &c.DelegatedPool, "ipv6_address_pool": &c.IPv6AddressPool,
 		"price": &c.Price, "walled_address_list": &c.Walled.AddressList, "walled_filter": &c.Walled.Filter,
 		"walled_pool": &c.Walled.Pool, "walled_framed_pool": &c.Walled.FramedPool,
 	} {
 		take(&r, name, to, asText[string])
 	}
+	takeText(&r, "description", &c.Description)
 	for name, to := range map[string]**int64{
 		"rate_down": &c.RateDown, "rate_up": &c.RateUp, "burst_down": &c.Burst.BurstDown, "burst_up": &c.Burst.BurstUp,
 		"threshold_down": &c.Burst.ThresholdDown, "threshold_up": &c.Burst.ThresholdUp, "min_down": &c.Burst.MinDown, "min_up": &c.Burst.MinUp,
@@ -165,10 +166,13 @@ func (p *Provisioner) ImportPackage(im PackageImport, update bool) func(PackageS
 			return PackageDelta{}, fmt.Errorf("package %q is there already; with --update it is changed: %w", s.Name, ErrConflict)
 		}
 		if im.Checks {
-			c.DelChecks = attributesOf(s.Package.Checks)
+			c.AddChecks, c.DelChecks = asStored(c.AddChecks, s.Package.Checks), attributesOf(s.Package.Checks)
 		}
 		if im.Replies {
-			c.DelReplies = attributesOf(s.Package.Replies)
+			c.AddReplies, c.DelReplies = asStored(c.AddReplies, s.Package.Replies), attributesOf(s.Package.Replies)
+		}
+		if w := s.Package.Walled; w != nil && c.Walled.Replies != nil {
+			c.Walled.Replies = asStored(c.Walled.Replies, w.Replies)
 		}
 		return p.SetPackage(c)(s)
 	}

@@ -71,7 +71,7 @@ func PasswordItem(kind, password string) (*Item, error) {
 // storedAlready tells whether a password's row says what the change says: by the
 // same text, or as another hash of it.
 func (c *SubscriberChange) storedAlready(row Item) bool {
-	if row == *c.Password {
+	if row.Attribute == c.Password.Attribute && row.Op == c.Password.Op && readsAs(row.Value, c.Password.Value) {
 		return true
 	}
 	text, _, err := unquote(row.Value)

@@ -37,6 +37,58 @@ func unquote(text string) (string, byte, error) {
 	return "", 0, errors.New("the value begins with a quote that never ends")
 }
 
+// lineValue writes an item's value as it can end a line of text: one with blanks at
+// its ends, or with line ends, stands in quotes there, in which it is read as before.
+func lineValue(value string) string {
+	if value != "" && strings.TrimSpace(value) == value && !strings.ContainsAny(value, "\r\n") {
+		return value
+	}
+	inner, quote, err := unquote(value)
+	if err == nil {
+		_, err = unescape(inner)
+	}
+	if err != nil || quote != 0 && quote != '"' {
+		return value // nothing that a login reads, or a kind of quotes that has no word for a line's end
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := 0; i < len(inner); i++ {
+		switch c := inner[i]; {
+		case c == '\\' && inner[i+1] != '\n' && inner[i+1] != '\r': // it is not the last: that is no escape
+			b.WriteString(inner[i : i+2])
+			i++
+		case c == '\\':
+			b.WriteString(`\\`)
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c == '"':
+			b.WriteString(`\"`)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String() + `"`
+}
+
+// readsAs tells whether a login reads the same of two values.
+func readsAs(a, b string) bool {
+	if a == b {
+		return true
+	}
+	read := func(value string) (text string, template bool, err error) {
+		text, quote, err := unquote(value)
+		if err == nil {
+			text, err = unescape(text)
+		}
+		return text, quote == '`', err
+	}
+	textA, templateA, errA := read(a)
+	textB, templateB, errB := read(b)
+	return errA == nil && errB == nil && textA == textB && templateA == templateB
+}
+
 // unescape resolves the backslashes of a string value as FreeRADIUS 3.2 does,
 // quoted or not: \t \n \r \\ \" and three octal digits; any other backslash
 // stands for itself. (Seen with 3.2.1.)

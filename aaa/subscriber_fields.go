@@ -92,7 +92,7 @@ func (p *Provisioner) ReadSubscriber(fields Fields, packages map[string]*Package
 		return int(n), err
 	})
 	take(&r, "email", &c.Email, func(text string) (string, error) { return text, validEmail(text) })
-	take(&r, "comment", &c.Comment, asText[string])
+	takeText(&r, "comment", &c.Comment)
 	p.readLists(&r, &im)
 	return im, r.errs
 }
@@ -201,10 +201,10 @@ func (p *Provisioner) ImportSubscriber(im SubscriberImport, update bool) func(Ac
 				}
 			}
 			if im.Checks {
-				c.DelChecks = attributesOf(s.Checks)
+				c.AddChecks, c.DelChecks = asStored(c.AddChecks, s.Checks), attributesOf(s.Checks)
 			}
 			if im.Replies {
-				c.DelReplies = attributesOf(s.Replies)
+				c.AddReplies, c.DelReplies = asStored(c.AddReplies, s.Replies), attributesOf(s.Replies)
 			}
 			if have := passwordsOf(acc.Rows); c.Password != nil && len(have) == 1 && s.PasswordType == c.PasswordType && c.storedAlready(have[0]) {
 				c.Password = nil
