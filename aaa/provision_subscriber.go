@@ -68,14 +68,28 @@ func PasswordItem(kind, password string) (*Item, error) {
 	return &Item{Attribute: attribute, Op: ":=", Value: QuoteValue(value)}, nil
 }
 
-// storedAlready tells whether a password's row says what the change says: by the
-// same text, or as another hash of it.
-func (c *SubscriberChange) storedAlready(row Item) bool {
-	if row.Attribute == c.Password.Attribute && row.Op == c.Password.Op && readsAs(row.Value, c.Password.Value) {
+// storedAlready tells whether the one password that somebody has is the change's, by a
+// row of ours: by the same text, or as another hash of it.
+func (c *SubscriberChange) storedAlready(acc Account) bool {
+	have := passwordsOf(acc.Rows)
+	all := 0
+	for _, r := range acc.Rows {
+		if r.Table == TableCheck && IsPasswordAttribute(r.Attribute) {
+			all++
+		}
+	}
+	if acc.Subscriber == nil || acc.Subscriber.PasswordType != c.PasswordType || len(have) != 1 || all != 1 {
+		return false
+	}
+	row := have[0]
+	if row.Attribute != c.Password.Attribute || row.Op != c.Password.Op {
+		return false
+	}
+	if readsAs(row.Value, c.Password.Value) {
 		return true
 	}
 	text, _, err := unquote(row.Value)
-	if err != nil || c.Plain == "" || row.Attribute != c.Password.Attribute {
+	if err != nil || c.Plain == "" {
 		return false
 	}
 	kind, stored := passwordKindNamed(row.Attribute), []byte(text)
@@ -114,7 +128,8 @@ func (p *Provisioner) AddSubscriber(c SubscriberChange, pkg *Package) func(Accou
 }
 
 // SetSubscriber changes what c names and nothing else. What it names is
-// written over, whoever wrote it.
+// written over, whoever wrote it. A password that he has already is not hashed anew:
+// that would end his sessions.
 func (p *Provisioner) SetSubscriber(c SubscriberChange, pkg *Package) func(Account) (AccountDelta, error) {
 	return func(acc Account) (AccountDelta, error) {
 		if !acc.Exists() {
@@ -122,6 +137,9 @@ func (p *Provisioner) SetSubscriber(c SubscriberChange, pkg *Package) func(Accou
 		}
 		if err := p.takePassword(&c); err != nil {
 			return AccountDelta{}, err
+		}
+		if c.Password != nil && c.storedAlready(acc) {
+			c.Password = nil
 		}
 		return p.change(acc, c, pkg)
 	}

@@ -221,6 +221,47 @@ func TestSetSubscriber(t *testing.T) {
 	}
 }
 
+// TestSamePasswordIsNoChange: who is given the password that he has keeps his row, and with
+// it his sessions, however it is stored. Another kind of storage is a change, and so is the
+// end of somebody else's password beside it.
+func TestSamePasswordIsNoChange(t *testing.T) {
+	p := newProvisioner(t)
+	for _, kind := range PasswordKindList {
+		change := func(kind, password string) SubscriberChange {
+			item, err := PasswordItem(kind, password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return SubscriberChange{Password: item, PasswordType: kind, Plain: nas.Secret(password)}
+		}
+		d, err := p.AddSubscriber(change(kind.Name, "p w"), nil)(Account{Name: "bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		acc := Account{Name: "bob", Subscriber: d.Save, Rows: inserted(d)}
+		if d, err := p.SetSubscriber(change(kind.Name, "p w"), nil)(acc); err != nil || d.Audit != nil {
+			t.Errorf("%s, the same: %v, %v", kind.Name, d.Audit, err)
+		}
+		more := change(kind.Name, "p w")
+		more.Comment = new("moved")
+		if d, err := p.SetSubscriber(more, nil)(acc); err != nil || d.Audit["password"] != nil || d.Audit["comment"] == nil || !d.Rows.Empty() {
+			t.Errorf("%s, the same with a comment: %v, %v", kind.Name, d.Audit, err)
+		}
+		if d, err := p.SetSubscriber(change(kind.Name, "p W"), nil)(acc); err != nil || d.Audit["password"] != "set" {
+			t.Errorf("%s, another: %v, %v", kind.Name, d.Audit, err)
+		}
+		if kind.Name != "nt" {
+			if d, err := p.SetSubscriber(change("nt", "p w"), nil)(acc); err != nil || d.Audit["password"] != "set" {
+				t.Errorf("%s, the same stored as nt: %v, %v", kind.Name, d.Audit, err)
+			}
+		}
+		acc.Rows = append(acc.Rows, StoredRow{ID: 9, ProjectedRow: ProjectedRow{Table: TableCheck, Name: "bob", Item: Item{"MD5-Password", ":=", "00"}}})
+		if d, err := p.SetSubscriber(change(kind.Name, "p w"), nil)(acc); err != nil || d.Audit["password"] != "set" {
+			t.Errorf("%s, the same beside another's row: %v, %v", kind.Name, d.Audit, err)
+		}
+	}
+}
+
 func TestPackageConflicts(t *testing.T) {
 	p := newProvisioner(t)
 	theirs := PackageState{Name: "gold", Rows: []StoredRow{

@@ -183,8 +183,7 @@ func thereAre(packages map[string]*Package) string {
 
 // ImportSubscriber makes the subscriber that a record tells of, or with update
 // changes the one who is there: what the record says takes the place of what he
-// has, and what it does not say stays. Said again it changes nothing: a password
-// that he has already is not hashed anew, which would end his sessions.
+// has, and what it does not say stays. Said again it changes nothing.
 func (p *Provisioner) ImportSubscriber(im SubscriberImport, update bool) func(Account) (AccountDelta, error) {
 	return func(acc Account) (AccountDelta, error) {
 		c := im.Change
@@ -205,9 +204,6 @@ func (p *Provisioner) ImportSubscriber(im SubscriberImport, update bool) func(Ac
 			}
 			if im.Replies {
 				c.AddReplies, c.DelReplies = asStored(c.AddReplies, s.Replies), attributesOf(s.Replies)
-			}
-			if have := passwordsOf(acc.Rows); c.Password != nil && len(have) == 1 && s.PasswordType == c.PasswordType && c.storedAlready(have[0]) {
-				c.Password = nil
 			}
 			if c.NoPassword && s.PasswordType == PasswordNone {
 				c.NoPassword = false

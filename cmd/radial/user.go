@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"radial/aaa"
+	"radial/nas"
 	"radial/store"
 )
 
@@ -166,7 +167,7 @@ func (f *userFlags) passwordChange(d *desk, cmd *cobra.Command, c *aaa.Subscribe
 	if _, known := aaa.PasswordKindOf(f.hash); !known {
 		return usagef("--hash %q: want one of %s", f.hash, strings.Join(hashKinds(), ", "))
 	}
-	c.PasswordType = f.hash
+	c.PasswordType, c.Plain = f.hash, nas.Secret(password)
 	c.Password, err = aaa.PasswordItem(f.hash, password)
 	return err
 }
