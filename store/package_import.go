@@ -35,7 +35,12 @@ func (db *DB) ImportPackages(ctx context.Context, c Change, lines []PackageLine,
 				continue
 			}
 			first[l.Name] = l.Line
-			d, there, err := db.importPackage(ctx, tx, c, l)
+			var d aaa.PackageDelta
+			var there bool
+			err := pgx.BeginFunc(ctx, tx, func(line pgx.Tx) (err error) { // what a line has broken is no trouble of the next
+				d, there, err = db.importPackage(ctx, line, c, l)
+				return err
+			})
 			switch {
 			case errors.Is(err, aaa.ErrConflict), errors.Is(err, aaa.ErrInvalid), errors.Is(err, aaa.ErrNotFound):
 				refuse(err)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"radial/aaa"
 	"radial/nas"
+	"radial/store"
 )
 
 func TestPackages(t *testing.T) {
@@ -130,5 +132,36 @@ func TestJobsGoWithTheChange(t *testing.T) {
 	o.must(change(nil))
 	if diff := cmp.Diff([][]string{{"expire_offers", "7"}}, o.Rows(queued)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestImportedPackagesEachHaveTheirError: what the database refuses of one line is told of
+// that line, and the lines after it are looked at all the same.
+func TestImportedPackagesEachHaveTheirError(t *testing.T) {
+	o := newOffice(t)
+	line := func(n int, name string, c aaa.PackageChange) store.PackageLine {
+		return store.PackageLine{Line: n, Name: name, Rule: o.rules.AddPackage(c, false)}
+	}
+	lines := []store.PackageLine{
+		line(2, "a", aaa.PackageChange{Description: new("one\x00two")}),
+		line(3, "b", aaa.PackageChange{}),
+		line(4, "c", aaa.PackageChange{Description: new("three\xff")}),
+		line(5, "b", aaa.PackageChange{}),
+	}
+	_, wrong, err := o.ImportPackages(t.Context(), by("package.import"), lines, func(int) {})
+	o.must(err)
+	var got []string
+	for _, w := range wrong {
+		got = append(got, fmt.Sprintf("%d %t %t", w.Line, errors.Is(w.Err, aaa.ErrInvalid), strings.Contains(w.Err.Error(), "abort")))
+	}
+	if diff := cmp.Diff([]string{"2 true false", "4 true false", "5 false false"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%v", diff, wrong)
+	}
+	if rows := o.Rows("SELECT name FROM radial.packages"); rows != nil {
+		t.Errorf("written: %v", rows)
+	}
+	count, wrong, err := o.ImportPackages(t.Context(), by("package.import"), lines[1:2], func(int) {})
+	if o.must(err); wrong != nil || count.Added != 1 {
+		t.Errorf("%+v, %v", count, wrong)
 	}
 }
