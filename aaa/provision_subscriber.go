@@ -331,55 +331,6 @@ func assign[T any](field, value *T) {
 	}
 }
 
-// claims are the keys that a change names.
-func (c *SubscriberChange) claims(acc Account, before, after *Subscriber) map[rowKey]bool {
-	claims := map[rowKey]bool{}
-	if c.Password != nil {
-		for name := range passwordAttributes {
-			claims[rowKey{TableCheck, name}] = true
-		}
-	}
-	if c.NoPassword {
-		for name := range passwordAttributes {
-			claims[rowKey{TableCheck, name}] = true
-		}
-		claims[rowKey{TableCheck, "auth-type"}] = true
-	}
-	if c.MACs != nil || c.NoPassword {
-		claims[rowKey{TableCheck, "calling-station-id"}] = true
-	}
-	if c.Package != nil {
-		// Whoever put him into a package of ours: he has one, the named one.
-		for _, g := range append([]string{before.Package, after.Package}, acc.Packages...) {
-			if !slices.ContainsFunc(after.Groups, func(o GroupItem) bool { return o.Group == g }) {
-				claims[rowKey{TableUserGroup, g}] = true
-			}
-		}
-	}
-	if c.Status != nil {
-		claims[rowKey{TableCheck, "auth-type"}] = true
-		if *c.Status != SubscriberActive {
-			claims[rowKey{TableReply, "fall-through"}] = true
-		}
-	}
-	if c.StaticIP != nil {
-		claims[rowKey{TableReply, "framed-ip-address"}] = true
-		claims[rowKey{TableReply, "framed-ipv6-address"}] = true
-	}
-	if c.Expires != nil {
-		claims[rowKey{TableCheck, "expiration"}] = true
-	}
-	for _, g := range c.AddGroups {
-		claims[rowKey{TableUserGroup, g.Group}] = true
-	}
-	for _, g := range c.DelGroups {
-		claims[rowKey{TableUserGroup, g}] = true
-	}
-	claimItems(claims, TableCheck, c.AddChecks, c.DelChecks, false)
-	claimItems(claims, TableReply, c.AddReplies, c.DelReplies, true)
-	return claims
-}
-
 // maskedSubscriber hides secrets among the items.
 func maskedSubscriber(s Subscriber) *Subscriber {
 	s.Checks, s.Replies = maskedItems(s.Checks), maskedItems(s.Replies)

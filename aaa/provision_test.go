@@ -2,6 +2,7 @@ package aaa
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -258,6 +259,54 @@ func TestSamePasswordIsNoChange(t *testing.T) {
 		acc.Rows = append(acc.Rows, StoredRow{ID: 9, ProjectedRow: ProjectedRow{Table: TableCheck, Name: "bob", Item: Item{"MD5-Password", ":=", "00"}}})
 		if d, err := p.SetSubscriber(change(kind.Name, "p w"), nil)(acc); err != nil || d.Audit["password"] != "set" {
 			t.Errorf("%s, the same beside another's row: %v, %v", kind.Name, d.Audit, err)
+		}
+	}
+}
+
+// TestOthersAcceptStays: who logs in by somebody else's Auth-Type := Accept is
+// refused while he is kept out, and can log in again afterwards.
+func TestOthersAcceptStays(t *testing.T) {
+	p := newProvisioner(t)
+	authType := func(id int64, value string, ours bool) StoredRow {
+		r := StoredRow{ID: id, ProjectedRow: ProjectedRow{Table: TableCheck, Name: "bob", Item: Item{"Auth-Type", ":=", value}}}
+		if ours {
+			r.Digest = r.ProjectedRow.Digest()
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name   string
+		status SubscriberStatus
+		rows   []StoredRow
+		want   string // what becomes of rows of Auth-Type
+	}{
+		{"kept out", SubscriberSuspended, []StoredRow{authType(1, "Accept", false)}, "insert Reject"},
+		{"let in again", SubscriberActive, []StoredRow{authType(1, "Accept", false), authType(2, "Reject", true)}, "delete 2"},
+		{"by a panel's Reject", SubscriberActive, []StoredRow{authType(1, "Reject", false)}, "delete 1"},
+		{"an Accept that came after our Reject", SubscriberSuspended, []StoredRow{authType(2, "Reject", true), authType(3, "Accept", false)}, "delete 3"},
+		{"an Accept that came after our Reject, for one who is let in", SubscriberActive, []StoredRow{authType(2, "Reject", true), authType(3, "Accept", false)}, "delete 2"},
+		{"our Reject that a panel has made an Accept", SubscriberSuspended, []StoredRow{{ID: 4, ProjectedRow: authType(4, "Accept", false).ProjectedRow, Digest: authType(4, "Reject", true).Digest}}, "update 4"},
+		{"a panel's Reject becomes ours", SubscriberSuspended, []StoredRow{authType(1, "Reject", false)}, "update 1"},
+	} {
+		acc := Account{Name: "bob", Subscriber: &Subscriber{Name: "bob", Status: SubscriberExpired, ServiceType: ServicePPPoE, PasswordType: "other"}, Rows: c.rows}
+		d, err := p.SetSubscriber(SubscriberChange{Status: &c.status}, nil)(acc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var did []string
+		for _, u := range d.Rows.Update {
+			did = append(did, fmt.Sprintf("update %d", u.From.ID))
+		}
+		for _, r := range d.Rows.Delete {
+			did = append(did, fmt.Sprintf("delete %d", r.ID))
+		}
+		for _, r := range d.Rows.Insert {
+			if r.Attribute == "Auth-Type" {
+				did = append(did, "insert "+r.Value)
+			}
+		}
+		if got := strings.Join(did, ", "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 }

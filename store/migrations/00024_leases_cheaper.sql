@@ -1,7 +1,7 @@
 -- What a lease costs: its row's keys in the indexes, and the conditions that each new version of the row is held against.
 -- radial.addresses is locked from the first statement on (a weaker lock at first would be one that could not be raised while somebody
 -- writes), while two indexes are made and the table is read once: some ten seconds for 4 million addresses on two processors, in
--- which no address is leased or released, and accounting waits.
+-- which no address is leased or released, and accounting waits. Servers of a version before this one do not use the new index.
 
 -- +goose Up
 DROP INDEX radial.addresses_holder_idx, radial.addresses_foreign_idx, radial.addresses_reserved_idx, radial.addresses_kept_idx;
