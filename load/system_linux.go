@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,6 +18,9 @@ const (
 	batchSize   = 64   // datagrams to a system call
 	datagramMax = 4096 // RFC 2865 §3
 	socketBytes = 1 << 20
+	sharedMax   = 1232 // octets of a datagram that goes to the kernel with others: what fits every link of IPv6
+	sharedMany  = 48   // and how many go together: in all less than 64 KiB
+	cutLen      = 24   // space for UDP_SEGMENT
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -32,20 +36,13 @@ type calls struct {
 	iovs [batchSize]unix.Iovec
 }
 
-// do makes the call for the headers from up to to, and never waits.
-func (c *calls) do(trap uintptr, fd, from, to int) (int, syscall.Errno) {
+// do makes the call for the first n headers, and never waits.
+func (c *calls) do(trap uintptr, fd, n int) (int, syscall.Errno) {
 	for {
-		n, _, err := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&c.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		done, _, err := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&c.hdrs[0])), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
 		if err != unix.EINTR {
-			return int(n), err
+			return int(done), err
 		}
-	}
-}
-
-func (c *calls) init() {
-	for i := range c.hdrs {
-		c.hdrs[i].hdr.Iov = &c.iovs[i]
-		c.hdrs[i].hdr.SetIovlen(1)
 	}
 }
 
@@ -57,6 +54,9 @@ type socket struct {
 	in     calls
 	out    calls
 	queued int
+	to     [batchSize]*endpoint    // of what is queued
+	cuts   [batchSize][cutLen]byte // control messages
+	singly bool                    // the kernel does not cut up what this socket sends
 	bufs   [batchSize][datagramMax]byte
 }
 
@@ -117,9 +117,9 @@ func openSocket(six bool, local netip.Addr, to netip.AddrPort) (*socket, error) 
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	s.in.init()
-	s.out.init()
 	for i := range s.bufs {
+		s.in.hdrs[i].hdr.Iov = &s.in.iovs[i]
+		s.in.hdrs[i].hdr.SetIovlen(1)
 		s.in.iovs[i].Base = &s.bufs[i][0]
 		s.in.iovs[i].SetLen(datagramMax)
 	}
@@ -131,7 +131,7 @@ func (s *socket) close() error { return os.NewSyscallError("close", unix.Close(s
 // receive takes the datagrams that are there and returns how many; datagram
 // has them until the next call.
 func (s *socket) receive() (int, error) {
-	switch n, err := s.in.do(unix.SYS_RECVMMSG, s.fd, 0, batchSize); err {
+	switch n, err := s.in.do(unix.SYS_RECVMMSG, s.fd, batchSize); err {
 	case 0:
 		return n, nil
 	case unix.EAGAIN, unix.ECONNREFUSED: // refused: an earlier datagram met a closed port; the server is away for the moment
@@ -154,22 +154,56 @@ func (s *socket) send(packet []byte, to *endpoint) error {
 	i := s.queued
 	s.out.iovs[i].Base = &packet[0]
 	s.out.iovs[i].SetLen(len(packet))
-	if to != nil {
-		s.out.hdrs[i].hdr.Name, s.out.hdrs[i].hdr.Namelen = &to.name[0], to.len
-	}
+	s.to[i] = to
 	s.queued++
 	return nil
+}
+
+// message makes one of the datagrams from one on that follow each other to one endpoint and
+// have one size, and returns how many it holds: the kernel cuts it up
+// (UDP_SEGMENT), which is less work for it than to take them one by one.
+func (s *socket) message(m, from int) int {
+	size := s.out.iovs[from].Len
+	n := 1
+	for !s.singly && from+n < s.queued && n < sharedMany && size <= sharedMax && s.to[from+n] == s.to[from] && s.out.iovs[from+n].Len == size {
+		n++
+	}
+	h := &s.out.hdrs[m].hdr
+	h.Iov = &s.out.iovs[from]
+	h.SetIovlen(n)
+	if to := s.to[from]; to != nil {
+		h.Name, h.Namelen = &to.name[0], to.len
+	}
+	h.Control = nil
+	h.SetControllen(0)
+	if n > 1 {
+		cut := (*unix.Cmsghdr)(unsafe.Pointer(&s.cuts[m]))
+		cut.Level, cut.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+		cut.SetLen(unix.CmsgLen(2))
+		binary.NativeEndian.PutUint16(s.cuts[m][unix.CmsgLen(0):], uint16(size))
+		h.Control = &s.cuts[m][0]
+		h.SetControllen(unix.CmsgSpace(2))
+	}
+	return n
 }
 
 // flush sends what is queued. A datagram that the kernel refuses is lost, as
 // on a network; only that the socket is gone is an error.
 func (s *socket) flush() error {
 	refused := false
-	for from := 0; from < s.queued; {
-		n, err := s.out.do(unix.SYS_SENDMMSG, s.fd, from, s.queued)
+	for done := 0; done < s.queued; {
+		var held [batchSize]int // datagrams of each message
+		m := 0
+		for i := done; i < s.queued; i += held[m-1] {
+			held[m] = s.message(m, i)
+			m++
+		}
+		n, err := s.out.do(unix.SYS_SENDMMSG, s.fd, m)
 		switch {
 		case err == 0:
-			from += n
+			for _, k := range held[:n] {
+				done += k
+			}
 			refused = false
 		case err == unix.ECONNREFUSED && !refused:
 			refused = true // that was told of an earlier datagram: this one has not been tried
@@ -179,8 +213,10 @@ func (s *socket) flush() error {
 			}
 		case err == unix.EBADF:
 			return os.NewSyscallError("sendmmsg", err)
+		case held[0] > 1 && (err == unix.EINVAL || err == unix.EIO):
+			s.singly = true
 		default:
-			from++
+			done += held[0]
 			refused = false
 		}
 	}

@@ -30,6 +30,7 @@ type exchange struct {
 	room    aaa.Room
 	posting aaa.Posting // of an Accounting-Request
 	reply   []byte      // empty: none
+	place   int         // with its reader, which sends the reply
 	due     time.Time
 }
 

@@ -28,7 +28,6 @@ type hand struct {
 
 	admitted []*exchange // for the work
 	replies  []*exchange // to be sent
-	places   []int       // of the replies in xs
 	room     aaa.Room    // for all that it decides: it stays in the processor's memory
 }
 
@@ -46,7 +45,8 @@ func (h *hand) deal(n int) {
 			h.admitted = append(h.admitted, x)
 			h.xs[i] = s.exchange()
 		case toSend:
-			h.replies, h.places = append(h.replies, x), append(h.places, i)
+			x.place = i
+			h.replies = append(h.replies, x)
 			if len(h.replies) == promptBatch {
 				h.send()
 			}
@@ -69,12 +69,12 @@ func (h *hand) send() {
 	if len(h.replies) == 0 {
 		return
 	}
-	for i := h.k.prompt.trySend(h.replies, h.s.unsent); i < len(h.replies); i++ {
-		h.xs[h.places[i]] = h.s.exchange()
-		h.s.send(h.k, h.replies[i])
+	for _, x := range h.replies[h.k.prompt.trySend(h.replies, h.s.unsent):] {
+		h.xs[x.place] = h.s.exchange()
+		h.s.send(h.k, x)
 	}
 	clear(h.replies)
-	h.replies, h.places = h.replies[:0], h.places[:0]
+	h.replies = h.replies[:0]
 }
 
 // promptly answers an admitted login where that can be done at once, and reads
