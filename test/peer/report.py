@@ -42,10 +42,11 @@ def main_table(rows):
 
 
 def window_table(rows):
-    yield '| work | FreeRADIUS 64 | FreeRADIUS 256 | Radial 64 | Radial 256 |'
-    yield '|---|--:|--:|--:|--:|'
+    windows = list(rows[0]['tried']['Radial'])
+    yield '| work | ' + ' | '.join(f'{s} {w}' for s in ('FreeRADIUS', 'Radial') for w in windows) + ' |'
+    yield '|---|' + '--:|' * 2 * len(windows)
     for row in rows:
-        cells = [f'{row["tried"][s][w]["rate"]:.0f}' for s in ('FreeRADIUS', 'Radial') for w in (64, 256)]
+        cells = [f'{row["tried"][s][w]["rate"]:.0f}' for s in ('FreeRADIUS', 'Radial') for w in windows]
         yield f'| {row["work"].words} | ' + ' | '.join(cells) + ' |'
 
 
@@ -67,15 +68,15 @@ def text(a, rows, calm, memory, took):
     cpu = next((l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name')), platform.processor())
     out = [f'{time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores ({cpu}), load {os.getloadavg()[2]:.1f} at the end, generator, server and PostgreSQL on them all; `test/peer/bench --rounds {a.rounds} '
            f'--seconds {a.seconds} --users {a.users} --cached {a.cached}` ({took / 60:.0f} minutes). Medians of {a.rounds} rounds, the servers in turn; ratio: median of the paired runs, and their '
-           f'range. CPU: microseconds per request of server + PostgreSQL + generator; its ratio is that of server and PostgreSQL, and says more than the rates where the machine has other work. In brackets the window, which is the better one of 64 and 256 for that server.', '']
+           f'range. CPU: microseconds per request of server + PostgreSQL + generator; its ratio is that of server and PostgreSQL, and says more than the rates where the machine has other work. In brackets the window, which is the best one of 64, 256 and 1024 for that server.', '']
     for variant, head in (('tuned', 'FreeRADIUS tuned (only the modules that the work needs, no radpostauth rows), Radial with `postauth.log: none`:'),
                           ('default', 'FreeRADIUS as shipped (radpostauth rows, detail files, radwtmp), Radial with `postauth.log: all`:')):
         some = [r for r in rows if r['variant'] == variant]
         if some:
             out += [head, '', *main_table(some), '']
-    tried = [r for r in rows if len(r['tried'].get('Radial', ())) == 2]
+    tried = [r for r in rows if r['tried'].get('Radial')]
     if tried:
-        out += ['Requests a second at both windows, one run each:', '', *window_table(tried), '']
+        out += ['Requests a second at each window, one run each:', '', *window_table(tried), '']
     out += [ceiling_line(r) + '\n' for r in rows if 'Ceiling' in r['got']]
     out += ["At the peer's own best rate (an open loop, requests arrive at random):", '', *calm_table(calm), ''] if calm else []
     packet = [x['packet'] for r in rows for x in r['got']['Radial']]
