@@ -3,6 +3,7 @@ package aaa
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -139,12 +140,12 @@ func orNull(v json.RawMessage) json.RawMessage {
 func (a Audit) noteRows(d *RowDelta) {
 	var taken []string
 	for _, u := range d.Update {
-		if !u.From.Ours() && u.From.ProjectedRow != u.To {
+		if !u.From.Ours() && u.From.ProjectedRow != u.To && !slices.Contains(d.Keep, u.From.ProjectedRow) {
 			taken = append(taken, u.From.describe())
 		}
 	}
 	for _, r := range d.Delete {
-		if !r.Ours() {
+		if !r.Ours() && !slices.Contains(d.Keep, r.ProjectedRow) {
 			taken = append(taken, r.describe())
 		}
 	}

@@ -52,9 +52,6 @@ func (c *SubscriberChange) claims(acc Account, before, after *Subscriber) map[ro
 		if acc.disputes(*c.Status) {
 			claims[rowKey{TableCheck, "auth-type"}] = true
 		}
-		if *c.Status != SubscriberActive {
-			claims[rowKey{TableReply, "fall-through"}] = true
-		}
 	}
 	if c.StaticIP != nil {
 		claims[rowKey{TableReply, "framed-ip-address"}] = true
@@ -72,4 +69,38 @@ func (c *SubscriberChange) claims(acc Account, before, after *Subscriber) map[ro
 	claimItems(claims, TableCheck, c.AddChecks, c.DelChecks, false)
 	claimItems(claims, TableReply, c.AddReplies, c.DelReplies, true)
 	return claims
+}
+
+// standFirst puts the Fall-Through of one who is kept out before others': the first one
+// counts, under FreeRADIUS too, and theirs may let him past what keeps him out. Ours takes
+// the row of theirs, which stands anew behind it, and counts again when he is let in. named
+// tells that the operator names the status: then what somebody made of our row goes.
+// It returns what is left to be reconciled.
+func standFirst(want []ProjectedRow, have []StoredRow, named bool) (d RowDelta, rest []ProjectedRow, others []StoredRow) {
+	is := func(r ProjectedRow) bool {
+		return r.Table == TableReply && strings.EqualFold(r.Attribute, "Fall-Through")
+	}
+	w := slices.IndexFunc(want, is)
+	first := slices.IndexFunc(have, func(r StoredRow) bool { return is(r.ProjectedRow) })
+	if w < 0 || first < 0 || have[first].Ours() || have[first].Changed() && !named {
+		return d, want, have
+	}
+	if have[first].Digest == "" && strings.EqualFold(have[first].Value, want[w].Value) {
+		return d, want, have // it says the same
+	}
+	for i, r := range have {
+		if !is(r.ProjectedRow) || r.Ours() || r.Changed() && !named {
+			others = append(others, r)
+			continue
+		}
+		if i == first {
+			d.Update = append(d.Update, RowUpdate{r, want[w]})
+		} else {
+			d.Delete = append(d.Delete, r)
+		}
+		if r.Digest == "" {
+			d.Keep = append(d.Keep, r.ProjectedRow)
+		}
+	}
+	return d, slices.Delete(slices.Clone(want), w, w+1), others
 }

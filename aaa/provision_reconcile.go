@@ -29,8 +29,9 @@ type RowDelta struct {
 	Insert []ProjectedRow // new rows, ours
 	Update []RowUpdate    // rows that get another content, ours from then on
 	Delete []StoredRow
-	Forget []LostRow // entries without a row that say nothing any more
-	Drift  []Drift   // what others changed, left as it is
+	Keep   []ProjectedRow // rows of others in radreply that stand anew, after those of ours that took their places
+	Forget []LostRow      // entries without a row that say nothing any more
+	Drift  []Drift        // what others changed, left as it is
 }
 
 // Empty tells whether nothing would be written.

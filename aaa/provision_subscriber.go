@@ -170,7 +170,7 @@ func (p *Provisioner) SyncSubscriber(force bool) func(Account) (AccountDelta, er
 		if acc.Subscriber == nil {
 			return AccountDelta{}, nil
 		}
-		rows := reconcile(p.project(acc.Subscriber, acc.Bought, passwordsOf(acc.Rows)), acc.Rows, acc.Lost, overwrite{force: force})
+		rows := p.reconcile(acc.Subscriber, acc.Bought, passwordsOf(acc.Rows), acc, overwrite{force: force}, force)
 		d := synced[Subscriber](rows)
 		d.Garden = p.gardenOf(acc.Subscriber, acc.Bought)
 		return d, nil
@@ -186,12 +186,21 @@ func (p *Provisioner) gardenOf(s *Subscriber, bought *Package) *Package {
 	return bought
 }
 
-func (p *Provisioner) project(s *Subscriber, bought *Package, passwords []Item) []ProjectedRow {
+// reconcile compares what a subscriber's rows should be with those that are there; named
+// tells that the operator names his status, see standFirst.
+func (p *Provisioner) reconcile(s *Subscriber, bought *Package, passwords []Item, acc Account, how overwrite, named bool) RowDelta {
 	var wall *Walled
 	if bought != nil {
 		wall = bought.Walled
 	}
-	return ProjectSubscriber(s, wall, passwords, p.Now(), p.Zone)
+	want, have := ProjectSubscriber(s, wall, passwords, p.Now(), p.Zone), acc.Rows
+	if s.Refused(p.Now()) == "" {
+		return reconcile(want, have, acc.Lost, how)
+	}
+	first, want, have := standFirst(want, have, named)
+	d := reconcile(want, have, acc.Lost, how)
+	d.Update, d.Delete, d.Keep = append(d.Update, first.Update...), append(d.Delete, first.Delete...), first.Keep
+	return d
 }
 
 // passwordsOf returns the passwords that we projected, as they stand: radcheck
@@ -262,7 +271,8 @@ func (p *Provisioner) change(acc Account, c SubscriberChange, pkg *Package) (Acc
 	case c.NoPassword:
 		passwords = nil
 	}
-	d := AccountDelta{Rows: reconcile(p.project(&after, bought, passwords), acc.Rows, acc.Lost, overwrite{claims: c.claims(acc, before, &after)})}
+	how := overwrite{claims: c.claims(acc, before, &after)}
+	d := AccountDelta{Rows: p.reconcile(&after, bought, passwords, acc, how, c.Status != nil)}
 	var had any
 	if acc.Subscriber != nil {
 		had = maskedSubscriber(*before)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -219,6 +220,102 @@ func TestSetSubscriber(t *testing.T) {
 	}
 	if _, err := p.SetSubscriber(SubscriberChange{}, nil)(Account{Name: "nobody"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("nobody: %v", err)
+	}
+}
+
+// TestOthersFallThroughStays: what a panel says of Fall-Through holds again when somebody
+// who was kept out is let in; meanwhile ours stands before it, also after a sync.
+func TestOthersFallThroughStays(t *testing.T) {
+	p := newProvisioner(t)
+	garden := &Package{Name: "home", Status: PackageActive, Walled: &Walled{For: WallStates, AddressList: "unpaid"}}
+	reply := func(id int64, op, value string) StoredRow {
+		return StoredRow{ID: id, ProjectedRow: ProjectedRow{Table: TableReply, Name: "bob", Item: Item{"Fall-Through", op, value}}}
+	}
+	// after writes a delta as store does.
+	after := func(rows []StoredRow, d RowDelta) []StoredRow {
+		rows = slices.DeleteFunc(slices.Clone(rows), func(r StoredRow) bool {
+			return slices.ContainsFunc(d.Delete, func(gone StoredRow) bool { return gone.ID == r.ID && gone.Table == r.Table })
+		})
+		for i := range rows {
+			for _, u := range d.Update {
+				if u.From.ID == rows[i].ID && u.From.Table == rows[i].Table {
+					rows[i].ProjectedRow, rows[i].Digest = u.To, u.To.Digest()
+				}
+			}
+		}
+		next := int64(100 + len(rows))
+		for _, r := range d.Insert {
+			rows, next = append(rows, StoredRow{next, r, r.Digest()}), next+1
+		}
+		for _, r := range d.Keep {
+			rows, next = append(rows, StoredRow{ID: next, ProjectedRow: r}), next+1
+		}
+		return rows
+	}
+	said := func(rows []StoredRow) (all []string) {
+		for _, r := range rows {
+			if r.Attribute == "Fall-Through" {
+				all = append(all, strings.TrimSuffix(r.Op+r.Value+" "+map[bool]string{true: "ours", false: ""}[r.Ours()], " "))
+			}
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name   string
+		bought *Package
+		rows   []StoredRow
+		kept   string
+	}{
+		{"a panel's Yes", nil, []StoredRow{reply(1, "=", "Yes")}, ":=No ours, =Yes"},
+		{"a panel's No", nil, []StoredRow{reply(1, "=", "No")}, "=No, :=No ours"},
+		{"two of them", nil, []StoredRow{reply(1, "=", "Yes"), reply(2, ":=", "no")}, ":=No ours, =Yes, :=no"},
+		{"a panel's No, and a garden", garden, []StoredRow{reply(1, "=", "No")}, ":=Yes ours, =No"},
+		{"a panel's Yes, and a garden", garden, []StoredRow{reply(1, ":=", "Yes")}, ":=Yes"},
+		{"nobody's", nil, nil, ":=No ours"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Subscriber{Name: "bob", Status: SubscriberActive, ServiceType: ServicePPPoE, PasswordType: "other", Expires: new(p.Now().Add(-time.Hour))}
+			if c.bought != nil {
+				s.Package = c.bought.Name
+			}
+			acc := Account{Name: "bob", Subscriber: &s, Rows: c.rows, Bought: c.bought}
+			do := func(what string, d AccountDelta, err error) {
+				if err != nil {
+					t.Fatal(what, err)
+				}
+				if acc.Rows = after(acc.Rows, d.Rows); d.Save != nil {
+					acc.Subscriber = d.Save
+				}
+			}
+			want := func(what, want string) {
+				t.Helper()
+				if got := strings.Join(said(acc.Rows), ", "); got != want {
+					t.Errorf("%s: %s, want %s", what, got, want)
+				}
+			}
+			d, err := p.ExpireSubscriber(acc)
+			do("expire", d, err)
+			want("expired", c.kept)
+			d, err = p.SyncSubscriber(false)(acc)
+			do("sync", d, err)
+			want("synced", c.kept)
+			if acc.Bought != nil { // the garden goes, and he is refused
+				acc.Bought = &Package{Name: "home", Status: PackageActive}
+				d, err = p.SyncSubscriber(false)(acc)
+				do("sync", d, err)
+				if all := said(acc.Rows); len(all) == 0 || !strings.HasPrefix(all[0], ":=No") && !strings.HasPrefix(all[0], "=No") {
+					t.Errorf("without the garden: %s", all)
+				}
+			}
+			d, err = p.SetSubscriber(SubscriberChange{Status: new(SubscriberSuspended)}, nil)(acc)
+			do("suspend", d, err)
+			if c.bought == nil {
+				want("suspended", c.kept)
+			}
+			d, err = p.SetSubscriber(SubscriberChange{Status: new(SubscriberActive), Expires: new(time.Time{})}, nil)(acc)
+			do("let in", d, err)
+			want("let in again", strings.Join(said(c.rows), ", "))
+		})
 	}
 }
 

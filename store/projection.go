@@ -45,6 +45,9 @@ INSERT INTO radial.projection (tbl, row_id, owner, digest) SELECT 'radgroupreply
 WITH r AS (INSERT INTO radusergroup (username, groupname, priority) VALUES ($1::text, $2::text, $3::int) RETURNING id)
 INSERT INTO radial.projection (tbl, row_id, owner, digest) SELECT 'radusergroup', id, $4::text, $5::text FROM r`
 
+	// A row of somebody else's that stands anew.
+	sqlKeepReply = `INSERT INTO radreply (username, attribute, op, value) VALUES ($1::text, $2::text, $3::text, $4::text)`
+
 	// A row is written over or removed only while it is what we read: $5 to $7.
 	sqlSetCheck = `
 UPDATE radcheck SET attribute = $2::text, op = $3::text, value = $4::text
@@ -190,6 +193,9 @@ func applyRows(ctx context.Context, tx pgx.Tx, o owned, d *aaa.RowDelta) error {
 	for _, r := range d.Insert {
 		args := append([]any{o.storedName(r.Name)}, append(content(r), o.owner, r.Digest())...)
 		one(b.Queue(projectionSQL[r.Table].add, args...), r)
+	}
+	for _, r := range d.Keep { // of radreply: see aaa.RowDelta
+		one(b.Queue(sqlKeepReply, append([]any{o.storedName(r.Name)}, content(r)...)...), r)
 	}
 	if b.Len() == 0 {
 		return nil

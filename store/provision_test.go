@@ -330,3 +330,20 @@ func TestDryRunWritesNothing(t *testing.T) {
 		t.Errorf("%d rows are kept", len(n))
 	}
 }
+
+// TestOthersFallThroughComesBack: a panel's row stands behind ours while somebody is
+// suspended, nobody's from our point of view, and alone again afterwards.
+func TestOthersFallThroughComesBack(t *testing.T) {
+	o := newOffice(t)
+	o.must(o.addUser("o'hara", aaa.SubscriberChange{}))
+	o.Exec(`INSERT INTO radreply (username, attribute, op, value) SELECT username, 'Fall-Through', '=', 'Yes' FROM radcheck`)
+	before := o.rows()
+	o.must(o.setUser("o'hara", aaa.SubscriberChange{Status: new(aaa.SubscriberSuspended)}))
+	rows := o.Rows(`SELECT r.op, r.value, p.owner IS NOT NULL FROM radreply r LEFT JOIN radial.projection p ON p.tbl = 'radreply' AND p.row_id = r.id
+		WHERE r.attribute = 'Fall-Through' AND r.username = (SELECT username FROM radcheck LIMIT 1) ORDER BY r.id`)
+	if diff := cmp.Diff([][]string{{":=", "No", "t"}, {"=", "Yes", "f"}}, rows); diff != "" {
+		t.Errorf("suspended (-want +got):\n%s", diff)
+	}
+	o.must(o.setUser("o'hara", aaa.SubscriberChange{Status: new(aaa.SubscriberActive)}))
+	o.wantRows("let in again", strings.Split(before, "\n")...)
+}
