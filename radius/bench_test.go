@@ -21,7 +21,7 @@ import (
 // a request is overtaken now and then by so many that its identifier comes
 // round again before its answer.
 func pump(tb testing.TB, conn *net.UDPConn, packets [][]byte, n, window int) {
-	out, err := newSender(conn)
+	out, err := newSender(conn, false)
 	if err != nil {
 		tb.Error(err)
 		return
@@ -229,7 +229,7 @@ func BenchmarkBareUDP(b *testing.B) {
 		var failed atomic.Int32
 		for _, c := range conns {
 			in, _ := newReceiver(c)
-			out, _ := newSender(c)
+			out, _ := newSender(c, false)
 			all.Go(func() {
 				xs := make([]*exchange, batchSize)
 				for i := range xs {

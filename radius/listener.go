@@ -58,10 +58,10 @@ func (s *Server) listen(p port, address string) (*listener, error) {
 		k := &socket{listener: l, conn: conn, outbox: newOutbox(s.opts.MaxInFlight), work: s.workOf(p)}
 		l.sockets = append(l.sockets, k)
 		if k.receiver, err = newReceiver(conn); err == nil {
-			k.sender, err = newSender(conn)
+			k.sender, err = newSender(conn, s.opts.SendSingly)
 		}
 		if err == nil {
-			k.prompt, err = newSender(conn)
+			k.prompt, err = newSender(conn, s.opts.SendSingly)
 		}
 		if err != nil {
 			err = fmt.Errorf("radius: listen on %s: %w", address, err)

@@ -27,6 +27,10 @@ type Options struct {
 	// RecvBuffer is the kernel's receive buffer per socket, in bytes: 4 MiB.
 	// The system's limit (net.core.rmem_max) may make it smaller.
 	RecvBuffer int
+	// SendSingly gives each reply to the kernel by itself. Off, replies of one
+	// size to one port go to it as one message (UDP_SEGMENT, udp(7)), which
+	// costs less; on the wire they are datagrams as ever.
+	SendSingly bool
 
 	// MaxInFlight bounds the requests of each of the two services that are being
 	// answered or wait for it; what comes above is dropped (RefusedOverload): 8192.

@@ -29,13 +29,13 @@ type sender struct {
 	*batch
 	first    [batchSize + 1]int // of each message, its first reply
 	controls [batchSize][controlLen + segmentLen]byte
-	singly   bool // the kernel, or a device, does not cut up
+	singly   bool // is set so, or the kernel or a device does not cut up
 	doubt    bool // that it does: it has refused a message of several
 }
 
-func newSender(conn *net.UDPConn) (*sender, error) {
+func newSender(conn *net.UDPConn, singly bool) (*sender, error) {
 	b, err := newBatch(conn, unix.SYS_SENDMMSG)
-	return &sender{batch: b}, err
+	return &sender{batch: b, singly: singly}, err
 }
 
 // send sends the replies of the exchanges, of which there are at most

@@ -63,7 +63,7 @@ func TestSend(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s, err := newSender(conns[0])
+			s, err := newSender(conns[0], false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,6 +92,9 @@ func TestSend(t *testing.T) {
 					t.Errorf("client %d has heard %q, want %q", c, got, want[c])
 				}
 			}
+			if together := s.to < len(xs); together == refused {
+				t.Errorf("%d replies went as %d messages", len(xs), s.to)
+			}
 			if s.singly != refused {
 				t.Errorf("singly is %t after a kernel that refused: %t", s.singly, refused)
 			}
@@ -106,7 +109,7 @@ func TestSendTellsEach(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conns[0].Close()
-	s, err := newSender(conns[0])
+	s, err := newSender(conns[0], false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +147,7 @@ func TestTrySend(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conns[0].Close()
-	s, err := newSender(conns[0])
+	s, err := newSender(conns[0], false)
 	if err != nil {
 		t.Fatal(err)
 	}

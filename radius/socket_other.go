@@ -29,7 +29,7 @@ func (*receiver) receive([]*exchange) (int, uint32, error) { return 0, 0, errNot
 
 type sender struct{}
 
-func newSender(*net.UDPConn) (*sender, error)                        { return nil, errNotLinux }
+func newSender(*net.UDPConn, bool) (*sender, error)                  { return nil, errNotLinux }
 func (*sender) send(xs []*exchange, f func(*exchange, error))        {}
 func (*sender) trySend(xs []*exchange, f func(*exchange, error)) int { return len(xs) }
 func stopped(error) bool                                             { return true }

@@ -1,7 +1,9 @@
 package test
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,7 +38,7 @@ func limitEffects() effectGroup {
 		name: "limits",
 		set: map[string]string{
 			"reject_delay": "2s", "radius.max_delayed": "1", "radius.max_attributes": "20", "radius.status_rate": "1",
-			"radius.sockets": "3", "radius.share_port": "on", "api.listen": "127.0.0.9:0", "log.format": "json",
+			"radius.sockets": "3", "radius.share_port": "on", "radius.send_singly": "on", "api.listen": "127.0.0.9:0", "log.format": "json",
 		},
 		effects: map[string]func(*testing.T, *world){
 			"reject_delay": func(t *testing.T, w *world) {
@@ -89,6 +91,15 @@ func limitEffects() effectGroup {
 					t.Errorf("%d sockets", n)
 				}
 			},
+			"radius.send_singly": func(t *testing.T, w *world) {
+				if n := together(t, w.Auth); n != 0 {
+					t.Errorf("%d times replies came together", n)
+				}
+				usual, _ := wireServer(t, nil)
+				if together(t, usual.Auth) == 0 {
+					t.Error("no replies came together by default")
+				}
+			},
 			"radius.share_port": func(t *testing.T, w *world) {
 				second := harness.Start(t, harness.Config{DatabaseURL: w.db.URL(), Set: map[string]string{
 					"RADIAL_RADIUS_AUTH_LISTEN": w.Auth, "RADIAL_RADIUS_ACCT_LISTEN": w.Acct, "RADIAL_RADIUS_SHARE_PORT": "on",
@@ -116,6 +127,48 @@ func limitEffects() effectGroup {
 			},
 		},
 	}
+}
+
+// together asks 32 times at once, and tells how often several replies came as one
+// message: the kernel leaves to a socket with UDP_GRO what was sent so (udp(7)).
+func together(t *testing.T, server string) (n int) {
+	t.Helper()
+	const requests, segment, gro = 32, 103, 104
+	dial(t, "", server, wireSecret).ask(good(0)) // the user is known from here on
+	conn := dial(t, "", server, wireSecret).Conn.(*net.UDPConn)
+	size := len(good(0))
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			err = errors.Join(syscall.SetsockoptInt(int(fd), syscall.IPPROTO_UDP, segment, size), syscall.SetsockoptInt(int(fd), syscall.IPPROTO_UDP, gro, 1))
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	for id := range byte(requests) {
+		all = append(all, good(id)...)
+	}
+	if _, err := conn.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 1<<16)
+	for got := 0; got < requests; {
+		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		k, err := conn.Read(buf)
+		if err != nil {
+			t.Fatalf("%d of %d replies: %v", got, requests, err)
+		}
+		one := int(binary.BigEndian.Uint16(buf[2:]))
+		if k > one {
+			n++
+		}
+		got += k / one
+	}
+	return n
 }
 
 // flood has n users log in, many at a time.
