@@ -3,7 +3,8 @@
 // the arithmetic of networks, the rules, and the allocator that proposes.
 //
 // The Allocator keeps for each pool a small window of addresses that were free
-// when it last looked: a hint. Before it is used up one login looks for more, and
+// when it last looked, or that this server has freed since (Allocator.Freed): a
+// hint. Before it is used up one login looks for more, and
 // the others go on. A login takes a few of them as candidates and asks the rows to
 // Claim one; concurrent logins share one transaction there. A
 // candidate that was taken meanwhile, by this server or another, costs another

@@ -27,7 +27,7 @@ type hint struct {
 	reads  uint64        // looks for the pool that have begun
 	free   []netip.Addr
 	out    map[netip.Addr]struct{} // candidates that callers here are trying
-	tried  map[netip.Addr]struct{} // those that they were trying at any time of the look under way, which may have seen them before; nil when none is
+	tried  map[netip.Addr]struct{} // those that they were trying, or had at hand, at any time of the look under way, which may have seen them before; nil when none is
 	cursor netip.Addr              // where the next look begins; invalid: at the first address
 	begun  bool                    // the first look has chosen its beginning
 	more   bool                    // there may be free ones beyond the cursor
@@ -156,7 +156,7 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 	}
 	h.looks++
 	number, from, limit := h.looks, h.cursor, a.opts.Window/8+1+len(h.out)
-	h.tried = maps.Clone(h.out)
+	h.tried = h.trying()
 	defer func() { h.tried = nil }()
 	var found, again []netip.Addr
 	err := h.look(func() (err error) {
@@ -180,7 +180,7 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 	if !h.more {
 		h.cursor = netip.Addr{} // the round is over
 	}
-	if rest := h.untried(found); len(rest) > 0 { // where that is all, they may lose it yet
+	if rest := h.untried(found); len(rest) > 0 || len(h.free) > 0 { // where that is all, they may lose it yet
 		found = rest
 	}
 	h.free = append(h.free, inRuns(found, h.rand)...)
@@ -193,9 +193,8 @@ func (h *hint) refill(ctx context.Context, a *Allocator, pool *PoolInfo) error {
 func (h *hint) lookAhead(ctx context.Context, a *Allocator, pool *PoolInfo) {
 	done, from := make(chan struct{}), h.cursor
 	h.ahead = done
-	if h.tried = maps.Clone(h.out); h.tried == nil {
-		h.tried = make(map[netip.Addr]struct{})
-	}
+	h.tried = h.trying()
+	note(h.tried, h.free) // some may lie beyond the cursor, where this server has freed them
 	defer func() { h.tried = nil }()
 	h.mu.Unlock()
 	found, err := a.rows.FreeAddresses(ctx, *pool, from, a.opts.Window)
@@ -214,8 +213,16 @@ func (h *hint) lookAhead(ctx context.Context, a *Allocator, pool *PoolInfo) {
 	}
 }
 
-// untried leaves out what callers here are trying, or were when the look began or
-// since: it is taken by now, or about to be.
+// trying is what callers here are trying.
+func (h *hint) trying() map[netip.Addr]struct{} {
+	if h.out == nil {
+		return make(map[netip.Addr]struct{})
+	}
+	return maps.Clone(h.out)
+}
+
+// untried leaves out what callers here are trying or have at hand, or did when
+// the look began or since: it is taken by now, or about to be.
 func (h *hint) untried(found []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(found), func(a netip.Addr) bool {
 		_, out := h.out[a]

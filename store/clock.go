@@ -60,7 +60,8 @@ FROM (SELECT o.vrf_id, o.address FROM radial.addresses o
       WHERE o.state = 'offered' AND o.until <= now()
         AND NOT EXISTS (` + sqlGap + `) AND ` + startsKnown + `
       ORDER BY o.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
-WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
+WHERE a.vrf_id = e.vrf_id AND a.address = e.address
+RETURNING a.pool_id, a.vrf_id, a.address, a.ctid`
 
 	// Released addresses that anybody may have again: $1 how many at most.
 	sqlEndCooling = `
@@ -69,7 +70,8 @@ SET state = 'free', until = NULL
 FROM (SELECT c.vrf_id, c.address FROM radial.addresses c
       WHERE c.state = 'cooling' AND c.until <= now()
       ORDER BY c.until LIMIT $1::int FOR UPDATE SKIP LOCKED) e
-WHERE a.vrf_id = e.vrf_id AND a.address = e.address`
+WHERE a.vrf_id = e.vrf_id AND a.address = e.address
+RETURNING a.pool_id, a.vrf_id, a.address, a.ctid`
 
 	// $1 seen last before, $2 how many at most.
 	sqlDropConflicts = `
@@ -84,15 +86,15 @@ WHERE c.vrf_id = e.vrf_id AND c.address = e.address AND c.radacctid = e.radaccti
 // wait while no server is known to have reached the database lately, or while
 // one of them may have accounting that the database lacks (Awaited).
 func (db *DB) ExpireOffers(ctx context.Context, limit int) (n int, err error) {
-	tag, err := db.pool.Exec(ctx, sqlExpireOffers, limit)
-	return int(tag.RowsAffected()), wrapErr("expire offers", err)
+	n, err = db.freeByClock(ctx, sqlExpireOffers, limit)
+	return n, wrapErr("expire offers", err)
 }
 
 // EndCooling frees addresses whose time of cooling is over, up to limit of
 // them, and says how many.
 func (db *DB) EndCooling(ctx context.Context, limit int) (n int, err error) {
-	tag, err := db.pool.Exec(ctx, sqlEndCooling, limit)
-	return int(tag.RowsAffected()), wrapErr("end cooling", err)
+	n, err = db.freeByClock(ctx, sqlEndCooling, limit)
+	return n, wrapErr("end cooling", err)
 }
 
 // DropConflicts forgets conflicts of addresses that were last seen before a

@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Statements of the clock's work, for EXPLAIN.
 const (
@@ -23,4 +26,9 @@ func LedgerStatements() map[string]string {
 		"plain": sqlSettlePlain, "lock_now": sqlSettleLockNow, "lock_more_now": sqlSettleLockMoreNow,
 		"write": sqlSettleWrite, "renew": sqlSettleRenew, "replaced": sqlSettleReplaced, "make": sqlSettleMake, "admission_start": sqlAdmissionStart,
 	}
+}
+
+// ExpireOffersAhead is ExpireOffers on a day when all offers have run out.
+func (db *DB) ExpireOffersAhead(ctx context.Context, limit int) (n int, err error) {
+	return db.freeByClock(ctx, strings.Replace(sqlExpireOffers, "o.until <= now()", "o.until <= now() + interval '1 day'", 1), limit)
 }

@@ -100,6 +100,8 @@ type DB struct {
 	held   atomic.Bool
 
 	reckoning atomic.Pointer[reckoning] // of days, as last read
+
+	freed func(map[freedPool]*freedRows) // hears what the clock has freed here; nil: nobody does
 }
 
 // errHeld is what a connection of a DB that is held fails with.

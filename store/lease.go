@@ -258,7 +258,9 @@ func (l *Leases) freeRows(ctx context.Context, pool *ipam.PoolInfo, limit int, q
 		}
 		return nil
 	})
-	l.places.learn(pool, free, at)
+	if !pool.Kind.Sparse() {
+		l.places.learn(pool.VRF, free, at)
+	}
 	return free, last, tag.RowsAffected() == int64(limit), err
 }
 

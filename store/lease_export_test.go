@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -63,4 +64,13 @@ func ClaimStatements() map[string]string {
 // among all.
 func TimedStatements() map[string]string {
 	return map[string]string{"spare": sqlSpareOffers, "idle": sqlDropIdlePrefixes, "static_rows": sqlStaticRows, "run_out": sqlRunOutAddresses}
+}
+
+// Place tells where the row of a free address is thought to be, as PostgreSQL
+// writes it.
+func (l *Leases) Place(vrf int32, a netip.Addr) string {
+	l.places.mu.Lock()
+	defer l.places.mu.Unlock()
+	at := l.places.at[spotOf(vrf, a)]
+	return fmt.Sprintf("(%d,%d)", at.BlockNumber, at.OffsetNumber)
 }

@@ -31,19 +31,16 @@ const manySpots = 1 << 16
 
 func spotOf(vrf int32, a netip.Addr) spotKey { return spotKey{vrf: vrf, address: a.As4()} }
 
-// learn remembers where the rows of addresses of a pool are; IPv6 leases are no
-// candidates of this kind.
-func (w *whereabouts) learn(pool *ipam.PoolInfo, addresses []netip.Addr, at []pgtype.TID) {
-	if pool.Kind.Sparse() {
-		return
-	}
+// learn remembers where the rows of IPv4 addresses of a VRF are; IPv6 leases are
+// no candidates of this kind.
+func (w *whereabouts) learn(vrf int32, addresses []netip.Addr, at []pgtype.TID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.at == nil || len(w.at) > manySpots {
 		w.at = make(map[spotKey]pgtype.TID)
 	}
 	for i, a := range addresses {
-		w.at[spotOf(pool.VRF, a)] = at[i]
+		w.at[spotOf(vrf, a)] = at[i]
 	}
 }
 

@@ -179,7 +179,9 @@ func build(ctx context.Context, c *config.Config, db *store.DB, base *foundation
 	}
 
 	// decisions
-	allocator := ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
+	leases := store.NewLeases(db)
+	allocator := ipam.NewAllocator(leases, ipam.AllocatorOptions{}, ipam.NewMetrics(reg))
+	leases.TellFreed(allocator.Freed)
 	m.postAuth = store.NewPostAuth(db, storeMetrics, log.Named("postauth"))
 	engineMetrics := aaa.NewMetrics(reg)
 	engineMetrics.WatchCache(cache)
