@@ -38,7 +38,6 @@ type Delta[T any] struct {
 	Save   *T       // the row to write, or nil
 	Remove bool     // the row goes
 	Rows   RowDelta // of FreeRADIUS's tables
-	Jobs   []Job    // to be queued with it
 	Audit  Audit    // nil: nothing changes, so nothing is written
 	// Garden is the package by which it was decided whether a subscriber who is kept
 	// out is in a walled garden; nil where none had a say.

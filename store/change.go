@@ -34,6 +34,7 @@ var (
 type written struct {
 	audit aaa.Audit
 	jobs  []aaa.Job
+	paper bool // no session has anything to follow
 }
 
 // change runs one change as one transaction (design "One transaction for a
@@ -54,8 +55,10 @@ func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx
 			if err := writeAudit(ctx, tx, c, key, w.audit); err != nil {
 				return err
 			}
-			if err := db.follow(ctx, tx, c, key, w.audit); err != nil {
-				return err
+			if !w.paper {
+				if err := db.follow(ctx, tx, c, key, w.audit); err != nil {
+					return err
+				}
 			}
 			if err := db.enqueue(ctx, tx, c, w.jobs); err != nil {
 				return err

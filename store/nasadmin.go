@@ -142,7 +142,7 @@ func (db *DB) ChangeDevice(ctx context.Context, c Change, name string, f func(na
 		if err != nil {
 			return written{}, wrapErr("nas "+name, err)
 		}
-		return written{d.Audit, d.Jobs}, nil
+		return written{audit: d.Audit}, nil
 	})
 	if err != nil {
 		return aaa.DeviceDelta{}, err

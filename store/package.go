@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -69,12 +70,26 @@ func (db *DB) ChangePackage(ctx context.Context, c Change, name string, f func(a
 		if err := writePackage(ctx, tx, state, &d); err != nil {
 			return written{}, wrapErr("package "+name, err)
 		}
-		return written{d.Audit, d.Jobs}, applyRows(ctx, tx, groupRows(name), &d.Rows)
+		return written{audit: d.Audit, paper: onPaper(&d)}, applyRows(ctx, tx, groupRows(name), &d.Rows)
 	})
 	if err != nil {
 		return aaa.PackageDelta{}, err
 	}
 	return d, nil
+}
+
+// paperFields are those of a package, as audits name them, that no login is granted
+// anything by.
+var paperFields = []string{"description", "price", "currency", "billing_cycle", "validity_days", "status"}
+
+// onPaper tells whether a change of a package leaves all sessions as they should be.
+func onPaper(d *aaa.PackageDelta) bool {
+	for field := range d.Audit {
+		if !slices.Contains(paperFields, field) {
+			return false
+		}
+	}
+	return d.Rows.Empty()
 }
 
 // writePackage writes or removes the row itself.

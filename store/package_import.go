@@ -103,8 +103,8 @@ func (db *DB) importPackage(ctx context.Context, tx pgx.Tx, c Change, l PackageL
 	if err := applyRows(ctx, tx, groupRows(l.Name), &d.Rows); err != nil {
 		return d, false, err
 	}
-	if err := writeAudit(ctx, tx, c, l.Name, d.Audit); err != nil {
-		return d, false, err
+	if err := writeAudit(ctx, tx, c, l.Name, d.Audit); err != nil || onPaper(&d) {
+		return d, state.Package != nil, err
 	}
 	return d, state.Package != nil, db.follow(ctx, tx, c, l.Name, d.Audit)
 }

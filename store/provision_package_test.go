@@ -109,6 +109,7 @@ func TestDevicesInTheDatabase(t *testing.T) {
 
 func TestJobsGoWithTheChange(t *testing.T) {
 	o := newOffice(t)
+	o.session("bob")
 	change := func(err error) error {
 		_, got := o.ChangeSubscriber(t.Context(), by("user.add"), "bob", func(acc aaa.Account) (aaa.AccountDelta, error) {
 			d, ferr := o.rules.AddSubscriber(aaa.SubscriberChange{Password: &aaa.Item{Attribute: "Cleartext-Password", Op: ":=", Value: "x"}, Package: new("none")}, nil)(acc)
@@ -117,12 +118,11 @@ func TestJobsGoWithTheChange(t *testing.T) {
 				d.Save.Package = ""
 				d.Rows.Insert = d.Rows.Insert[:1]
 			}
-			d.Jobs = []aaa.Job{aaa.ExpireOffers{Batch: 7}}
 			return d, nil
 		})
 		return got
 	}
-	const queued = "SELECT kind, args->>'batch' FROM radial.river_job"
+	const queued = "SELECT kind, args->>'user' FROM radial.river_job ORDER BY id"
 	if err := change(aaa.ErrNotFound); !errors.Is(err, aaa.ErrNotFound) {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestJobsGoWithTheChange(t *testing.T) {
 		t.Errorf("a change that failed queued %v", rows)
 	}
 	o.must(change(nil))
-	if diff := cmp.Diff([][]string{{"expire_offers", "7"}}, o.Rows(queued)); diff != "" {
+	if diff := cmp.Diff([][]string{{"follow_user", "bob"}, {"end_user", "bob"}, {"limit_user", "bob"}}, o.Rows(queued)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -163,5 +163,54 @@ func TestImportedPackagesEachHaveTheirError(t *testing.T) {
 	count, wrong, err := o.ImportPackages(t.Context(), by("package.import"), lines[1:2], func(int) {})
 	if o.must(err); wrong != nil || count.Added != 1 {
 		t.Errorf("%+v, %v", count, wrong)
+	}
+}
+
+// session begins one of a user.
+func (o *office) session(user string) {
+	o.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime) VALUES ($1, $1, $1, '192.0.2.1', now())`, user)
+}
+
+// TestSessionsFollowWhatPackagesGrant: what stands on paper alone walks through nobody's
+// session, one by one or in a file.
+func TestSessionsFollowWhatPackagesGrant(t *testing.T) {
+	o := newOffice(t)
+	o.must(o.addPackage("home", aaa.PackageChange{Quotas: aaa.QuotaChange{Quotas: []aaa.Quota{{Period: aaa.PeriodMonth, Counts: aaa.CountsTotal, Octets: 5e9}}}}, false))
+	o.must(o.addUser("ann", aaa.SubscriberChange{Package: new("home")}))
+	o.session("ann")
+	followed := func(c aaa.PackageChange, file bool) bool {
+		o.Exec("DELETE FROM radial.bulk")
+		if file {
+			_, wrong, err := o.ImportPackages(t.Context(), by("package.import"), []store.PackageLine{{Line: 2, Name: "home", Rule: o.rules.SetPackage(c)}}, func(int) {})
+			if o.must(err); wrong != nil {
+				t.Error(wrong)
+			}
+		} else {
+			_, err := o.ChangePackage(t.Context(), by("package.set"), "home", o.rules.SetPackage(c))
+			o.must(err)
+		}
+		return o.Rows("SELECT count(*) FROM radial.bulk")[0][0] == "1"
+	}
+	for i, c := range []aaa.PackageChange{
+		{Description: new("a")}, {Price: new("19.90"), Currency: new("EUR")}, {ValidityDays: new(int64(30))},
+		{BillingCycle: new(aaa.BillingCycle("yearly"))}, {Status: new(aaa.PackageInactive)},
+	} {
+		if followed(c, i%2 == 1) {
+			t.Errorf("change %d: sessions are walked through", i)
+		}
+	}
+	for i, c := range []aaa.PackageChange{
+		{SessionTimeout: new(int64(3600))}, {RateDown: new(int64(10e6)), RateUp: new(int64(1e6)), Price: new("9.90")},
+		{Quotas: aaa.QuotaChange{Quotas: []aaa.Quota{{Period: aaa.PeriodMonth, Counts: aaa.CountsTotal, Octets: 6e9}}}},
+		{Walled: aaa.WalledChange{AddressList: new("unpaid")}},
+	} {
+		if !followed(c, i%2 == 1) {
+			t.Errorf("change %d: sessions stay as they are", i)
+		}
+	}
+	o.Exec("UPDATE radial.projection SET row_id = -row_id WHERE owner = 'package:home' AND tbl = 'radgroupreply'")
+	o.Exec("DELETE FROM radgroupreply")
+	if !followed(aaa.PackageChange{Description: new("b"), SessionTimeout: new(int64(3600))}, false) {
+		t.Error("rows that come back with a change that is on paper alone: sessions stay as they are")
 	}
 }

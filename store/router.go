@@ -108,7 +108,7 @@ func (db *DB) ChangeRouter(ctx context.Context, c Change, name string, device fu
 		if err := saveRouter(ctx, tx, &d); err != nil {
 			return written{}, wrapErr("router "+name, err)
 		}
-		return written{d.Audit, d.Jobs}, nil
+		return written{audit: d.Audit}, nil
 	})
 	if err != nil {
 		return aaa.RouterDelta{}, err

@@ -78,7 +78,7 @@ func (db *DB) ChangeSubscriber(ctx context.Context, c Change, name string, f fun
 		if err := applyRows(ctx, tx, userRows(esc, name), &d.Rows); err != nil {
 			return written{}, err
 		}
-		return written{d.Audit, d.Jobs}, static.settle(ctx, tx)
+		return written{audit: d.Audit}, static.settle(ctx, tx)
 	})
 	if err != nil {
 		return aaa.AccountDelta{}, err
