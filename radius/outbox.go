@@ -1,6 +1,9 @@
 package radius
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // outbox gathers the replies of a socket while its writer sends the ones
 // before.
@@ -40,6 +43,11 @@ func (o *outbox) take(spare []*exchange) []*exchange {
 	defer o.mu.Unlock()
 	for len(o.queue) == 0 && !o.closed {
 		o.more.Wait()
+		// Who is about to put a reply does so first: logins whose leases have been committed
+		// together. Where nobody is, this is nothing.
+		o.mu.Unlock()
+		runtime.Gosched()
+		o.mu.Lock()
 	}
 	full := o.queue
 	o.queue = spare[:0]
