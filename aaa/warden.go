@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"sync"
+	"time"
 
 	"radial/dictionaries"
 	"radial/nas"
@@ -41,25 +42,59 @@ type Warden struct {
 	control Control
 	told    func(user string, err error)
 
-	mu    sync.Mutex
-	users map[string]*watched
-	due   chan *Request
+	mu     sync.Mutex
+	users  aging[*watched]
+	turns  int       // of users; a user's sessions follow when he is asked for
+	turned time.Time // when the last of them was
+	due    chan *Request
 }
 
 // maxWatched bounds the users that are counted along.
 const maxWatched = 1 << 20
 
+// wardenForgets is after what time without a word of them users and sessions are
+// forgotten, twice that at most: their Stops may go to other servers. One who is heard of
+// later all the same is looked at by the job.
+const wardenForgets = 6 * time.Hour
+
 // watched is what a user may move before a look is due.
 type watched struct {
 	total, up, down int64
-	sessions        map[string][2]int64 // by acctuniqueid: what it has reported of input and output
+	sessions        aging[[2]int64] // by acctuniqueid: what it has reported of input and output
+	turns           int
 	due             bool
+}
+
+// watch returns a user who is counted along, or nil; with add he is from now on. Under mu.
+func (w *Warden) watch(user string, add bool) *watched {
+	if now := w.engine.now(); now.Sub(w.turned) >= wardenForgets {
+		// After a silence of two turns and more nothing is left that is young enough.
+		if now.Sub(w.turned) >= 2*wardenForgets {
+			w.users.turn()
+			w.turns++
+		}
+		w.users.turn()
+		w.turns++
+		w.turned = now
+	}
+	u, known := w.users.get(user)
+	switch {
+	case !known && (!add || w.users.len() >= maxWatched):
+		return nil
+	case !known:
+		u = &watched{turns: w.turns}
+		w.users.put(user, u)
+	}
+	for ; u.turns < w.turns; u.turns++ { // twice at most, else he would be forgotten
+		u.sessions.turn()
+	}
+	return u
 }
 
 // NewWarden makes a Warden of the users whom the engine accepts from now on. told
 // hears of looks that failed: they are made again by the job.
 func NewWarden(e *Engine, control Control, told func(user string, err error)) *Warden {
-	w := &Warden{engine: e, control: control, told: told, users: map[string]*watched{}, due: make(chan *Request, 10_000)}
+	w := &Warden{engine: e, control: control, told: told, turned: e.now(), due: make(chan *Request, 10_000)}
 	e.warden = w
 	return w
 }
@@ -68,13 +103,9 @@ func NewWarden(e *Engine, control Control, told func(user string, err error)) *W
 func (w *Warden) expect(user string, all []Balance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	u := w.users[user]
+	u := w.watch(user, true)
 	if u == nil {
-		if len(w.users) >= maxWatched {
-			return
-		}
-		u = &watched{sessions: map[string][2]int64{}}
-		w.users[user] = u
+		return
 	}
 	u.total, u.up, u.down, u.due = math.MaxInt64, math.MaxInt64, math.MaxInt64, false
 	for i := range all {
@@ -120,14 +151,14 @@ func (w *Warden) Seen(r *Record) {
 func (w *Warden) count(r *Record) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	u := w.users[r.User]
+	u := w.watch(r.User, false)
 	if u == nil {
 		return false
 	}
-	last, known := u.sessions[r.UniqueID]
+	last, known := u.sessions.get(r.UniqueID)
 	switch {
 	case r.Status == StatusStart:
-		u.sessions[r.UniqueID] = last
+		u.sessions.put(r.UniqueID, last)
 		return false
 	case r.Status != StatusInterim && r.Status != StatusStop:
 		return false
@@ -144,10 +175,10 @@ func (w *Warden) count(r *Record) bool {
 		u.down -= now[1] - last[1]
 		u.total -= now[0] - last[0] + now[1] - last[1]
 	}
-	u.sessions[r.UniqueID] = now
+	u.sessions.put(r.UniqueID, now)
 	if r.Status == StatusStop {
-		if delete(u.sessions, r.UniqueID); len(u.sessions) == 0 {
-			delete(w.users, r.User)
+		if u.sessions.del(r.UniqueID); u.sessions.len() == 0 {
+			w.users.del(r.User)
 			return false
 		}
 	}

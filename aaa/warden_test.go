@@ -58,7 +58,7 @@ func TestWardenNoticesBorders(t *testing.T) {
 			t.Errorf("a user whom nobody has let in: %s", got)
 		}
 		use[day] = Usage{}
-		if d, err := e.Authorize(ctx, b.request(t, "User-Name", "alice", "User-Password", "wrong")); err != nil || d.Verdict == Accept || len(w.users) != 0 {
+		if d, err := e.Authorize(ctx, b.request(t, "User-Name", "alice", "User-Password", "wrong")); err != nil || d.Verdict == Accept || w.users.len() != 0 {
 			t.Errorf("a wrong password is watched: %v %v", d, err)
 		}
 		if d, err := e.Authorize(ctx, b.request(t, "User-Name", "alice", "User-Password", "p1")); err != nil || d.Verdict != Accept {
@@ -84,8 +84,8 @@ func TestWardenNoticesBorders(t *testing.T) {
 				t.Errorf("at %d: %s, want %s", step.output, got, step.want)
 			}
 		}
-		if len(w.users) != 0 || failed != 0 {
-			t.Errorf("%d users are watched still, %d looks failed", len(w.users), failed)
+		if w.users.len() != 0 || failed != 0 {
+			t.Errorf("%d users are watched still, %d looks failed", w.users.len(), failed)
 		}
 		// what nobody counted along is found by a look at the open session
 		if err := w.LookAll(ctx, []OpenLogin{{User: "alice", NAS: "10.0.0.1", Port: "7", ServiceType: "no such"}}); err != nil || control.take() != "[alice: disconnect]" {
@@ -111,4 +111,41 @@ func TestWardenNoticesBorders(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Sessions whose Stop has gone to another server, and users of whom nothing more comes, are
+// forgotten in time; who is heard of is counted along as ever.
+func TestWardenForgets(t *testing.T) {
+	b := newWorkbench(t)
+	e := NewEngine(b.config)
+	w := NewWarden(e, &orders{}, func(string, error) {})
+	left := []Balance{{Quota: monthly(1000), Left: 1000}}
+	seen := func(user, session string, status Status, output int64) bool {
+		return w.count(&Record{Status: status, UniqueID: session, User: user, Output: &output})
+	}
+	w.expect("alice", left)
+	w.expect("gone", left)
+	seen("alice", "lives", StatusStart, 0)
+	for i := range 300 { // of each the Stop goes elsewhere
+		b.clock = b.clock.Add(time.Hour)
+		seen("alice", fmt.Sprint("s", i), StatusStart, 0)
+		seen("alice", "lives", StatusInterim, int64(i))
+	}
+	alice, ok := w.users.get("alice")
+	if !ok {
+		t.Fatal("alice is not watched any more")
+	}
+	if n := alice.sessions.len(); n > 2*int(wardenForgets/time.Hour)+3 {
+		t.Errorf("%d sessions are remembered", n)
+	}
+	if _, is := w.users.get("gone"); is || w.users.len() != 1 {
+		t.Errorf("%d users are watched", w.users.len())
+	}
+	if seen("alice", "lives", StatusInterim, 999) || !seen("alice", "lives", StatusInterim, 1000) {
+		t.Errorf("%d octets are left", alice.total)
+	}
+	b.clock = b.clock.Add(100 * time.Hour)
+	if seen("alice", "lives", StatusInterim, 5000); w.users.len() != 0 {
+		t.Errorf("%d users are watched after days of silence", w.users.len())
+	}
 }
