@@ -114,9 +114,9 @@ type planPart struct {
 	place int // of its usage
 }
 
-// maxLookBack bounds how far back top-ups are reckoned. None lasts so long
+// LookBack bounds how far back top-ups are reckoned. None lasts so long
 // (MaxTopUpDays).
-const maxLookBack Day = 2 * MaxTopUpDays
+const LookBack Day = 2 * MaxTopUpDays
 
 // MaxTopUpDays is how long a top-up may last at most.
 const MaxTopUpDays = 400
@@ -137,7 +137,7 @@ func (q Quota) plan(cal calendar, today Day, of *UserLimits, spans *spanSet) quo
 	for moved := true; moved && q.Period != PeriodEver; {
 		moved = false
 		for _, t := range p.topUps {
-			if endOf(t.To) > first && t.From < first && t.From >= today-maxLookBack {
+			if endOf(t.To) > first && t.From < first && t.From >= today-LookBack {
 				first, moved = cal.span(q.Period, t.From).From, true
 			}
 		}

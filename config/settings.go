@@ -163,6 +163,8 @@ func sessionSettings(c *Config) []setting {
 			"Moves sessions out of radacct into radial.radacct_archive so long after they ended: 9504h is 13 months. Radial's own commands look into both; what reads radacct alone (FreeRADIUS's counters, panels) does not see them any more. 0: never. The same for all servers."),
 		durationOrOff("sessions.archive_retention", &c.Jobs.Archive.Retention, LeastKept, 1_000_000*time.Hour,
 			"How long after their end sessions stay in the archive; they go by whole months of their start, when the last of a month is that old. radacct itself is not touched. 0: for ever. The same for all servers."),
+		durationOrOff("sessions.usage_retention", &c.Jobs.UsageRetention, LeastUsageKept, 1_000_000*time.Hour,
+			"How long what users have used (radial usage) is kept day by day: 9504h is 13 months. What is older is kept as one sum for each user, with his first day: quotas for ever, Max-All-Session and Expire-After stay right. Days that a top-up can make matter stay. 0: for ever. The same for all servers."),
 	}
 }
 
@@ -197,6 +199,10 @@ func isRADIUSServer(s string) error {
 	_, err := routeros.ParseServer(s, 1812, 1813)
 	return err
 }
+
+// LeastUsageKept is the least that usage is kept day by day: a month's quota that carries
+// over looks back at two of them.
+const LeastUsageKept = 93 * 24 * time.Hour
 
 // LeastKept is the least that anything of what happened is kept: a shorter
 // time is a slip of the unit, and what it would drop comes not back.

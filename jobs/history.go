@@ -17,6 +17,8 @@ type Options struct {
 	// ConflictRetention is how long a conflict is kept after it was last seen; 0
 	// for ever.
 	ConflictRetention time.Duration
+	// UsageRetention is how long usage is kept day by day; 0 for ever.
+	UsageRetention time.Duration
 	// Stale says when a session that is silent is closed.
 	Stale store.StaleRule
 	// Warden looks at users with quotas; nil: nobody does.

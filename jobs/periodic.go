@@ -35,6 +35,7 @@ func periodic(db *store.DB, opts Options) []work {
 		every(24*time.Hour, aaa.DropConflicts{Batch: 5000}, dropConflicts(db, opts.ConflictRetention, time.Now)),
 		every(time.Hour, aaa.TendHistory{Batch: 5000}, tendHistory(db, opts.HistoryRetention, time.Now)),
 		every(time.Hour, aaa.ArchiveSessions{Batch: 1000}, archiveSessions(db, opts.Archive, time.Now)),
+		every(24*time.Hour, aaa.MergeUsage{Batch: 500}, mergeUsage(db, opts.UsageRetention, time.Now)),
 		every(15*time.Minute, aaa.CheckRouters{}, checkRouters(db, opts.Routers, time.Now)),
 		every(15*time.Minute, aaa.ReconcileRouters{}, reconcileSessions(db, opts.reconciler(db))),
 	}

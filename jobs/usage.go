@@ -12,6 +12,7 @@ type usage interface {
 	FoldUsage(ctx context.Context, limit int) (n int, err error)
 	RollUsage(ctx context.Context, after int64, limit int) (last int64, err error)
 	BackfillUsage(ctx context.Context, limit int) (left bool, err error)
+	MergeUsage(ctx context.Context, before time.Time, batch int, step func(days int) error) error
 }
 
 func foldUsage(db usage) func(context.Context, aaa.FoldUsage) error {
@@ -52,5 +53,23 @@ func backfillUsage(db usage) func(context.Context, aaa.BackfillUsage) error {
 			}
 		}
 		return nil
+	}
+}
+
+// mergeUsage adds up days that are older than keep, resting after each batch that wrote
+// for as long as it took.
+func mergeUsage(db usage, keep time.Duration, now func() time.Time) func(context.Context, aaa.MergeUsage) error {
+	return func(ctx context.Context, job aaa.MergeUsage) error {
+		if keep <= 0 {
+			return nil
+		}
+		begun := now()
+		return db.MergeUsage(ctx, begun.Add(-keep), job.Batch, func(days int) error {
+			if days > 0 && !pause(ctx, min(now().Sub(begun), archivePause)) {
+				return ctx.Err()
+			}
+			begun = now()
+			return nil
+		})
 	}
 }

@@ -14,10 +14,10 @@ import (
 const (
 	// A user's days: $1 name, $2 first day since 1970, $3 day after the last, $4 unused,
 	// $5 the name as radacct has it. How many sessions began comes in the place of
-	// folded seconds.
+	// folded seconds, up to which day the row is a sum (0: its own) in that of input.
 	sqlUsageDays = `
-SELECT 0, 1, NULL::timestamptz, NULL::timestamptz, d.seconds, d.input, d.output, true, d.day - 'epoch'::date, d.sessions, 0::bigint, 0::bigint
-FROM radial.usage_daily d WHERE d.username = $1::text AND d.day >= 'epoch'::date + $2::int AND d.day < 'epoch'::date + $3::int AND $4::int IS NOT NULL
+SELECT 0, 1, NULL::timestamptz, NULL::timestamptz, d.seconds, d.input, d.output, true, d.day - 'epoch'::date, d.sessions, coalesce(d.upto - 'epoch'::date, 0)::bigint, 0::bigint
+FROM radial.usage_daily d WHERE d.username = $1::text AND d.day >= 'epoch'::date + $2::int AND coalesce(d.upto, d.day) < 'epoch'::date + $3::int AND $4::int IS NOT NULL
 UNION ALL
 SELECT 1, f.* FROM (` + usageUnfolded + `) f`
 
@@ -25,7 +25,7 @@ SELECT 1, f.* FROM (` + usageUnfolded + `) f`
 	sqlUsageAll = `
 SELECT d.username, NULL::timestamptz, NULL::timestamptz, least(sum(d.seconds), 9223372036854775807)::bigint, least(sum(d.input), 9223372036854775807)::bigint,
        least(sum(d.output), 9223372036854775807)::bigint, NULL::boolean, 0, sum(d.sessions)::bigint, 0::bigint, 0::bigint
-FROM radial.usage_daily d WHERE d.day >= 'epoch'::date + $1::int AND d.day < 'epoch'::date + $2::int GROUP BY 1
+FROM radial.usage_daily d WHERE d.day >= 'epoch'::date + $1::int AND d.day < 'epoch'::date + $2::int AND (d.upto IS NULL OR d.upto < 'epoch'::date + $2::int) GROUP BY 1
 UNION ALL
 SELECT coalesce(r.username, ''), CASE WHEN isfinite(r.acctstarttime) THEN r.acctstarttime END, CASE WHEN isfinite(r.acctupdatetime) THEN r.acctupdatetime END,
        coalesce(r.acctsessiontime, 0), coalesce(r.acctinputoctets, 0), coalesce(r.acctoutputoctets, 0),
@@ -43,7 +43,8 @@ WHERE s.pending`
 
 // UsageDay is what a user used on a civil day, or in a period that begins on it.
 type UsageDay struct {
-	Day aaa.Day
+	Day  aaa.Day
+	Past aaa.Day // the day after the last: days of long ago may be one sum
 	aaa.Usage
 	Sessions int64 // that began
 }
@@ -66,7 +67,7 @@ func (db *DB) UsageDays(ctx context.Context, user string, span aaa.Span) ([]Usag
 	if err != nil {
 		return nil, wrapErr(op, err)
 	}
-	sums := map[aaa.Day]dayUse{}
+	sums, last := map[aaa.Day]dayUse{}, map[aaa.Day]aaa.Day{}
 	add := func(use dayUse) {
 		if use.day >= aaa.Day(from) && use.day < aaa.Day(to) {
 			sum := sums[use.day]
@@ -76,6 +77,7 @@ func (db *DB) UsageDays(ctx context.Context, user string, span aaa.Span) ([]Usag
 	}
 	err = scanUnfolded(rows, days.zone, func(_ int, sum amounts, base folded) {
 		add(dayUse{day: base.day, amounts: sum, sessions: base.seconds})
+		last[base.day] = aaa.Day(base.input)
 	}, func(_ int, used []dayUse) {
 		for _, use := range used {
 			use.amounts = use.atLeast(amounts{})
@@ -87,7 +89,7 @@ func (db *DB) UsageDays(ctx context.Context, user string, span aaa.Span) ([]Usag
 	}
 	all := make([]UsageDay, 0, len(sums))
 	for _, day := range sortedKeys(sums, cmp.Compare[aaa.Day]) {
-		all = append(all, UsageDay{Day: day, Usage: sums[day].usage(), Sessions: sums[day].sessions})
+		all = append(all, UsageDay{Day: day, Past: max(day, last[day]) + 1, Usage: sums[day].usage(), Sessions: sums[day].sessions})
 	}
 	return all, nil
 }

@@ -18,8 +18,18 @@ func archiveEffects() effectGroup {
 	}
 	return effectGroup{
 		name: "archive",
-		set:  map[string]string{"sessions.archive_after": "1000h", "sessions.archive_retention": "9000h"},
+		set:  map[string]string{"sessions.archive_after": "1000h", "sessions.archive_retention": "9000h", "sessions.usage_retention": "3000h"},
 		effects: map[string]func(*testing.T, *world){
+			"sessions.usage_retention": func(t *testing.T, w *world) {
+				for _, ago := range []int{127, 126, 124, 123} { // days; 3000 hours are 125
+					w.db.Exec(`INSERT INTO radial.usage_daily (username, day, seconds, input, output, sessions) VALUES ('merged', current_date - $1::int, 10, 0, 0, 1)`, ago)
+				}
+				harness.Eventually(t, patience, "the older two are one", func() bool {
+					w.db.Exec(`INSERT INTO radial.river_job (kind, args, max_attempts) SELECT 'merge_usage', '{"batch": 10}', 1
+						WHERE NOT EXISTS (SELECT FROM radial.river_job WHERE kind = 'merge_usage' AND state IN ('available', 'running'))`)
+					return fmt.Sprint(w.db.Rows(`SELECT seconds, upto - day FROM radial.usage_daily WHERE username = 'merged' ORDER BY day`)) == "[[20 1] [10 NULL] [10 NULL]]"
+				})
+			},
 			"sessions.archive_after": func(t *testing.T, w *world) {
 				session(w, "aged", 1001)
 				session(w, "aged", 999)

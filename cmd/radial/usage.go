@@ -20,6 +20,7 @@ type usageView struct {
 	Input    uint64  `json:"input_octets"`  // from the subscriber: upload
 	Output   uint64  `json:"output_octets"` // to the subscriber: download
 	Sessions int64   `json:"sessions"`      // that began
+	sum      bool    // of days of long ago
 }
 
 // usageFlags are the flags of usage.
@@ -35,7 +36,8 @@ func newUsageCmd(a *app) *cobra.Command {
 		Short: "What a user has used by day, week or month; without a name, who used the most",
 		Long: `Prints what a user has used, by civil days of the database's time zone: the time of his sessions, upload and download, and how many
 sessions began. Open sessions count as far as they have reported. A session that runs over midnight is split there: its time by the
-clock, its octets as the time between the two reports. Weeks begin on Monday.
+clock, its octets as the time between the two reports. Weeks begin on Monday. Days of long ago may be one sum (sessions.usage_retention), which
+is shown where all of its days are asked for.
 
 Without a name: the users who used the most, and what all used together; this month, where neither --since nor --until say otherwise.`,
 		Example: "  radial usage alice --by month\n  radial usage alice --since 2026-11-01 --until 2026-12-01 -o json\n  radial usage --top 50 --since 2026-11-01",
@@ -152,8 +154,12 @@ func usageViews(days []store.UsageDay, by string) []usageView {
 	views := []usageView{}
 	for _, d := range days {
 		first, past := periodOf(d.Day, by)
-		if n := len(views); n == 0 || views[n-1].From != first.String() {
-			views = append(views, usageView{From: first.String(), Until: past.String()})
+		sum := d.Past > past
+		if sum {
+			first, past = d.Day, d.Past
+		}
+		if n := len(views); n == 0 || views[n-1].From != first.String() || views[n-1].sum {
+			views = append(views, usageView{From: first.String(), Until: past.String(), sum: sum})
 		}
 		v := &views[len(views)-1]
 		v.Seconds, v.Input, v.Output, v.Sessions = v.Seconds+int64(d.Time/time.Second), v.Input+d.Input, v.Output+d.Output, v.Sessions+d.Sessions
@@ -166,7 +172,10 @@ func usageTable(views []usageView, by string) string {
 	var sum usageView
 	for _, v := range views {
 		name := v.From
-		if by == "month" {
+		switch {
+		case v.sum:
+			name = v.From + " until " + v.Until
+		case by == "month":
 			name = v.From[:len("2026-11")]
 		}
 		g.add(v.row(name)...)
