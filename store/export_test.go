@@ -14,11 +14,12 @@ func SetEcho(l *Listener, every time.Duration) { l.every = every }
 
 // The statements of the hot path, for EXPLAIN.
 const (
-	SQLUserRows      = sqlUserRows
-	SQLGroupRows     = sqlGroupRows
-	SQLAdmissionLook = sqlAdmissionLook
-	SQLEndedLeases   = sqlEndedLeases
-	SQLProfileAmong  = sqlProfileAmong
+	SQLUserRows       = sqlUserRows
+	SQLGroupRows      = sqlGroupRows
+	SQLAdmissionLook  = sqlAdmissionLook
+	SQLEndedLeases    = sqlEndedLeases
+	SQLProfileAmong   = sqlProfileAmong
+	SQLSubscriberList = sqlSubscriberList
 )
 
 // TellFollowed says that a job sees to the sessions of users.

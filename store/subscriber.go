@@ -19,7 +19,7 @@ coalesce(s.email, ''), s.comment, s.groups, s.checks, s.replies,` + quotaFields 
 FROM radial.subscribers s LEFT JOIN radial.packages p ON p.id = s.package_id`
 
 	sqlSubscriberList = `SELECT` + subscriberColumns + `
-WHERE ($1::text = '' OR s.username COLLATE "C" > $1)
+WHERE s.username COLLATE "C" > $1::text
   AND ($2::text = '' OR s.status = $2) AND ($3::text = '' OR s.service_type = $3) AND ($4::text = '' OR p.name = $4)
   AND ($5::text = '' OR strpos(lower(s.username), lower($5)) > 0 OR strpos(lower(s.email), lower($5)) > 0
        OR strpos(lower(s.comment), lower($5)) > 0)
