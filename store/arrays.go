@@ -13,6 +13,7 @@ import (
 type (
 	texts     []string
 	longs     []int64
+	integers  []int32
 	prefixes  []netip.Prefix
 	hosts     []*netip.Addr // nil: NULL, as in those that follow
 	optionals []*netip.Prefix
@@ -25,6 +26,7 @@ type (
 type (
 	textAt   string
 	longAt   int64
+	intAt    int32
 	prefixAt netip.Prefix
 	hostAt   struct{ addr *netip.Addr }
 	netAt    struct{ prefix *netip.Prefix }
@@ -63,6 +65,20 @@ func (a longs) IndexType() any { return new(longAt) }
 
 // Int64Value implements pgtype.Int64Valuer.
 func (n *longAt) Int64Value() (pgtype.Int8, error) {
+	return pgtype.Int8{Int64: int64(*n), Valid: true}, nil
+}
+
+// Dimensions tells how many there are.
+func (a integers) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(a)) }
+
+// Index returns the number's place.
+func (a integers) Index(i int) any { return (*intAt)(&a[i]) }
+
+// IndexType returns what Index does.
+func (a integers) IndexType() any { return new(intAt) }
+
+// Int64Value implements pgtype.Int64Valuer.
+func (n *intAt) Int64Value() (pgtype.Int8, error) {
 	return pgtype.Int8{Int64: int64(*n), Valid: true}, nil
 }
 

@@ -155,6 +155,7 @@ func Open(ctx context.Context, opts Options, log *zap.Logger) (*DB, error) {
 		prepareConn(direct, opts)
 	}
 	db := &DB{opts: opts, direct: direct, log: log, now: time.Now}
+	cfg.AfterConnect = useOurArrays
 	cfg.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return db.heldUp() }
 	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, wrapErr("database", err)

@@ -104,7 +104,7 @@ func (e *writing) put(k leaseKey, pool int64, session string, t *ipam.Try) {
 
 // given are the arguments of sqlClaimGive and its like.
 func (e *writing) given() []any {
-	return []any{e.vrfs, longs(e.pools), prefixes(e.addrs), texts(e.users), texts(e.macs), hosts(e.nass), texts(e.ports), texts(e.sessions), longs(e.lasts)}
+	return []any{integers(e.vrfs), longs(e.pools), prefixes(e.addrs), texts(e.users), texts(e.macs), hosts(e.nass), texts(e.ports), texts(e.sessions), longs(e.lasts)}
 }
 
 // collect reads which rows were written, and until when they are held.
