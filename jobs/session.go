@@ -50,7 +50,7 @@ func closeStale(db interface {
 }
 
 // closeDoubted is CloseStale after their routers have been asked; n is how many
-// were looked at.
+// are not due any more.
 func closeDoubted(ctx context.Context, db doubted, rule store.StaleRule, ask witness, limit int) (n int, err error) {
 	due, err := db.DueStale(ctx, rule, limit)
 	if err != nil || len(due) == 0 {
@@ -71,8 +71,6 @@ func closeDoubted(ctx context.Context, db doubted, rule store.StaleRule, ask wit
 			dead = append(dead, s.ID)
 		}
 	}
-	if _, err = db.CloseStaleOf(ctx, rule, dead); err != nil {
-		return 0, err
-	}
-	return len(due), nil
+	closed, err := db.CloseStaleOf(ctx, rule, dead)
+	return len(live) + closed, err // what somebody holds is due the next time too
 }

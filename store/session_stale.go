@@ -66,25 +66,25 @@ ON CONFLICT (radacctid) DO UPDATE SET seen = excluded.seen, counted = excluded.c
 
 	// Closes what has been silent for long enough and still is: $1 intervals (0:
 	// never), $2 seconds where nobody knows the interval (0: never), $3 how many at
-	// most, of $5 alone (NULL: of all). A row that someone holds is being written: it lives. The session ends
-	// when it was last heard of.
+	// most, of $5 alone (NULL: of all). A row that someone holds is looked at the next
+	// time: what he writes tells whether it lives. The session ends when it was last
+	// heard of.
 	sqlStaleClose = `
-WITH due AS (
-    DELETE FROM radial.session_watch d WHERE d.radacctid IN (
-        SELECT w.radacctid FROM radial.session_watch w CROSS JOIN radial.session_clock c
-        WHERE ` + staleDue + ` AND ($5::bigint[] IS NULL OR w.radacctid = ANY ($5))
-        ORDER BY w.radacctid LIMIT $3::int)
-    RETURNING d.radacctid, d.seen, d.counted
-), lost AS (
-    SELECT l.* FROM (SELECT * FROM due ORDER BY radacctid) d CROSS JOIN LATERAL (
+WITH held AS (
+    SELECT l.*, d.seen AS was, d.counted AS had
+    FROM (SELECT w.radacctid, w.seen, w.counted FROM radial.session_watch w CROSS JOIN radial.session_clock c
+          WHERE ` + staleDue + ` AND ($5::bigint[] IS NULL OR w.radacctid = ANY ($5)) ORDER BY w.radacctid) d
+    CROSS JOIN LATERAL (
         SELECT r.radacctid, coalesce(r.acctupdatetime, r.acctstarttime) AS seen, ` + staleCounted + ` AS counted, r.acctstoptime
         FROM radacct r WHERE r.radacctid = d.radacctid OFFSET 0 FOR UPDATE SKIP LOCKED) l
-    WHERE l.acctstoptime IS NULL AND l.seen = d.seen AND l.counted = d.counted
+    LIMIT $3::int
+), looked AS (
+    DELETE FROM radial.session_watch w USING held h WHERE w.radacctid = h.radacctid
 )
 UPDATE radacct r
 SET acctstoptime = greatest(l.seen, r.acctstarttime), acctupdatetime = greatest(l.seen, r.acctstarttime),
     acctsessiontime = greatest(r.acctsessiontime, extract(epoch FROM l.seen - r.acctstarttime)::bigint, 0), acctterminatecause = $4::text
-FROM lost l WHERE r.radacctid = l.radacctid
+FROM held l WHERE r.radacctid = l.radacctid AND l.acctstoptime IS NULL AND l.seen = l.was AND l.counted = l.had
 RETURNING r.radacctid, r.acctsessionid, r.acctstoptime, r.nasipaddress`
 
 	// What is over needs no watching. Each row is looked up (no join of the

@@ -266,3 +266,35 @@ func TestLostSessionReportsAgain(t *testing.T) {
 	record(aaa.StatusInterim, 2100, 2100, 11)
 	check("over", "update=2000", "stop=2000", "interval=300", "lived=2000", "in=9", "out=18", "cause=User-Request", "infostop=down")
 }
+
+// A silent session whose row somebody holds for a moment, such as a job that folds its
+// usage, is closed when it is free again, and keeps no other from being closed; its
+// silence does not begin anew.
+func TestSilentSessionThatIsHeld(t *testing.T) {
+	s := newSilent(t, store.StaleRule{Silent: time.Hour})
+	for _, id := range []string{"a", "b", "c", "d"} {
+		s.session(id, "10.0.0.1", nil, 0)
+	}
+	s.look()
+	for range 59 {
+		s.pass(time.Minute)
+		s.look()
+	}
+	s.pass(time.Minute)
+	tx := holding(t, s.DB, "SELECT FROM radacct WHERE acctsessionid IN ('a', 'b', 'c') FOR UPDATE")
+	s.minute = 1
+	s.look()
+	s.want(map[string]int{"d": 1})
+	goOn(t, tx, "UPDATE radacct SET acctupdatetime = now() WHERE acctsessionid = 'b'")
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.run(1, nil)
+	s.want(map[string]int{"d": 1, "a": 2, "c": 2})
+	s.run(59, nil)
+	s.want(map[string]int{"d": 1, "a": 2, "c": 2})
+	s.run(2, nil)
+	if s.closed["b"] < 60 {
+		t.Errorf("closed: %v", s.closed)
+	}
+}
