@@ -59,8 +59,11 @@ func newLocal(ctx context.Context, db *store.DB, ended chan<- error) (*local, er
 		return nil, err
 	}
 	go func() { ended <- ledger.Run(ctx) }()
+	leases := store.NewLeases(db)
 	// what it believes of a pool is a moment old at most
-	return &local{ledger: ledger, alloc: ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{Window: 5, Seed: 7, PoolLife: time.Millisecond}, nil)}, nil
+	alloc := ipam.NewAllocator(leases, ipam.AllocatorOptions{Window: 5, Seed: 7, PoolLife: time.Millisecond}, nil)
+	leases.TellFreed(alloc.Freed)
+	return &local{ledger: ledger, alloc: alloc}, nil
 }
 
 func (p *local) record(ctx context.Context, r *aaa.Record) error { return p.ledger.Record(ctx, r) }

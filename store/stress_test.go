@@ -52,7 +52,9 @@ func TestEverybodyAtOnce(t *testing.T) {
 		})
 	}
 	for i, db := range []*store.DB{w.DB.DB, other} {
-		a := ipam.NewAllocator(store.NewLeases(db), ipam.AllocatorOptions{Window: 16}, nil)
+		rows := store.NewLeases(db)
+		a := ipam.NewAllocator(rows, ipam.AllocatorOptions{Window: 16}, nil)
+		rows.TellFreed(a.Freed)
 		l := w.ledger
 		if i > 0 {
 			var err error
