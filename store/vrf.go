@@ -15,6 +15,11 @@ const (
 	sqlVRFMake = `
 INSERT INTO radial.vrfs (name) VALUES ($1::text) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`
 	sqlVRFList = `SELECT id, name FROM radial.vrfs`
+	// Devices without settings are in the default one.
+	sqlVRFUse = `
+SELECT v.name, (SELECT count(*)::int FROM radial.pools p WHERE p.vrf_id = v.id), (SELECT count(*)::int FROM radial.subnets s WHERE s.vrf_id = v.id),
+       (SELECT count(*)::int FROM nas n LEFT JOIN radial.nas_settings s ON s.nas_id = n.id WHERE coalesce(s.vrf_id, 1) = v.id)
+FROM radial.vrfs v ORDER BY v.id <> 1, v.name COLLATE "C"`
 )
 
 // VRF returns the id of an address space, or aaa.ErrNotFound.
@@ -54,4 +59,20 @@ func (db *DB) VRFNames(ctx context.Context) (map[int32]string, error) {
 	var name string
 	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error { names[id] = name; return nil })
 	return names, wrapErr("vrfs", err)
+}
+
+// VRF is an address space and how many things it has.
+type VRF struct {
+	Name                    string
+	Pools, Subnets, Devices int
+}
+
+// VRFs returns all address spaces, the default one first, the others by name.
+func (db *DB) VRFs(ctx context.Context) ([]VRF, error) {
+	rows, err := db.pool.Query(ctx, sqlVRFUse)
+	if err != nil {
+		return nil, wrapErr("vrfs", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[VRF])
+	return all, wrapErr("vrfs", err)
 }

@@ -29,6 +29,6 @@ func newRoot(a *app) *cobra.Command {
 	a.settings.register(root)
 	choices(root, "log-level", "debug", "info", "warn", "error")
 	root.AddCommand(newCheckConfigCmd(a), newVersionCmd(a), newLoadCmd(a), newMigrateCmd(a), newServeCmd(a), newDoctorCmd(a), newClientCmd(a),
-		newUserCmd(a), newPackageCmd(a), newSeedCmd(a), newNASCmd(a), newRouterCmd(a), newPoolCmd(a), newSubnetCmd(a), newIPCmd(a), newSessionCmd(a), newUsageCmd(a), newJournalCmd(a), newJobCmd(a), newServerCmd(a), newAuditCmd(a), newDictionaryCmd(a))
+		newUserCmd(a), newPackageCmd(a), newSeedCmd(a), newNASCmd(a), newRouterCmd(a), newPoolCmd(a), newSubnetCmd(a), newVRFCmd(a), newIPCmd(a), newSessionCmd(a), newUsageCmd(a), newJournalCmd(a), newJobCmd(a), newServerCmd(a), newAuditCmd(a), newDictionaryCmd(a))
 	return root
 }
