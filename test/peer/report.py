@@ -74,9 +74,9 @@ def text(a, rows, calm, memory, took):
         some = [r for r in rows if r['variant'] == variant]
         if some:
             out += [head, '', *main_table(some), '']
-    tried = [r for r in rows if r['tried'].get('Radial')]
+    tried = [r for r in rows if r['variant'] == 'tuned' and r['tried'].get('Radial')]
     if tried:
-        out += ['Requests a second at each window, one run each:', '', *window_table(tried), '']
+        out += ['Requests a second at each window, one run each (0: some were never answered):', '', *window_table(tried), '']
     out += [ceiling_line(r) + '\n' for r in rows if 'Ceiling' in r['got']]
     out += ["At the peer's own best rate (an open loop, requests arrive at random):", '', *calm_table(calm), ''] if calm else []
     packet = [x['packet'] for r in rows for x in r['got']['Radial']]
