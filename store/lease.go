@@ -60,7 +60,7 @@ FROM (SELECT DISTINCT k.vrf_id, k.address, k.username, k.mac, k.nas, k.port FROM
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses l
     WHERE l.vrf_id = o.vrf_id AND l.address = o.address
-      AND l.state IN ('offered', 'bound') AND l.username = o.username AND l.mac = o.mac AND l.port = o.port AND l.nas IS NOT DISTINCT FROM o.nas
+      AND l.state IN ('offered', 'bound') AND l.username COLLATE "C" = o.username AND l.mac COLLATE "C" = o.mac AND l.port = o.port AND l.nas IS NOT DISTINCT FROM o.nas
     FOR UPDATE) a
 UNION ALL
 SELECT ` + claimColumns + `

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,7 +23,25 @@ func TestLedgerPlansLookUp(t *testing.T) { plansLookUp(t, store.LedgerStatements
 func TestTimedPlansLookUp(t *testing.T) { plansLookUp(t, store.TimedStatements()) }
 
 func plansLookUp(t *testing.T, statements map[string]string) {
-	db := storetest.New(t)
+	for name, world := range map[string]func(*storetest.DB){
+		"nothing known": func(*storetest.DB) {},
+		"all are free": func(db *storetest.DB) { // as the statistics have it after pool add: indexes of what is held are empty
+			if err := db.CreatePool(t.Context(), store.PoolSpec{Name: "big", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/18")}}); err != nil {
+				t.Fatal(err)
+			}
+			db.Exec(`ANALYZE radial.addresses`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := storetest.New(t)
+			world(db)
+			plansLookUpIn(t, db, statements)
+		})
+	}
+}
+
+func plansLookUpIn(t *testing.T, db *storetest.DB, statements map[string]string) {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +73,7 @@ func plansLookUp(t *testing.T, statements map[string]string) {
 				continue
 			}
 			scans++
-			if next := strings.Join(lines[i+1:min(i+2, len(lines))], ""); !strings.Contains(next, "Index Cond") && !strings.Contains(next, "TID Cond") {
+			if next := strings.Join(lines[i+1:min(i+2, len(lines))], ""); !strings.Contains(next, "Index Cond") && !strings.Contains(next, "Recheck Cond") && !strings.Contains(next, "TID Cond") {
 				t.Errorf("%s reads a whole table: %s\n%s", name, line, strings.Join(lines, "\n"))
 			}
 		}
