@@ -84,7 +84,7 @@ def text(a, rows, calm, memory, took):
     if packet:
         out += [f'The generator cost {statistics.median(packet):.1f} µs of CPU a packet, sent or received, while it asked Radial (at most {max(packet):.1f}), and {statistics.median(peers):.1f} while it '
                 f'asked FreeRADIUS, where it wakes for nearly every answer.', '']
-    out += [f'Memory: Radial {memory["radial"]:.0f} MiB with {memory["users"]} users in its cache, {memory["radial_peak"]:.0f} MiB at the highest of all runs; FreeRADIUS {memory["peer_peak"]:.0f} MiB at the highest.']
+    out += [f'Memory: Radial {memory["radial"]:.0f} MiB with {memory["users"]} users in its cache (started anew), {memory["radial_peak"]:.0f} MiB at the highest of all runs; FreeRADIUS {memory["peer_peak"]:.0f} MiB at the highest.']
     return '\n'.join(out)
 
 
