@@ -26,6 +26,32 @@ func answerTo(to netip.AddrPort, size int, text string) *exchange {
 	return x
 }
 
+// sending is a sender on a socket of ours.
+func sending(t *testing.T) (*sender, *net.UDPConn) {
+	t.Helper()
+	conns, err := bind("127.0.0.1:0", 1, 1<<20, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conns[0].Close() })
+	s, err := newSender(conns[0], false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, conns[0]
+}
+
+// hearing is a socket of somebody else, and its port.
+func hearing(t *testing.T) (*net.UDPConn, netip.AddrPort) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
 // heard returns n datagrams that have come to a socket, sorted.
 func heard(t *testing.T, conn *net.UDPConn, n int) (got []string) {
 	t.Helper()
@@ -49,13 +75,9 @@ func heard(t *testing.T, conn *net.UDPConn, n int) (got []string) {
 func TestSend(t *testing.T) {
 	for _, refused := range []bool{false, true} {
 		t.Run(fmt.Sprintf("refused=%t", refused), func(t *testing.T) {
-			conns, err := bind("127.0.0.1:0", 1, 1<<20, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conns[0].Close()
+			s, ours := sending(t)
 			if refused {
-				rc, err := conns[0].SyscallConn()
+				rc, err := ours.SyscallConn()
 				if err == nil {
 					err = control(rc, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1) })
 				}
@@ -63,22 +85,14 @@ func TestSend(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s, err := newSender(conns[0], false)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var clients []*net.UDPConn
 			var xs []*exchange
 			want := make([][]string, 3)
 			for c := range 3 {
-				conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Close()
+				conn, port := hearing(t)
 				clients = append(clients, conn)
 				for i := range batchSize / 3 {
-					x := answerTo(conn.LocalAddr().(*net.UDPAddr).AddrPort(), []int{20, 38, 38, 1300, 1300}[i%5], fmt.Sprintf("%d/%d", c, i))
+					x := answerTo(port, []int{20, 38, 38, 1300, 1300}[i%5], fmt.Sprintf("%d/%d", c, i))
 					xs = append(xs, x)
 					want[c] = append(want[c], string(x.reply))
 				}
@@ -104,21 +118,9 @@ func TestSend(t *testing.T) {
 
 // TestSendTellsEach: replies that the kernel refuses are told one by one, and the others arrive.
 func TestSendTellsEach(t *testing.T) {
-	conns, err := bind("127.0.0.1:0", 1, 1<<20, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conns[0].Close()
-	s, err := newSender(conns[0], false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	there, nowhere := client.LocalAddr().(*net.UDPAddr).AddrPort(), netip.MustParseAddrPort("127.0.0.1:0")
+	s, _ := sending(t)
+	client, there := hearing(t)
+	nowhere := netip.MustParseAddrPort("127.0.0.1:0")
 	var xs []*exchange
 	for i := range 6 {
 		xs = append(xs, answerTo(there, 38, fmt.Sprint(i)), answerTo(nowhere, 38, fmt.Sprint(i)))
@@ -142,15 +144,7 @@ func TestSendTellsEach(t *testing.T) {
 
 // TestTrySend: what there is no room for is left, and nothing is sent twice.
 func TestTrySend(t *testing.T) {
-	conns, err := bind("127.0.0.1:0", 1, 1<<20, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conns[0].Close()
-	s, err := newSender(conns[0], false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, _ := sending(t)
 	calls := 0
 	s.tryCall = func(fd uintptr) { // a kernel that has room for two messages, every other time
 		if calls++; calls%2 == 0 {
@@ -162,12 +156,7 @@ func TestTrySend(t *testing.T) {
 		s.call(fd)
 		s.to = all
 	}
-	client, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	to := client.LocalAddr().(*net.UDPAddr).AddrPort()
+	client, to := hearing(t)
 	var xs []*exchange
 	for i := range batchSize {
 		xs = append(xs, answerTo(to, 200+i/4, fmt.Sprintf("%02d", i)))

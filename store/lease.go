@@ -45,7 +45,9 @@ CROSS JOIN unnest($1::bigint[]) AS u (k)`
 	// user names, $4 MACs, $5 NAS, $6 ports. One look finds both, as nearly every
 	// caller has neither; what is found is judged again once it is locked, own ones
 	// in the order of addresses. OFFSET 0 keeps the look-ups apart: joined, they are
-	// a scan of all leases as long as the statistics know of none.
+	// a scan of all leases as long as the statistics know of none. Names are compared as
+	// the callers' index has them: otherwise it is read from end to end by whoever planned
+	// while it was empty.
 	sqlClaimKnown = `
 WITH known AS MATERIALIZED (
     SELECT w.*, l.address, l.state IN ('offered', 'bound') AND l.port = w.port AND l.nas IS NOT DISTINCT FROM w.nas AS own, l.pool_id = w.pool AS usual

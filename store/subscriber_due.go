@@ -72,11 +72,7 @@ func (db *DB) eachSubscriber(ctx context.Context, c Change, statement string, ba
 	var errs []error
 	after := ""
 	for {
-		rows, err := db.pool.Query(ctx, statement, after, batch)
-		if err != nil {
-			return n, wrapErr(c.Action, err)
-		}
-		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		names, err := namesAfter(ctx, db.pool, statement, after, batch)
 		if err != nil {
 			return n, wrapErr(c.Action, err)
 		}
