@@ -42,7 +42,7 @@ func newSender(conn *net.UDPConn, singly bool) (*sender, error) {
 // batchSize, in any order, and waits for room. failed is called for each that the
 // kernel refuses.
 func (s *sender) send(xs []*exchange, failed func(x *exchange, err error)) {
-	s.fill(xs, 0, s.singly)
+	s.begin(xs)
 	for s.from < s.to {
 		if err := s.raw.Write(s.call); err != nil { // closed
 			for _, x := range xs[s.first[s.from]:] {
@@ -58,7 +58,7 @@ func (s *sender) send(xs []*exchange, failed func(x *exchange, err error)) {
 // which are the first of xs then, and for the rest there is no room now. It may run
 // beside another sender of the same socket.
 func (s *sender) trySend(xs []*exchange, failed func(x *exchange, err error)) (done int) {
-	s.fill(xs, 0, s.singly)
+	s.begin(xs)
 	for s.from < s.to {
 		if err := s.raw.Control(s.tryCall); err != nil { // closed
 			for _, x := range xs[s.first[s.from]:] {
@@ -72,6 +72,11 @@ func (s *sender) trySend(xs []*exchange, failed func(x *exchange, err error)) (d
 		s.step(xs, failed)
 	}
 	return s.first[s.from]
+}
+
+func (s *sender) begin(xs []*exchange) {
+	s.doubt = false
+	s.fill(xs, 0, s.singly)
 }
 
 // step goes past what the last call has done.

@@ -183,3 +183,21 @@ func TestTrySend(t *testing.T) {
 		t.Errorf("%d different replies, want %d", len(got), batchSize)
 	}
 }
+
+// TestDoubtEnds: that a message was refused says nothing about a later one, where there was
+// no room to try its replies one by one.
+func TestDoubtEnds(t *testing.T) {
+	s, _ := sending(t)
+	client, to := hearing(t)
+	xs := []*exchange{answerTo(to, 38, "a"), answerTo(to, 38, "b")}
+	errs := []unix.Errno{unix.EINVAL, unix.EAGAIN}
+	s.tryCall = func(uintptr) { s.n, s.err, errs = 0, errs[0], errs[1:] }
+	if n := s.trySend(xs, func(_ *exchange, err error) { t.Error(err) }); n != 0 {
+		t.Fatalf("%d sent", n)
+	}
+	s.send(xs, func(_ *exchange, err error) { t.Error(err) })
+	heard(t, client, len(xs))
+	if s.singly {
+		t.Error("a message that the kernel has taken stopped the sharing of messages")
+	}
+}
