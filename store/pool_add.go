@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -157,11 +158,15 @@ func insertExclusions(ctx context.Context, tx pgx.Tx, subnet int64, all []Exclus
 	return err
 }
 
-// mayOverlap tells whether a subnet overlaps others and may. Two who make
-// subnets at the same moment do not see each other here: the table's exclusion
-// constraint does. IPv6 never may: its leases have no rows beforehand, and
-// prefixes of several lengths are different rows.
+// mayOverlap tells whether a subnet overlaps others and may. Those who make
+// subnets of one VRF do so one after another: the table's exclusion constraint,
+// which refuses what psql would write, puts rows there before it looks, so that
+// many at once wait for each other in a ring. IPv6 never may: its leases have no
+// rows beforehand, and prefixes of several lengths are different rows.
 func mayOverlap(ctx context.Context, tx pgx.Tx, vrf int32, kind ipam.Kind, s SubnetSpec, but int64, allowed bool) (bool, error) {
+	if _, err := tx.Exec(ctx, sqlLockKey, "subnets of VRF "+strconv.Itoa(int(vrf))); err != nil {
+		return false, err
+	}
 	err := overlapOf(ctx, tx, vrf, s, but)
 	if err == nil {
 		return false, nil
