@@ -43,6 +43,18 @@ func (e *Engine) due(ctx context.Context, s *LiveSession, fresh bool) (Due, erro
 	if h.up, h.down = s.Up, s.Down; !s.Began.IsZero() {
 		h.lasted = max(int64(e.now().Sub(s.Began)/time.Second), 0)
 	}
+	if fresh && e.warden != nil { // he may have a quota from now on: counting along begins
+		user := req.user(e)
+		end := e.warden.begin(user)
+		defer func() {
+			if len(h.balances) > 0 {
+				e.warden.expect(user, h.balances)
+			}
+			if end() && len(h.balances) > 0 {
+				e.warden.lookSoon(req)
+			}
+		}()
+	}
 	all, err := e.cases(ctx, req, &doubt{believed: believed, assumed: map[*rule]outcome{}}, &h)
 	if err != nil {
 		return Due{}, err
@@ -61,6 +73,7 @@ func (e *Engine) cases(ctx context.Context, req *Request, d *doubt, h *held) ([]
 	d.unknown, d.made = nil, nil
 	l := authorization{e: e, in: checkInput{req: req, doubt: d}, dry: true, held: h}
 	due, err := l.due(ctx)
+	h.balances = l.balances
 	if err == nil && l.kept {
 		err = errFromMemory // such rows refuse nobody, and change nothing
 	}
@@ -130,6 +143,8 @@ type held struct {
 	users  map[string]*userPolicy
 	groups map[string]*groupPolicy
 	fresh  bool // read anew, whatever memory holds
+
+	balances []Balance // of quotas, as the last case has them
 
 	lasted   int64  // seconds since the session began
 	up, down uint64 // octets that it has transferred

@@ -46,7 +46,15 @@ type Warden struct {
 	users  aging[*watched]
 	turns  int       // of users; a user's sessions follow when he is asked for
 	turned time.Time // when the last of them was
+	looks  map[string]*look
 	due    chan *Request
+}
+
+// look is a look at a user that is under way, by one or several. What is counted
+// meanwhile may have come too late for it.
+type look struct {
+	by      int
+	counted bool
 }
 
 // maxWatched bounds the users that are counted along.
@@ -94,9 +102,30 @@ func (w *Warden) watch(user string, add bool) *watched {
 // NewWarden makes a Warden of the users whom the engine accepts from now on. told
 // hears of looks that failed: they are made again by the job.
 func NewWarden(e *Engine, control Control, told func(user string, err error)) *Warden {
-	w := &Warden{engine: e, control: control, told: told, turned: e.now(), due: make(chan *Request, 10_000)}
+	w := &Warden{engine: e, control: control, told: told, turned: e.now(), looks: map[string]*look{}, due: make(chan *Request, 10_000)}
 	e.warden = w
 	return w
+}
+
+// begin says that somebody is about to look at how a user stands, and returns what
+// to call when he has: it tells whether something was counted meanwhile.
+func (w *Warden) begin(user string) (end func() bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.looks[user]
+	if l == nil {
+		l = &look{}
+		w.looks[user] = l
+	}
+	l.by++
+	return func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if l.by--; l.by == 0 {
+			delete(w.looks, user)
+		}
+		return l.counted
+	}
 }
 
 // expect notes how far a user is from the next border that matters.
@@ -141,6 +170,11 @@ func (w *Warden) Seen(r *Record) {
 		w.told(r.User, err)
 		return
 	}
+	w.lookSoon(req)
+}
+
+// lookSoon has Run look at the user of a request.
+func (w *Warden) lookSoon(req *Request) {
 	select {
 	case w.due <- req:
 	default: // the job looks at him
@@ -151,6 +185,9 @@ func (w *Warden) Seen(r *Record) {
 func (w *Warden) count(r *Record) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if l := w.looks[r.User]; l != nil && (r.Status == StatusInterim || r.Status == StatusStop) {
+		l.counted = true
+	}
 	u := w.watch(r.User, false)
 	if u == nil {
 		return false
@@ -170,7 +207,7 @@ func (w *Warden) count(r *Record) bool {
 	if r.Output != nil {
 		now[1] = max(now[1], *r.Output)
 	}
-	if known { // else it was open at the look, which has counted what it had then
+	if known { // else it was open at the look, and only another tells what it has moved since
 		u.up -= now[0] - last[0]
 		u.down -= now[1] - last[1]
 		u.total -= now[0] - last[0] + now[1] - last[1]
@@ -182,7 +219,7 @@ func (w *Warden) count(r *Record) bool {
 			return false
 		}
 	}
-	if u.due || u.total > 0 && u.up > 0 && u.down > 0 {
+	if u.due || known && u.total > 0 && u.up > 0 && u.down > 0 {
 		return false
 	}
 	u.due = true
@@ -210,9 +247,19 @@ func (w *Warden) Run(ctx context.Context) error {
 	return nil
 }
 
-// Look looks at how the user of a request stands, and orders what follows.
+// Look looks at how the user of a request stands, and orders what follows. Where
+// something is counted meanwhile he is looked at once more.
 func (w *Warden) Look(ctx context.Context, req *Request) error {
 	user := req.user(w.engine)
+	end := w.begin(user)
+	err := w.look(ctx, user, req)
+	if end() && err == nil {
+		err = w.look(ctx, user, req)
+	}
+	return err
+}
+
+func (w *Warden) look(ctx context.Context, user string, req *Request) error {
 	s, err := w.engine.Review(ctx, req)
 	if err != nil {
 		return fmt.Errorf("look at %q: %w", user, err)

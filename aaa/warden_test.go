@@ -149,3 +149,86 @@ func TestWardenForgets(t *testing.T) {
 		t.Errorf("%d users are watched after days of silence", w.users.len())
 	}
 }
+
+// tellingMeter calls what is set before it tells what was used.
+type tellingMeter struct {
+	dailyUse
+	used   func() // after the look has read
+	called int
+}
+
+func (m *tellingMeter) Used(ctx context.Context, user string, spans []Span) ([]Usage, error) {
+	all, err := m.dailyUse.Used(ctx, user, spans)
+	if m.called++; m.used != nil {
+		m.used()
+	}
+	return all, err
+}
+
+// What is stored while a user is looked at, and what a session moves of which this server has
+// not heard yet, are not left to the job of every minute; nor is a user who has a quota from
+// now on, once his sessions have been seen to.
+func TestWardenMissesNothingBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newWorkbench(t)
+		day, meter := DayOf(b.clock, time.UTC), &tellingMeter{dailyUse: dailyUse{}}
+		b.config.Meter = meter
+		rows := UserRows{Check: rows("Cleartext-Password", ":=", "p1")}
+		b.tables.set("alice", rows)
+		e, control := NewEngine(b.config), &orders{}
+		w := NewWarden(e, control, func(_ string, err error) { t.Error(err) })
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		stored := func(session string, output int64) {
+			meter.dailyUse[day] = Usage{Output: uint64(output)}
+			w.Seen(&Record{Status: StatusInterim, UniqueID: session, User: "alice", Login: "alice", NAS: netip.MustParseAddr("10.0.0.1"), Output: &output})
+		}
+		wants := func(when, want string) {
+			t.Helper()
+			synctest.Wait()
+			if got := control.take(); got != want {
+				t.Errorf("%s: %s, want %s", when, got, want)
+			}
+		}
+		login := OpenLogin{User: "alice", NAS: "10.0.0.1"}
+		due := func() {
+			t.Helper()
+			if _, err := e.Due(ctx, &LiveSession{Login: login, NAS: netip.MustParseAddr("10.0.0.1")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		if due(); w.users.len() != 0 {
+			t.Error("a user without a quota is watched")
+		}
+		rows.Limits.Quotas = []Quota{monthly(1000)}
+		b.tables.set("alice", rows)
+		meter.used = func() { meter.used = nil; stored("s1", 1200) }
+		due()
+		wants("beyond his new quota while he was looked at", "[alice: disconnect]")
+
+		meter.dailyUse[day] = Usage{}
+		w.users.del("alice") // as after his last Stop
+		due()
+		stored("s2", 1100)
+		wants("a session that was not heard of before", "[alice: disconnect]")
+
+		meter.dailyUse[day] = Usage{}
+		meter.used = func() { meter.used = nil; stored("s2", 1300) }
+		if err := w.LookAll(ctx, []OpenLogin{login}); err != nil {
+			t.Error(err)
+		}
+		wants("beyond it while a look was under way", "[alice:  alice: disconnect]")
+		before := meter.called
+		stored("s2", 1301)
+		wants("a record more", "[]")
+		if meter.called != before || len(w.looks) != 0 {
+			t.Errorf("%d looks more; under way still: %d", meter.called-before, len(w.looks))
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
