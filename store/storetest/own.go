@@ -110,6 +110,11 @@ func (o *Own) each(sig syscall.Signal) (pids []int) {
 		return nil
 	}
 	pids = []int{master}
+	if sig != syscall.SIGCONT {
+		// Nobody is forked while we look: one whom the signal misses would work on, and keep
+		// the shared memory, without which no other server starts.
+		_ = syscall.Kill(master, syscall.SIGSTOP)
+	}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return nil
