@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -86,6 +87,34 @@ func TestLedgerKnowsNothingBehindATrigger(t *testing.T) {
 	}
 	if got := acctRows(db)[0]["in"]; got != "30" {
 		t.Errorf("input %s, want the half of 60, which is more than the half of 100 as it stood there", got)
+	}
+}
+
+// Sessions that begin together report together: their rows' new versions find room in the same
+// pages, so that no index is written anew.
+func TestRowsHaveRoomForTheirNextVersions(t *testing.T) {
+	db := storetest.New(t)
+	l, _ := newLedger(t, db, store.LedgerOptions{})
+	pages := func(status aaa.Status, n int64) [][]string {
+		t.Helper()
+		all := make([]*aaa.Record, 500)
+		for i := range all {
+			all[i] = acctRecord(fmt.Sprint("8030", i), status, n, n, n)
+			all[i].FramedIPv6, all[i].FramedIPv6Pfx, all[i].DelegatedPrefix, all[i].InterfaceID = netip.Addr{}, netip.Prefix{}, netip.Prefix{}, nil
+		}
+		for _, err := range l.Apply(t.Context(), all...) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return db.Rows(`SELECT (ctid::text::point)[0], count(*) FROM radacct GROUP BY 1 ORDER BY 1`)
+	}
+	began := pages(aaa.StatusStart, 0)
+	if d := cmp.Diff(began, pages(aaa.StatusInterim, 300)); d != "" {
+		t.Error("pages and rows in them (-at first +after the first interim)\n", d)
+	}
+	if len(began) < 10 {
+		t.Errorf("%d pages", len(began))
 	}
 }
 

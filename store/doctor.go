@@ -229,8 +229,8 @@ func (db *DB) examineRadacct(ctx context.Context, _ map[string]string) (Finding,
 	if rows > manyRows {
 		f.Severity, f.Mend = Advice, "backups, VACUUM and panels suffer from so many: sessions.archive_after, or radial session archive, moves those of long ago out of it"
 	}
-	if fill > 80 {
-		f.Severity, f.Mend = Advice, "interim updates cost a third when rows have room: ALTER TABLE radacct SET (fillfactor = 70); for old rows also VACUUM FULL, at night"
+	if fill > 60 {
+		f.Severity, f.Mend = Advice, "interim updates cost a third when rows have room for their next versions: ALTER TABLE radacct SET (fillfactor = 50); for old rows also VACUUM FULL, at night"
 	}
 	return f, err
 }

@@ -97,6 +97,29 @@ func columnLists(db *storetest.DB) map[string]string {
 	return lists
 }
 
+// Room in radacct's pages is made where nobody has said how much there is to be.
+func TestMigrateMakesRoom(t *testing.T) {
+	for set, want := range map[string]string{
+		"":                      "{fillfactor=50}",
+		"SET (fillfactor = 90)": "{fillfactor=90}",
+		"RESET (fillfactor)":    "",
+	} {
+		db := storetest.Empty(t)
+		if err := db.MigrateTo(t.Context(), 29); err != nil {
+			t.Fatal(err)
+		}
+		if set != "" {
+			db.Exec("ALTER TABLE radacct " + set)
+		}
+		if _, err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := db.Rows(`SELECT coalesce(reloptions::text, '') FROM pg_class WHERE oid = 'radacct'::regclass`)[0][0]; got != want {
+			t.Errorf("%q: %s, want %s", set, got, want)
+		}
+	}
+}
+
 // Existing databases are adopted: no row is touched, what is missing is there
 // afterwards, no index is doubled.
 func TestMigrateAdopts(t *testing.T) {
