@@ -26,22 +26,24 @@ const addressMatches = `
   AND ($10::text = '' OR a.session_id = $10) AND ($11::text = '' OR a.reason = $11)`
 
 const (
-	// All rows, along the primary key: each network that can hold some (the pool's
-	// own, $12, or everything) is a look at one run of the index.
+	// All rows, along the primary key: each subnet of the pool $12, or without one
+	// each VRF, is a look at one run of the index. Of what subnets have in common, a
+	// row belongs to one of them, and what is not this one's must not count for its
+	// limit. The first prefix of a run is lower than its own first address: set_masklen.
 	sqlAddressPage = `
 SELECT ` + addressColumns + `
 FROM (
-    SELECT n.vrf_id, n.network::inet AS low, set_masklen(broadcast(n.network), CASE family(n.network) WHEN 4 THEN 32 ELSE 128 END) AS high
-    FROM radial.subnets n JOIN radial.pools o ON o.id = n.pool_id WHERE $12::text <> '' AND o.name = $12
+    SELECT n.vrf_id, n.id AS subnet_id, set_masklen(n.first, o.prefix_length) AS first, n.last
+    FROM radial.pools o JOIN radial.subnets n ON n.pool_id = o.id WHERE $12::text <> '' AND o.name = $12
     UNION ALL
-    SELECT v.id, coalesce($5::inet, '0.0.0.0/0'), coalesce(set_masklen(broadcast($5), CASE family($5) WHEN 4 THEN 32 ELSE 128 END), 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff')
-    FROM radial.vrfs v WHERE $12 = ''
+    SELECT v.id, NULL, '0.0.0.0/0', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff' FROM radial.vrfs v WHERE $12 = ''
 ) run
 CROSS JOIN LATERAL (
     SELECT * FROM radial.addresses a
-    WHERE a.vrf_id = run.vrf_id AND a.address BETWEEN run.low AND run.high AND` + addressMatches + `
+    WHERE a.vrf_id = run.vrf_id AND a.address >= greatest(run.first, $5::inet)
+      AND a.address <= least(run.last, set_masklen(broadcast($5), CASE family($5) WHEN 4 THEN 32 ELSE 128 END))
+      AND (run.subnet_id IS NULL OR a.subnet_id = run.subnet_id) AND` + addressMatches + `
     ORDER BY a.vrf_id, a.address LIMIT $3::int) a` + addressTables + `
-WHERE $12 = '' OR p.name = $12
 ORDER BY a.vrf_id, a.address LIMIT $3`
 
 	// The rows of one user: he has few.
