@@ -102,11 +102,15 @@ func (l *Ledger) applyDown(ctx context.Context, e *entry) error {
 		var ip, prefix, delegated, ipv6 *netip.Prefix
 		var session, user, calling, port string
 		var events []leaseEvent
+		reason := aaa.DownCause(e.raw) + ": Accounting-On"
+		if e.raw.Status == aaa.StatusOff {
+			reason = aaa.DownCause(e.raw) + ": Accounting-Off"
+		}
 		_, err = pgx.ForEachRow(rows, []any{&id, &ip, &prefix, &delegated, &ipv6, &session, &user, &calling, &port}, func() error {
 			ev := leaseOf(leaseRelease, e.raw, id, addressesOf(&aaa.Session{
 				FramedIP: addrOf(ip), FramedIPv6Pfx: prefixOf(prefix), DelegatedPrefix: prefixOf(delegated), FramedIPv6: addrOf(ipv6),
 			}))
-			ev.sessionID = texts.escape.Unescape(session)
+			ev.sessionID, ev.reason = texts.escape.Unescape(session), reason
 			ev.caller.User, ev.caller.Port = texts.escape.UnescapeUser(user), texts.escape.UnescapeTwice(port)
 			ev.caller.MAC = ipam.NormaliseMAC(texts.escape.Unescape(calling))
 			events = append(events, ev)

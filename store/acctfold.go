@@ -166,6 +166,8 @@ func (r *acctRow) leases(events []leaseEvent) []leaseEvent {
 		ev.row, ev.heard = r, r.by.heard()
 		if kind == leaseBind {
 			r.begin(&ev)
+		} else if kind == leaseRelease {
+			ev.reason = r.why()
 		}
 		return ev
 	}
@@ -179,6 +181,20 @@ func (r *acctRow) leases(events []leaseEvent) []leaseEvent {
 	default:
 		return append(events, event(leaseRenew))
 	}
+}
+
+// why is what the history has as the reason of the end of the row's session: its
+// Acct-Terminate-Cause, as the device told it.
+func (r *acctRow) why() string {
+	switch {
+	case r.UniqueID != r.by.rec.UniqueID: // it has given up its id, and its Stop was lost
+		return *r.TerminateCause + ": another session of its id has begun"
+	case r.by.raw.TerminateCause != "":
+		return r.by.raw.TerminateCause
+	case r.TerminateCause != nil && *r.TerminateCause != "":
+		return *r.TerminateCause
+	}
+	return "stopped, no cause told"
 }
 
 // begin has a lease event tell when its session began, not what came after that in

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/jackc/pgx/v5"
@@ -17,12 +18,12 @@ import (
 // last that is wanted; settleLeases locks them in theirs. $1 how many at most.
 const sqlEndedLeases = `
 SELECT * FROM (
-    SELECT a.vrf_id, a.address, a.radacctid, coalesce(r.acctsessionid, ''), coalesce(r.acctstoptime, a.until)
+    SELECT a.vrf_id, a.address, a.radacctid, coalesce(r.acctsessionid, ''), coalesce(r.acctstoptime, a.until), r.radacctid IS NOT NULL, coalesce(r.acctterminatecause, '')
     FROM radial.addresses a
-    LEFT JOIN LATERAL (SELECT c.radacctid, c.acctsessionid, c.acctstoptime FROM radacct c WHERE c.radacctid = a.radacctid OFFSET 0) r ON true
+    LEFT JOIN LATERAL (SELECT c.radacctid, c.acctsessionid, c.acctstoptime, c.acctterminatecause FROM radacct c WHERE c.radacctid = a.radacctid OFFSET 0) r ON true
     WHERE a.radacctid IS NOT NULL AND a.state = 'bound' AND (r.acctstoptime IS NOT NULL OR r.radacctid IS NULL AND a.until <= now())
     UNION ALL
-    SELECT a.vrf_id, a.address, 0, '', a.until
+    SELECT a.vrf_id, a.address, 0, '', a.until, false, ''
     FROM radial.addresses a WHERE a.state = 'bound' AND a.radacctid IS NULL AND a.until <= now()
 ) e
 LIMIT $1::int`
@@ -39,8 +40,13 @@ func (db *DB) ReleaseEnded(ctx context.Context, limit int) (n int, err error) {
 		rows, err := tx.Query(ctx, sqlEndedLeases, limit)
 		n, err = db.settleRows(ctx, tx, rows, err, func(row pgx.CollectableRow) (leaseEvent, error) {
 			ev := leaseEvent{kind: leaseRelease} // of what kind the address is makes no difference to a release
-			err := row.Scan(&ev.vrf, &ev.addresses[ipam.IPv4], &ev.radacctid, &ev.sessionID, &ev.at)
-			ev.sessionID = esc.Unescape(ev.sessionID)
+			var closed bool
+			var cause string
+			err := row.Scan(&ev.vrf, &ev.addresses[ipam.IPv4], &ev.radacctid, &ev.sessionID, &ev.at, &closed, &cause)
+			ev.sessionID, ev.reason = esc.Unescape(ev.sessionID), "the lease has run out, and radacct has no such session"
+			if closed {
+				ev.reason = "closed in radacct (" + cmp.Or(esc.Unescape(cause), "no cause told") + ")"
+			}
 			return ev, err
 		})
 		return err

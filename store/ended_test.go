@@ -26,7 +26,7 @@ func TestReleaseEnded(t *testing.T) {
 		db.Exec(`INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, username, nasipaddress, framedipaddress, acctstarttime)
 			VALUES ($1::bigint, 's=3D' || $1, 'u' || $1, 'user' || $1, '10.0.0.1', $2::inet, now() - interval '1 hour')`, n, addr[n])
 	}
-	db.Exec("UPDATE radacct SET acctstoptime = now() WHERE radacctid IN (1, 3)")
+	db.Exec("UPDATE radacct SET acctstoptime = now(), acctterminatecause = CASE radacctid WHEN 1 THEN 'Admin=3DReset' END WHERE radacctid IN (1, 3)")
 	db.Exec("DELETE FROM radacct WHERE radacctid IN (4, 5)")
 	db.Exec("UPDATE radial.addresses SET until = now() - interval '1 second' WHERE radacctid IN (2, 4)")
 	if got := lease(t, a, want(again, "next")); got != addr[again] {
@@ -54,6 +54,13 @@ func TestReleaseEnded(t *testing.T) {
 	db.Exec(`UPDATE radial.addresses SET state = 'free', radacctid = NULL WHERE username IS NULL`)
 	if got, want := history(db, addr[closed]), "bound user1 1, released user1 1"; got != want {
 		t.Errorf("history %s, want %s", got, want)
+	}
+	for n, want := range map[int]string{
+		closed: "closed in radacct (Admin=Reset)", again: "closed in radacct (no cause told)", gone: "the lease has run out, and radacct has no such session",
+	} {
+		if got := db.Rows("SELECT reason FROM radial.address_history WHERE action = 'released' AND address = $1", addr[n])[0][0]; got != want {
+			t.Errorf("session %d: released for %q, want %q", n, got, want)
+		}
 	}
 	if n, err := db.ReleaseEnded(t.Context(), 100); n != 0 || err != nil {
 		t.Errorf("%d found again, %v", n, err)

@@ -62,7 +62,7 @@ func (s *settlement) settle(events []leaseEvent, now time.Time) {
 // prepare gives an event the texts and times that rows can have; once more is
 // harmless.
 func (ev *leaseEvent) prepare(now time.Time) {
-	ev.caller, ev.sessionID = storable(ev.caller), storableText(ev.sessionID)
+	ev.caller, ev.sessionID, ev.reason = storable(ev.caller), storableText(ev.sessionID), storableText(ev.reason)
 	if ev.at.IsZero() || ev.at.After(now) {
 		ev.at = now
 	}

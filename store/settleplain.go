@@ -29,7 +29,7 @@ import (
 const (
 	// $1 kinds (0 bind, 1 renew, 2 release), $2 VRFs, $3 addresses, $4 radacctids, or of a new session its place among those that
 	// sqlAcctMake has made, $5 user names, $6 MACs, $7 NAS, $8 ports, $9 session ids, $10 since, $11 when it happened,
-	// $12 how many sessions were to be made and $13 how many updated: where some were not, it is not
+	// $12 how many sessions were to be made and $13 how many updated, $14 reasons of releases: where some were not written, it is not
 	// known here of which, and their events are left.
 	//
 	// Rows are locked in order of (vrf, address): the sorted look drives the update. OFFSET 0
@@ -48,9 +48,9 @@ WITH made AS MATERIALIZED (
                WHEN e.kind = 1 THEN CASE WHEN l.until >= now() + p.lease_time / 2 THEN 'nothing' ELSE 'plain' END
                WHEN ` + plainRelease + ` THEN 'plain' ELSE 'odd' END AS fate
     FROM (SELECT u.kind, u.vrf_id, u.address, CASE u.kind WHEN 0 THEN (SELECT m.ids FROM made m)[u.id] ELSE u.id END AS radacctid,
-                 u.username, u.mac, u.nas, u.port, u.session_id, u.since, u.at, u.n
-          FROM unnest($1::int[], $2::int[], $3::inet[], $4::bigint[], $5::text[], $6::text[], $7::inet[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[])
-              WITH ORDINALITY AS u (kind, vrf_id, address, id, username, mac, nas, port, session_id, since, at, n)) e
+                 u.username, u.mac, u.nas, u.port, u.session_id, u.since, u.at, u.reason, u.n
+          FROM unnest($1::int[], $2::int[], $3::inet[], $4::bigint[], $5::text[], $6::text[], $7::inet[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[],
+                      $14::text[]) WITH ORDINALITY AS u (kind, vrf_id, address, id, username, mac, nas, port, session_id, since, at, reason, n)) e
     LEFT JOIN LATERAL (
         SELECT ` + plainColumns + ` FROM radial.addresses l WHERE e.kind <> 2 AND l.vrf_id = e.vrf_id AND l.address = e.address
         UNION ALL
@@ -70,10 +70,10 @@ WITH made AS MATERIALIZED (
         session_id = CASE e.kind WHEN 0 THEN e.session_id WHEN 1 THEN a.session_id ELSE coalesce(a.session_id, '') END
     FROM look e
     WHERE e.fate = 'plain' AND a.ctid = e.row AND a.xmin = e.version
-    RETURNING e.n, e.kind, e.at, e.radacctid, a.vrf_id, a.address, a.pool_id, a.username, a.mac, a.nas, a.port, a.session_id
+    RETURNING e.n, e.kind, e.at, e.reason, e.radacctid, a.vrf_id, a.address, a.pool_id, a.username, a.mac, a.nas, a.port, a.session_id
 ), told AS (
-    INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid)
-    SELECT d.at, d.vrf_id, d.address, d.pool_id, CASE d.kind WHEN 0 THEN 'bound' ELSE 'released' END, d.username, d.mac, d.nas, d.port, d.session_id, d.radacctid
+    INSERT INTO radial.address_history (at, vrf_id, address, pool_id, action, username, mac, nas, port, session_id, radacctid, reason)
+    SELECT d.at, d.vrf_id, d.address, d.pool_id, CASE d.kind WHEN 0 THEN 'bound' ELSE 'released' END, d.username, d.mac, d.nas, d.port, d.session_id, d.radacctid, nullif(d.reason, '')
     FROM done d WHERE d.kind <> 1
 )
 SELECT (SELECT array_agg(d.n) FROM done d), array_agg(l.n) FILTER (WHERE l.fate = 'odd'), count(*) FILTER (WHERE l.fate = 'plain') FROM look l`
@@ -144,7 +144,7 @@ func (p *plainly) queue(b *pgx.Batch, inserts []*acctRow) {
 	n := len(p.events)
 	kinds, vrfs, addresses, ids := make([]int32, n), make([]int32, n), make([]netip.Prefix, n), make([]int64, n)
 	users, macs, nass, ports := make([]string, n), make([]string, n), make([]*netip.Addr, n), make([]string, n)
-	sessions, since, at := make([]string, n), make([]*time.Time, n), make([]*time.Time, n)
+	sessions, since, at, reasons := make([]string, n), make([]*time.Time, n), make([]*time.Time, n), make([]string, n)
 	for i, ev := range p.events {
 		kinds[i], vrfs[i], addresses[i], ids[i] = int32(ev.kind), ev.vrf, ev.addresses[ipam.IPv4], ev.radacctid
 		if ev.kind == leaseBind {
@@ -153,10 +153,10 @@ func (p *plainly) queue(b *pgx.Batch, inserts []*acctRow) {
 		}
 		c := ev.caller
 		users[i], macs[i], nass[i], ports[i] = c.User, c.MAC, orNull(c.NAS), c.Port
-		sessions[i], since[i], at[i] = ev.sessionID, &ev.alive, &ev.at
+		sessions[i], since[i], at[i], reasons[i] = ev.sessionID, &ev.alive, &ev.at, ev.reason
 	}
 	b.Queue(sqlSettlePlain, kinds, vrfs, prefixes(addresses), longs(ids), texts(users), texts(macs), hosts(nass), texts(ports), texts(sessions), times(since), times(at),
-		p.made, p.known).QueryRow(func(row pgx.Row) error { return row.Scan(&p.done, &p.odd, &p.plain) })
+		p.made, p.known, texts(reasons)).QueryRow(func(row pgx.Row) error { return row.Scan(&p.done, &p.odd, &p.plain) })
 }
 
 // settled notes what the statement has done: the events that it has not left to

@@ -177,6 +177,9 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 					status = rapid.SampledFrom([]aaa.Status{aaa.StatusInterim, aaa.StatusStop, aaa.StatusStop, aaa.StatusStart}).Draw(t, "status")
 				}
 				r := plainEvent(s.caller, fmt.Sprintf("%d-%d", round, n), status, clock, s.address)
+				if status == aaa.StatusStop {
+					r.TerminateCause = rapid.SampledFrom([]string{"User-Request", ""}).Draw(t, "cause")
+				}
 				r.Received = r.At.Add(time.Duration(rapid.IntRange(0, 999).Draw(t, "ms")) * time.Millisecond)
 				batch = append(batch, r)
 			}

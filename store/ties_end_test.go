@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"radial/aaa"
 	"radial/ipam"
 )
@@ -207,6 +209,48 @@ func TestLateEndAfterALoginWithoutSession(t *testing.T) {
 			w.want("the new session", "100.64.0.1 bound s2")
 			w.send("s2", aaa.StatusStop, 120, got)
 			w.want("its Stop frees it", "")
+		})
+	}
+}
+
+// The history says why a session has let go of its address, whichever way it was settled.
+func TestReleasesSayWhy(t *testing.T) {
+	for way, plain := range map[string]bool{"plain": true, "looked at": false} {
+		t.Run(way, func(t *testing.T) {
+			w := newTies(t)
+			if plain {
+				w.Exec("DELETE FROM radial.pools WHERE kind <> 'ipv4'")
+			}
+			for i, c := range []struct {
+				end         aaa.Status
+				cause, want string
+			}{
+				{aaa.StatusStop, "User-Request", "User-Request"}, {aaa.StatusStop, "", "stopped, no cause told"}, {aaa.StatusOn, "", "NAS-Reboot: Accounting-On"},
+				{aaa.StatusOff, "Admin-Reboot", "Admin-Reboot: Accounting-Off"}, {aaa.StatusStart, "", "NAS-Reboot: another session of its id has begun"},
+			} {
+				session, at := fmt.Sprint("s", i), int64(i*10000)
+				got := w.login(i+1, session, ipam.IPv4)
+				w.record(w.event(i+1, session, aaa.StatusStart, at, got))
+				end := w.event(i+1, session, c.end, at+300, got)
+				if c.end == aaa.StatusOn || c.end == aaa.StatusOff {
+					end = bareRecord("", c.end, at+300, -1, -1)
+					end.NAS = want(i+1, "").Caller.NAS
+				}
+				if c.end == aaa.StatusStart { // of another session with another address
+					w.record(w.event(i+1, session, aaa.StatusInterim, at+100, got))
+					end = w.event(i+1, session, c.end, at+5000, map[ipam.Kind]netip.Prefix{ipam.IPv4: netip.MustParsePrefix("100.64.0.200/32")})
+				}
+				end.TerminateCause = c.cause
+				before := counterOf(t, w.reg, plainTotal)
+				w.record(end)
+				if c.end == aaa.StatusStop && (counterOf(t, w.reg, plainTotal) > before) != plain {
+					t.Errorf("%v: %v settled without a look", c, counterOf(t, w.reg, plainTotal)-before)
+				}
+				rows := w.Rows("SELECT action, coalesce(reason, '-') FROM radial.address_history WHERE address = $1 ORDER BY id", got[ipam.IPv4])
+				if d := cmp.Diff([][]string{{"bound", "-"}, {"released", c.want}}, rows); d != "" {
+					t.Errorf("%v (-want +got):\n%s", c, d)
+				}
+			}
 		})
 	}
 }
