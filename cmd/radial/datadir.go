@@ -107,6 +107,25 @@ func noCluster(c *config.Config) bool {
 	return c.Database.URL == "" && errors.Is(err, fs.ErrNotExist)
 }
 
+// wantServerDir fails where no server has kept anything in data_dir: an empty
+// journal there would tell of a mistyped folder that nothing waits.
+func wantServerDir(c *config.Config) error {
+	wrong := "it is not there"
+	_, err := os.Stat(c.DataDir)
+	if err == nil {
+		wrong = "it has neither a server-id nor a journal"
+		for _, kept := range []string{filepath.Join(c.DataDir, "server-id"), journalDir(c)} {
+			if _, err = os.Stat(kept); !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no data_dir of a server: %s: %s; name the folder of the server (--data-dir, RADIAL_DATA_DIR)", c.DataDir, wrong)
+	}
+	return withoutAccess(c, err)
+}
+
 // withoutAccess adds to an error of rights what mends it.
 func withoutAccess(c *config.Config, err error) error {
 	if !errors.Is(err, fs.ErrPermission) {

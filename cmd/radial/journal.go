@@ -39,13 +39,23 @@ func journalOf(c *config.Config, s journal.Stats) journalView {
 	return v
 }
 
+// serverConfig is the configuration with a data_dir that a server has used: what
+// a journal command says of any other is worth nothing.
+func (a *app) serverConfig() (*config.Config, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return c, wantServerDir(c)
+}
+
 func newJournalStatusCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "How much waits for the database, and since when; also beside a running server",
 		Args:  named(),
 		RunE: func(*cobra.Command, []string) error {
-			c, err := a.config()
+			c, err := a.serverConfig()
 			if err != nil {
 				return err
 			}
@@ -106,7 +116,7 @@ func newJournalInspectCmd(a *app) *cobra.Command {
 			if err := checkPage(limit, 0); err != nil {
 				return err
 			}
-			c, err := a.config()
+			c, err := a.serverConfig()
 			if err != nil {
 				return err
 			}
@@ -147,13 +157,17 @@ func newJournalDrainCmd(a *app) *cobra.Command {
 		Use:   "drain",
 		Short: "Take the journal into the database, where no server runs on data_dir",
 		Long: `A server drains its journal by itself. This is for one that will not start again: what it acknowledged and could not
-store is taken into the database, in order. When it is broken off it can be run again: a record that comes twice changes nothing.`,
+store is taken into the database, in order. When it is broken off it can be run again: a record that comes twice changes nothing.
+A folder that no server has used is refused, and where database.url is not set, one without its database.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ctx := cmd.Context()
-			c, err := a.config()
+			c, err := a.serverConfig()
 			if err != nil {
 				return err
+			}
+			if noCluster(c) { // a new one would take what is nowhere else, and nobody would look for it there
+				return fmt.Errorf("data_dir %s has no database, and database.url is not set: say into which database its accounting goes (--database-url, RADIAL_DATABASE_URL)", c.DataDir)
 			}
 			lock, err := lockDataDir(c.DataDir)
 			if err != nil {
