@@ -19,8 +19,8 @@ const (
 	// When the gap began that the first heartbeat now ends; no row: there is none.
 	sqlGap = `SELECT max(heartbeat_at) AS began FROM radial.servers HAVING max(heartbeat_at) < now() - ` + heartbeatGap
 
-	// Servers that have neither reported lately nor signed off.
-	fromSilent = `FROM radial.servers WHERE stopped_at IS NULL AND heartbeat_at < now() - ` + heartbeatGap
+	// Servers that have neither reported lately nor signed off, and have not died in front of others.
+	fromSilent = `FROM radial.servers WHERE stopped_at IS NULL AND gone_at IS NULL AND heartbeat_at < now() - ` + heartbeatGap
 
 	// Servers that may have accounting which the database lacks.
 	fromAwaited = fromSilent + ` OR journal_bytes > 0`
@@ -36,7 +36,7 @@ const (
 	// Those of them that have not been heard of for a minute, without $1.
 	sqlAwaitedLong = `
 SELECT name FROM radial.servers
-WHERE heartbeat_at < now() - interval '1 minute' AND (stopped_at IS NULL OR journal_bytes > 0) AND id <> $1::uuid ORDER BY name`
+WHERE heartbeat_at < now() - interval '1 minute' AND (stopped_at IS NULL AND gone_at IS NULL OR journal_bytes > 0) AND id <> $1::uuid ORDER BY name`
 
 	// Offers that ran out in a gap, or are about to, live on for a minute: NAS
 	// devices repeat the Starts that nobody answered. While a server is silent each
@@ -105,8 +105,8 @@ func (db *DB) DropConflicts(ctx context.Context, before time.Time, limit int) (n
 }
 
 // Awaited returns the servers that may have accounting which the database
-// lacks, by name: they report a journal, or have been silent for ten seconds and
-// have not signed off. What is over by the clock or by silence alone (offers,
+// lacks, by name: they report a journal, or have been silent for ten seconds, have
+// not signed off, and have not died in front of others with an empty journal (gone.go). What is over by the clock or by silence alone (offers,
 // sessions without interims) waits for them, until they report an empty journal
 // or an operator forgets them (ForgetServer).
 func (db *DB) Awaited(ctx context.Context) ([]Server, error) {

@@ -52,6 +52,7 @@ type Listener struct {
 	now     func() time.Time
 
 	followed func(users []string) // nil: nobody asks
+	server   string               // "": it stands for none
 
 	every time.Duration // between echoes
 	told  time.Time     // when the log last heard of a loss
@@ -129,7 +130,11 @@ func (l *Listener) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Exec(ctx, ddlListen); err != nil {
+	_, err = conn.Exec(ctx, ddlListen)
+	if err == nil && l.server != "" {
+		_, err = conn.Exec(ctx, sqlPresent, l.server)
+	}
+	if err != nil {
 		closeConn(conn)
 		return nil, err
 	}

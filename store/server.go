@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,16 +15,16 @@ import (
 
 const (
 	sqlServerHello = `
-INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes)
-VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint)
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, started_at = now(), heartbeat_at = now(), stopped_at = NULL,
-    journal_bytes = excluded.journal_bytes`
+INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes, present_on)
+VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint, CASE WHEN ` + presentMe + ` THEN pg_postmaster_start_time() END)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, started_at = now(), heartbeat_at = now(), stopped_at = NULL, gone_at = NULL,
+    journal_bytes = excluded.journal_bytes, present_on = excluded.present_on`
 	sqlServerBeat = `
-INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes)
-VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint)
-ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), journal_bytes = excluded.journal_bytes, stopped_at = NULL`
-	sqlServerBye    = `UPDATE radial.servers SET heartbeat_at = now(), stopped_at = now(), journal_bytes = $2::bigint WHERE id = $1::uuid`
-	serverColumns   = `id::text, name, version, started_at, heartbeat_at, stopped_at, journal_bytes, extract(epoch FROM now() - heartbeat_at)::float8`
+INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at, journal_bytes, present_on)
+VALUES ($1::uuid, $2::text, $3::text, now(), now(), $4::bigint, CASE WHEN ` + presentMe + ` THEN pg_postmaster_start_time() END)
+ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), journal_bytes = excluded.journal_bytes, stopped_at = NULL, gone_at = NULL, present_on = excluded.present_on`
+	sqlServerBye    = `UPDATE radial.servers SET heartbeat_at = now(), stopped_at = now(), gone_at = NULL, journal_bytes = $2::bigint WHERE id = $1::uuid`
+	serverColumns   = `id::text, name, version, started_at, heartbeat_at, stopped_at, gone_at, journal_bytes, extract(epoch FROM now() - heartbeat_at)::float8`
 	sqlServerList   = `SELECT ` + serverColumns + ` FROM radial.servers ORDER BY name, id`
 	sqlServerForget = `DELETE FROM radial.servers WHERE id::text = $1::text OR name = $1::text RETURNING name, heartbeat_at, journal_bytes`
 	// A server that has not signed off itself; its heartbeat stays what it was, since
@@ -45,6 +44,7 @@ type Server struct {
 	Started      time.Time
 	Heartbeat    time.Time
 	Stopped      *time.Time // when it ended in good order
+	Gone         *time.Time // when others saw that it had died
 	JournalBytes int64      // acknowledged, not yet in the database
 	Age          time.Duration
 }
@@ -78,7 +78,7 @@ func (db *DB) servers(ctx context.Context, op, statement string) ([]Server, erro
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Server, err error) {
 		var age float64
-		err = row.Scan(&s.ID, &s.Name, &s.Version, &s.Started, &s.Heartbeat, &s.Stopped, &s.JournalBytes, &age)
+		err = row.Scan(&s.ID, &s.Name, &s.Version, &s.Started, &s.Heartbeat, &s.Stopped, &s.Gone, &s.JournalBytes, &age)
 		s.Age = time.Duration(age * float64(time.Second))
 		return s, err
 	})
@@ -124,8 +124,9 @@ type Presence struct {
 	Devices func() []*nas.Device
 	Log     *zap.Logger
 
-	written map[int64]Learnt
-	awaited []string // as the log was told
+	written       map[int64]Learnt
+	reported      int64    // of the journal, in the last heartbeat
+	awaited, died []string // as the log was told
 }
 
 // Run says hello, beats until ctx ends, then says good-bye and returns nil. A
@@ -147,10 +148,11 @@ func (p *Presence) Run(ctx context.Context) error {
 			up = p.hello(ctx)
 			continue
 		}
-		full := n%5 == 0 || late // at once, when the database is back
+		// At once, when the database is back, and when there begins to be a journal.
+		full := n%5 == 0 || late || p.reported == 0 && p.journal() > 0
 		err := p.state(ctx, full)
 		if err == nil && full {
-			err = p.beat(ctx, sqlServerBeat, p.ID, p.Name, p.Version, p.journal())
+			err = p.beat(ctx, sqlServerBeat)
 		}
 		late = err != nil
 		if err != nil && ctx.Err() == nil {
@@ -159,26 +161,24 @@ func (p *Presence) Run(ctx context.Context) error {
 	}
 }
 
-// beat writes a heartbeat, and before it, in the same transaction, spares the
-// offers of a gap that it ends.
-func (p *Presence) beat(ctx context.Context, statement string, args ...any) error {
+// beat writes a heartbeat, and before it, in the same transaction, says which servers have died
+// and spares the offers of a gap that it ends.
+func (p *Presence) beat(ctx context.Context, statement string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	journal := p.journal()
+	var awaited, died []string
 	var b pgx.Batch
+	b.Queue(sqlServersGone, p.ID)
 	b.Queue(sqlSpareOffers)
-	b.Queue(statement, args...)
-	var awaited []string
-	b.Queue(sqlAwaitedLong, p.ID).Query(func(rows pgx.Rows) (err error) {
-		awaited, err = pgx.CollectRows(rows, pgx.RowTo[string])
-		return err
-	})
+	b.Queue(statement, p.ID, p.Name, p.Version, journal)
+	b.Queue(sqlAwaitedLong, p.ID).Query(namesInto(&awaited))
+	b.Queue(sqlServersDied).Query(namesInto(&died))
 	if err := p.DB.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
-	if len(awaited) > 0 && !slices.Equal(awaited, p.awaited) {
-		p.Log.Warn("servers that did not sign off may have accounting of their own: offers that run out and silent sessions wait until they are back or forgotten (radial server forget)", zap.Strings("servers", awaited))
-	}
-	p.awaited = awaited
+	p.reported = journal
+	p.tell(awaited, died)
 	return nil
 }
 
@@ -190,7 +190,7 @@ func (p *Presence) journal() int64 {
 }
 
 func (p *Presence) hello(ctx context.Context) bool {
-	err := p.beat(ctx, sqlServerHello, p.ID, p.Name, p.Version, p.journal())
+	err := p.beat(ctx, sqlServerHello)
 	if err != nil {
 		p.Log.Debug("heartbeat", zap.Error(wrapErr("radial.servers", err)))
 	}

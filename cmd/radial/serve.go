@@ -252,6 +252,7 @@ func (m *machine) bePresent() error {
 		Devices: func() []*nas.Device { return m.devices.Table().Devices() },
 		Journal: func() int64 { return m.journal.Stats().Bytes },
 	}
+	m.listener.Present(id)
 	return nil
 }
 

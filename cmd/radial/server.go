@@ -15,24 +15,27 @@ import (
 type serverView struct {
 	Name         string     `json:"name"`
 	ID           string     `json:"id"`
-	State        string     `json:"state"` // up, stopped, silent
+	State        string     `json:"state"` // up, stopped, silent, died
 	Version      string     `json:"version"`
 	Started      time.Time  `json:"started_at"`
 	Heartbeat    time.Time  `json:"heartbeat_at"`
 	Age          int64      `json:"heartbeat_age_seconds"` // by the database's clock
 	Stopped      *time.Time `json:"stopped_at"`
+	Gone         *time.Time `json:"gone_at"` // when others saw that it had died
 	JournalBytes int64      `json:"journal_bytes"`
 }
 
 func serverOf(s store.Server) serverView {
 	v := serverView{
-		Name: s.Name, ID: s.ID, State: "silent", Version: s.Version, Started: s.Started, Heartbeat: s.Heartbeat, Age: int64(s.Age.Seconds()), Stopped: s.Stopped, JournalBytes: s.JournalBytes,
+		Name: s.Name, ID: s.ID, State: "silent", Version: s.Version, Started: s.Started, Heartbeat: s.Heartbeat, Age: int64(s.Age.Seconds()), Stopped: s.Stopped, Gone: s.Gone, JournalBytes: s.JournalBytes,
 	}
 	switch {
 	case s.Stopped != nil:
 		v.State = "stopped"
 	case s.Alive():
 		v.State = "up"
+	case s.Gone != nil:
+		v.State = "died"
 	}
 	return v
 }
@@ -63,8 +66,11 @@ func newServerListCmd(a *app) *cobra.Command {
 				v := serverOf(s)
 				views = append(views, v)
 				state := v.State
-				if state == "silent" {
+				switch state {
+				case "silent":
 					state += " for " + s.Age.Round(time.Second).String()
+				case "died":
+					state += " " + s.Age.Round(time.Second).String() + " ago"
 				}
 				g.add(v.Name, state, v.Heartbeat.Format(time.DateTime), fmt.Sprint(v.JournalBytes), v.Version, v.ID)
 			}
