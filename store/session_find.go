@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,8 +51,9 @@ FROM ((` + ofRadacct + userSession + newestSession + `LIMIT $6::int)
 
 // FindSessions returns the sessions of a name: an acctuniqueid, a radacctid or
 // an Acct-Session-Id; the newest first, 50 at most. By Acct-Session-Id closed ones
-// are found where user is given, else, if nothing else was found, those that
-// began since a time (zero: none), which reads all that began since then.
+// are found where user is given, else, unless the name is an acctuniqueid, among
+// those that began since a time (zero: none), which reads all that began since
+// then; where that takes too long, what was found comes beside the error.
 func (db *DB) FindSessions(ctx context.Context, name, user string, since time.Time) ([]Session, error) {
 	op := "session " + name
 	esc, err := db.Escaper(ctx)
@@ -62,21 +65,31 @@ func (db *DB) FindSessions(ctx context.Context, name, user string, since time.Ti
 		return db.sessions(ctx, op, esc, sqlSessionsOfUserNamed, esc.EscapeUser(user), id)
 	}
 	radacctid, err := strconv.ParseInt(name, 10, 64)
-	if err != nil || radacctid < 0 {
+	if err != nil || radacctid < 0 || strconv.FormatInt(radacctid, 10) != name { // 00000042 is no radacctid
 		radacctid = 0
 	}
 	all, err := db.sessions(ctx, op, esc, sqlSessionsNamed, storableText(name), radacctid, id)
-	if err != nil || len(all) > 0 || since.IsZero() {
+	if err != nil || since.IsZero() || slices.ContainsFunc(all, func(s Session) bool { return s.UniqueID == name }) {
 		return all, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, sessionPatience)
 	defer cancel()
-	all, err = db.sessions(ctx, op, esc, sqlSessionsSinceNamed, since, id)
+	began, err := db.sessions(ctx, op, esc, sqlSessionsSinceNamed, since, id)
 	if ctx.Err() != nil && err != nil {
-		return nil, fmt.Errorf("%s: radacct has no index on acctsessionid, and reading what began since then took longer than %s: name its user, or look back less far: %w",
+		return all, fmt.Errorf("%s: radacct has no index on acctsessionid, and reading what began since then took longer than %s: name its user, or look back less far: %w",
 			op, sessionPatience, aaa.ErrInvalid)
 	}
-	return all, err
+	return newestOf(all, began), err
+}
+
+// newestOf makes one list of two, without what is in both, 50 at most.
+func newestOf(a, b []Session) []Session {
+	all := append(a, b...)
+	slices.SortFunc(all, func(x, y Session) int {
+		return cmp.Or(y.Start.Compare(x.Start), cmp.Compare(y.RadacctID, x.RadacctID))
+	})
+	all = slices.CompactFunc(all, func(x, y Session) bool { return x.RadacctID == y.RadacctID })
+	return all[:min(len(all), 50)]
 }
 
 // sessionPatience bounds a question that no index serves well.

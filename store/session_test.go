@@ -107,7 +107,9 @@ func TestSessionsOfOddNames(t *testing.T) {
 	db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, nasportid, acctstarttime, acctstoptime, delegatedipv6prefix, framedipv6address)
 		VALUES ('81=231', md5('a'), 'o=27brien', '2001:db8::1', '=3D3Cpppoe=3D3E', '2026-11-01 00:00Z', NULL, '2001:db8:7::/56', '2001:db8::7'),
 		       ('81=231', md5('b'), 'o=27brien', '10.0.0.1', NULL, '2026-11-02 00:00Z', '2026-11-02 01:00Z', NULL, NULL),
-		       ('81=231', md5('c'), 'other', '10.0.0.1', NULL, '2026-10-02 00:00Z', '2026-11-02 01:00Z', NULL, NULL)`)
+		       ('81=231', md5('c'), 'other', '10.0.0.1', NULL, '2026-10-02 00:00Z', '2026-11-02 01:00Z', NULL, NULL),
+		       ('1', md5('d'), 'other', '10.0.0.1', NULL, '2026-11-03 00:00Z', '2026-11-03 01:00Z', NULL, NULL),
+		       ('01', md5('e'), 'other', '10.0.0.1', NULL, '2026-11-04 00:00Z', '2026-11-04 01:00Z', NULL, NULL)`)
 	open, err := db.OpenSessions(t.Context(), store.SessionQuery{User: "o'brien", Limit: 9, Address: netip.MustParsePrefix("2001:db8:7::1f/128")})
 	if err != nil || len(open) != 1 || open[0].User != "o'brien" || open[0].Session != "81#1" || open[0].Port != "<pppoe>" || fmt.Sprint(open[0].Addresses) != "[2001:db8::7/128 2001:db8:7::/56]" {
 		t.Errorf("%+v, %v", open, err)
@@ -123,6 +125,9 @@ func TestSessionsOfOddNames(t *testing.T) {
 		want       string
 	}{
 		{"81#1", "", time.Time{}, "[1]"}, // open ones alone
+		{"81#1", "", since, "[2 1]"},     // and closed ones that somebody else had
+		{"92eb5ffee6ae2fec3ad71c777531578f", "", since, "[2]"},
+		{"1", "", since, "[4 1]"}, {"01", "", since, "[5]"}, // 4 has the Acct-Session-Id 1
 		{"81#1", "o'brien", time.Time{}, "[2 1]"},
 		{"81#1", "other", since, "[3]"},
 		{"2", "", time.Time{}, "[2]"},

@@ -169,7 +169,8 @@ func newSessionShowCmd(a *app) *cobra.Command {
 		Use:   "show ID",
 		Short: "Show a session",
 		Long: `Shows the session of an acctuniqueid, a radacctid (the column id of the lists) or an Acct-Session-Id; where several have it, they are listed.
-radacct has no index on Acct-Session-Id: among closed sessions it is looked for with --user, or in what began in the last --days.`,
+radacct has no index on Acct-Session-Id: among closed sessions it is looked for with --user, or in what began in the last --days, all of which is
+read for that (--days 0: not at all).`,
 		Example: `  radial session show 674b249b95cac1666a274e053e769c4a
   radial session show 81a00007 --user alice`,
 		Args: named("ID"),
@@ -197,8 +198,12 @@ func showSession(ctx context.Context, a *app, id, user string, days int) error {
 	}
 	sessions, err := db.FindSessions(ctx, id, user, since)
 	switch {
+	case err != nil && len(sessions) > 0:
+		a.note("there may be more: %s", errorText(err))
 	case err != nil:
 		return err
+	}
+	switch {
 	case len(sessions) == 0 && user != "":
 		return fmt.Errorf("session %q of %s: %w", id, user, aaa.ErrNotFound)
 	case len(sessions) == 0:
