@@ -186,15 +186,17 @@ func (r *acctRow) leases(events []leaseEvent) []leaseEvent {
 // why is what the history has as the reason of the end of the row's session: its
 // Acct-Terminate-Cause, as the device told it.
 func (r *acctRow) why() string {
+	cause := "stopped, no cause told"
+	if r.TerminateCause != nil && *r.TerminateCause != "" {
+		cause = *r.TerminateCause
+	}
 	switch {
 	case r.UniqueID != r.by.rec.UniqueID: // it has given up its id, and its Stop was lost
-		return *r.TerminateCause + ": another session of its id has begun"
+		return cause + ": another session of its id has begun"
 	case r.by.raw.TerminateCause != "":
 		return r.by.raw.TerminateCause
-	case r.TerminateCause != nil && *r.TerminateCause != "":
-		return *r.TerminateCause
 	}
-	return "stopped, no cause told"
+	return cause
 }
 
 // begin has a lease event tell when its session began, not what came after that in
