@@ -22,6 +22,13 @@ type Change struct {
 // of the same thing come one after the other, also where no row is there yet.
 const sqlLockKey = `SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))`
 
+// sqlLockKeyAs is sqlLockKey for a change that somebody makes: he is named to what triggers
+// write into the history of addresses (radial.actor). $1 key, $2 actor.
+const sqlLockKeyAs = `SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0)), set_config('radial.actor', $2::text, true)`
+
+// sqlActor does no more than that, where there is another lock. $1 actor.
+const sqlActor = `SELECT set_config('radial.actor', $1::text, true)`
+
 var (
 	errDryRun = errors.New("dry run")
 	// errRaced says that a row was changed under our hands by somebody who
@@ -45,7 +52,7 @@ func (db *DB) change(ctx context.Context, c Change, key string, f func(tx pgx.Tx
 	var err error
 	for range 3 {
 		err = db.inTx(ctx, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, sqlLockKey, noun+":"+key); err != nil {
+			if _, err := tx.Exec(ctx, sqlLockKeyAs, noun+":"+key, storableText(c.Actor)); err != nil {
 				return wrapErr(c.Action+" "+key, err)
 			}
 			w, err := f(tx)

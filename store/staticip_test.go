@@ -422,3 +422,34 @@ func TestStaticReadsFewRows(t *testing.T) {
 		t.Errorf("%d rows of 16,382 were read for 24 changes", read)
 	}
 }
+
+// The history names who made an address somebody's own and who took it away: the change's actor, or the database's role where
+// radreply was written past us. A role that may not write the history cannot say that it is somebody else.
+func TestStaticSaysWho(t *testing.T) {
+	o := newOffice(t)
+	makePool(t, o.DB, "main", "10.0.0.0/24")
+	o.must(o.addUser("alice", aaa.SubscriberChange{StaticIP: new(netip.MustParseAddr("10.0.0.5"))}))
+	o.must(o.setUser("alice", aaa.SubscriberChange{StaticIP: new(netip.MustParseAddr("10.0.0.6"))}))
+	rule := o.rules.SetSubscriber(aaa.SubscriberChange{StaticIP: new(netip.MustParseAddr("10.0.0.7"))}, nil)
+	_, wrong, err := o.ImportSubscribers(t.Context(), store.Change{Actor: "cli:clerk", Action: "user.import"},
+		[]store.SubscriberLine{{Line: 2, Name: "alice", Rule: rule}}, func(string, int) {})
+	if err != nil || len(wrong) > 0 {
+		t.Fatal(wrong, err)
+	}
+	reply(o.DB, "panel", "Framed-IP-Address", ":=", "10.0.0.8")
+	var told []string
+	for _, row := range o.Rows("SELECT action, host(address), actor = 'db:' || session_user, CASE WHEN actor <> 'db:' || session_user THEN actor END FROM radial.address_history ORDER BY id") {
+		told = append(told, strings.Join(row, " "))
+	}
+	want := []string{"reserved 10.0.0.5 f cli:test", "unreserved 10.0.0.5 f cli:test", "reserved 10.0.0.6 f cli:test",
+		"unreserved 10.0.0.6 f cli:clerk", "reserved 10.0.0.7 f cli:clerk", "reserved 10.0.0.8 t NULL"}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	o.Exec("GRANT USAGE ON SCHEMA radial TO pg_monitor")
+	o.Exec("SET SESSION AUTHORIZATION pg_monitor; SET radial.actor = 'cli:root'")
+	if got := o.Rows("SELECT radial.actor()")[0][0]; got != "db:pg_monitor" {
+		t.Errorf("a role without rights says that it is %s", got)
+	}
+	o.Exec("RESET SESSION AUTHORIZATION")
+}

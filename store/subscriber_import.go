@@ -62,6 +62,9 @@ func (db *DB) ImportSubscribers(ctx context.Context, c Change, lines []Subscribe
 		if _, err := tx.Exec(ctx, sqlTakeSubscribers); err != nil {
 			return wrapErr("import users", err)
 		}
+		if _, err := tx.Exec(ctx, sqlActor, storableText(c.Actor)); err != nil {
+			return wrapErr("import users", err)
+		}
 		if err := im.judge(ctx, done); err != nil {
 			return err
 		}
