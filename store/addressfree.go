@@ -10,14 +10,20 @@ import (
 )
 
 const (
-	// Runs of free rows among the next so many of a subnet: $1 pool, $2 subnet, $3
-	// after which address, $4 up to which, $5 how many rows.
+	// Runs of rows that a login may be given among the next so many of a subnet: $1
+	// pool, $2 subnet, $3 after which address, $4 up to which, $5 how many rows. What
+	// has run out is found by its time: there is little of it, it is free by the next minute.
 	sqlFreeRuns = `
 SELECT host(min(f.address))::inet, host(max(f.address))::inet, count(*)
 FROM (SELECT a.address, row_number() OVER (ORDER BY a.address) AS n
-      FROM (SELECT a.address FROM radial.addresses a
-            WHERE a.pool_id = $1::bigint AND a.state = 'free' AND a.address > $3::inet AND a.address <= $4::inet AND a.subnet_id = $2::bigint
-            ORDER BY a.address LIMIT $5::int) a) f
+      FROM ((SELECT a.address FROM radial.addresses a
+             WHERE a.pool_id = $1::bigint AND a.state = 'free' AND a.address > $3::inet AND a.address <= $4::inet AND a.subnet_id = $2::bigint
+             ORDER BY a.address LIMIT $5::int)
+            UNION ALL
+            (SELECT a.address FROM radial.addresses a
+             WHERE ` + ranOut + ` AND a.pool_id = $1 AND a.address > $3 AND a.address <= $4 AND a.subnet_id = $2
+             ORDER BY a.address LIMIT $5)
+            ORDER BY address LIMIT $5) a) f
 GROUP BY f.address - f.n ORDER BY 1`
 
 	// The leases of a run that are not free, of IPv6, where a lease that has no row
@@ -25,7 +31,7 @@ GROUP BY f.address - f.n ORDER BY 1`
 	sqlTakenLeases = `
 SELECT a.address FROM radial.addresses a
 WHERE a.vrf_id = $1::int AND a.address >= $2::inet AND a.address <= $3::inet AND masklen(a.address) = masklen($2::inet)
-  AND NOT (a.state = 'free' OR a.state IN ('offered', 'cooling') AND a.until <= now())
+  AND NOT (a.state = 'free' OR ` + ranOut + `)
 ORDER BY a.vrf_id, a.address LIMIT $4::int`
 )
 
@@ -36,7 +42,7 @@ type FreeRun struct {
 	Leases uint64     // 2^64 and more are math.MaxUint64
 }
 
-// FreeRuns returns what is free of a pool, as runs in order of subnet and
+// FreeRuns returns what a login may be given of a pool, as runs in order of subnet and
 // address: at most limit of them, after an address (invalid: from the first
 // on). However large the pool, it holds no more than that in memory. Asked for
 // one, it does not look where that ends. A pool that is not active has runs all

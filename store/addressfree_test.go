@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -42,7 +43,7 @@ func TestFreeRuns(t *testing.T) {
 		for range []int{0, 3, 200, 900}[round] {
 			a := netip.AddrFrom4([4]byte{10, 0, byte(rng.IntN(4)), byte(rng.IntN(256))})
 			taken[a] = true
-			db.Exec("UPDATE radial.addresses SET state = $2, until = now() WHERE address = $1::inet", a.String(), []string{"bound", "reserved", "offered"}[rng.IntN(3)])
+			db.Exec("UPDATE radial.addresses SET state = $2, until = now() + interval '1 hour' WHERE address = $1::inet", a.String(), []string{"bound", "reserved", "offered", "cooling"}[rng.IntN(4)])
 		}
 		var want []string
 		var run ipam.Range
@@ -86,6 +87,36 @@ func TestFreeRuns(t *testing.T) {
 				t.Fatalf("round %d, limit %d: got %s, want %s", round, limit, runsText(got), strings.Join(want, ", "))
 			}
 		}
+	}
+}
+
+// What has run out is free for a login before its row says so, but for offers
+// whose Starts a silent server may have.
+func TestFreeRunsOfWhatRanOut(t *testing.T) {
+	db := storetest.New(t)
+	makePool(t, db, "main", "10.0.0.0/29")
+	db.Exec("UPDATE radial.addresses SET state = 'offered', until = now() - interval '1 second', username = 'u'")
+	db.Exec("UPDATE radial.addresses SET state = 'cooling' WHERE address IN ('10.0.0.3', '10.0.0.4')")
+	db.Exec("UPDATE radial.addresses SET state = 'free', until = NULL WHERE address = '10.0.0.5'")
+	db.Exec("UPDATE radial.addresses SET until = now() + interval '1 hour' WHERE address = '10.0.0.6'")
+	check := func(when, want string) {
+		t.Helper()
+		got, err := db.FreeRuns(t.Context(), poolNamed(t, db, "main"), netip.Addr{}, 10)
+		if err != nil || runsText(got) != want {
+			t.Errorf("%s: got %s (%v), want %s", when, runsText(got), err, want)
+		}
+	}
+	check("all is known", "10.0.0.1-10.0.0.5 (5)")
+	db.Exec("INSERT INTO radial.servers (id, name, version, started_at, heartbeat_at) VALUES (gen_random_uuid(), 'gone', '', now() - interval '2 hours', now() - interval '1 hour')")
+	check("a server is silent", "10.0.0.3-10.0.0.5 (3)")
+	a := ipam.NewAllocator(store.NewLeases(db.DB), ipam.AllocatorOptions{}, nil)
+	for n := range 3 {
+		if at := lease(t, a, want(n, "")); at.Compare(netip.MustParseAddr("10.0.0.3")) < 0 {
+			t.Errorf("a login got %s", at)
+		}
+	}
+	if _, err := leaseOne(t.Context(), a, want(9, "")); !errors.Is(err, ipam.ErrPoolFull) {
+		t.Errorf("the fourth login: %v", err)
 	}
 }
 

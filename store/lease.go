@@ -26,6 +26,8 @@ const (
       AND ` + givesLeases
 	forAnybody = `(l.state = 'free' OR l.state IN ('offered', 'cooling') AND l.until <= now() AND (l.state = 'cooling' OR ` + startsKnown + `))
       AND ` + givesLeases
+	// The rows a whose offer or cooling is over.
+	ranOut = `a.state IN ('offered', 'cooling') AND a.until <= now() AND (a.state = 'cooling' OR ` + startsKnown + `)`
 )
 
 const (
@@ -170,7 +172,7 @@ ORDER BY a.address LIMIT $3::int`
 
 	sqlRunOutAddresses = `
 SELECT a.address, a.ctid FROM radial.addresses a
-WHERE a.pool_id = $1::bigint AND a.state IN ('offered', 'cooling') AND a.until <= now() AND (a.state = 'cooling' OR ` + startsKnown + `)
+WHERE a.pool_id = $1::bigint AND ` + ranOut + `
   AND EXISTS (SELECT FROM radial.pools p WHERE p.id = $1::bigint AND p.status = 'active')
   AND a.subnet_id NOT IN (SELECT s.id FROM radial.subnets s WHERE s.status = 'inactive')
 ORDER BY a.until LIMIT $2::int`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ func newIPNextCmd(a *app) *cobra.Command {
 					return err
 				}
 				if len(runs) == 0 {
-					return fmt.Errorf("pool %q has no free address: %w; radial pool show %s tells its use", pool.Name, aaa.ErrNotFound, pool.Name)
+					return noneFree(pool)
 				}
 				first := freeRunViewOf(pool, runs[0]).First
 				return d.say(map[string]string{"pool": pool.Name, "next": first}, "%s", first)
@@ -42,6 +43,16 @@ func newIPNextCmd(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&vrf, "vrf", "", "the `name` of the pool's address space, where several have one of that name")
 	return cmd
+}
+
+// noneFree tells why a pool has nothing to give.
+func noneFree(pool store.Pool) error {
+	gives := func(s store.Subnet) bool { return s.Status == store.StatusActive }
+	if len(pool.Subnets) > 0 && !slices.ContainsFunc(pool.Subnets, gives) {
+		return fmt.Errorf("pool %q has no free address: %w; none of its subnets is active: radial subnet set %s --status active lets logins have it again",
+			pool.Name, aaa.ErrNotFound, pool.Subnets[0].Network)
+	}
+	return fmt.Errorf("pool %q has no free address: %w; radial pool show %s tells its use", pool.Name, aaa.ErrNotFound, pool.Name)
 }
 
 func newIPAvailableCmd(a *app) *cobra.Command {
