@@ -103,6 +103,10 @@ func (p *Provisioner) readLists(r *fieldReader, im *SubscriberImport) {
 	var lines []string
 	lines, im.Groups = r.lines("groups")
 	for _, line := range lines {
+		if len(lines) > 1 && strings.ContainsAny(line, ",;\t") { // more likely a line that a quote has swallowed
+			r.wrong("groups", fmt.Errorf("%q: one group a line, or all in one line with commas between: %w", line, ErrInvalid))
+			continue
+		}
 		for text := range strings.SplitSeq(line, ",") {
 			g, err := ParseGroup(strings.TrimSpace(text))
 			if err != nil {

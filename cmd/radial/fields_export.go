@@ -60,7 +60,9 @@ func (w *fieldsWriter) write(f aaa.Fields) error {
 	if w.csv != nil {
 		cells := make([]string, len(w.known))
 		for i, k := range w.known {
-			cells[i] = f[k.Name]
+			if cells[i] = f[k.Name]; !k.List {
+				cells[i] = inOneLine(cells[i])
+			}
 		}
 		return w.csv.Write(cells)
 	}

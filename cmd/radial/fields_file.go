@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,18 +94,18 @@ func fieldNames(known []aaa.Field) []string {
 }
 
 func (f *fieldsFile) csv(data []byte) error {
-	r := csv.NewReader(bytes.NewReader(data))
-	head, _, _ := bytes.Cut(data, []byte("\n"))
-	for _, sep := range ";\t" { // the header's own line tells what stands between columns
-		if bytes.Count(head, []byte(string(sep))) > bytes.Count(head, []byte(string(r.Comma))) {
-			r.Comma = sep
-		}
+	r, err := newCSVReader(bytes.NewReader(data))
+	if err != nil {
+		return err
 	}
-	r.FieldsPerRecord, r.LazyQuotes = -1, true
-	titles, err := r.Read()
+	titles, err := r.read()
+	if _, wrong := errors.AsType[store.LineError](err); wrong {
+		return usagef("%s: %w", f.name, err)
+	}
 	if err != nil {
 		return usagef("%s: there is no header; want one with some of %s", f.name, f.names())
 	}
+	r.lists = make([]bool, len(titles))
 	columns := make([]string, len(titles))
 	var unknown []string
 	for i, title := range titles {
@@ -118,6 +117,7 @@ func (f *fieldsFile) csv(data []byte) error {
 			return usagef("%s: line 1: column %s is there twice", f.name, name)
 		}
 		columns[i] = name
+		r.lists[i] = slices.ContainsFunc(f.known, func(k aaa.Field) bool { return k.List && k.Name == name })
 	}
 	if len(unknown) > 0 {
 		return usagef("%s: line 1: unknown column %q: want some of %s (or --ignore %q)", f.name, strings.Join(unknown, ", "), f.names(), strings.Join(unknown, ","))
@@ -126,21 +126,18 @@ func (f *fieldsFile) csv(data []byte) error {
 		return usagef("%s: line 1: there is no column %s; want some of %s", f.name, f.known[0].Name, f.names())
 	}
 	for {
-		cells, err := r.Read()
+		cells, err := r.read()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			f.note(bad.Line, bad.Err)
+		if wrong, ok := errors.AsType[store.LineError](err); ok {
+			f.wrong = append(f.wrong, wrong)
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read %s: %w", f.name, err)
 		}
-		line, _ := r.FieldPos(0)
-		if !slices.ContainsFunc(cells, func(s string) bool { return strings.TrimSpace(s) != "" }) {
-			continue // spreadsheets end with lines of nothing but separators
-		}
+		line := r.line
 		if len(cells) > len(columns) {
 			f.note(line, fmt.Errorf("%d cells, and the header has %d: %w", len(cells), len(columns), aaa.ErrInvalid))
 			continue

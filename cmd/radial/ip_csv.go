@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +37,7 @@ func columnNamed(title string) string {
 // addressFile reads addresses of a CSV: a header, then a line each; comma,
 // semicolon or tab, with a byte order mark or without.
 type addressFile struct {
-	csv     *csv.Reader
+	csv     *csvReader
 	columns []string // by position; "": ignored
 	vrfs    map[string]int32
 	zone    *time.Location
@@ -48,31 +46,20 @@ type addressFile struct {
 // newAddressFile reads the header. Columns that it does not know are an error
 // unless they are in ignore.
 func newAddressFile(r io.Reader, vrfs map[int32]string, zone *time.Location, ignore []string) (*addressFile, error) {
-	buf := bufio.NewReader(r)
-	if mark, err := buf.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
-		if _, err := buf.Discard(3); err != nil {
-			return nil, fmt.Errorf("read: %w", err)
-		}
+	in, err := newCSVReader(r)
+	if err != nil {
+		return nil, err
 	}
-	// the header's own line tells what stands between columns
-	head, err := buf.Peek(buf.Size())
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read: %w", err)
-	}
-	line, _, _ := strings.Cut(string(head), "\n")
-	f := &addressFile{csv: csv.NewReader(buf), vrfs: make(map[string]int32, len(vrfs)), zone: zone}
-	for _, sep := range ";\t" {
-		if strings.Count(line, string(sep)) > strings.Count(line, string(f.csv.Comma)) {
-			f.csv.Comma = sep
-		}
-	}
-	f.csv.FieldsPerRecord, f.csv.ReuseRecord, f.csv.LazyQuotes = -1, true, true
+	f := &addressFile{csv: in, vrfs: make(map[string]int32, len(vrfs)), zone: zone}
 	for id, name := range vrfs {
 		f.vrfs[name] = id
 	}
-	titles, err := f.csv.Read()
+	titles, err := f.csv.read()
 	if errors.Is(err, io.EOF) {
 		return nil, usagef("the file is empty: want a header with columns of %s", strings.Join(addressColumns(), ", "))
+	}
+	if _, wrong := errors.AsType[store.LineError](err); wrong {
+		return nil, usagef("%w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
@@ -108,30 +95,25 @@ func (f *addressFile) header(titles, ignore []string) error {
 // next reads a line; io.EOF is the end. A line that is wrong is a
 // store.LineError, after which the next one can be read.
 func (f *addressFile) next() (store.AddressLine, error) {
-	for {
-		cells, err := f.csv.Read()
-		if errors.Is(err, io.EOF) {
-			return store.AddressLine{}, io.EOF
-		}
-		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return store.AddressLine{}, store.LineError{Line: bad.Line, Err: bad.Err}
-		}
-		if err != nil {
-			return store.AddressLine{}, fmt.Errorf("read: %w", err)
-		}
-		line, _ := f.csv.FieldPos(0)
-		if !slices.ContainsFunc(cells, func(s string) bool { return strings.TrimSpace(s) != "" }) {
-			continue // spreadsheets end with lines of nothing but separators
-		}
-		if len(cells) > len(f.columns) {
-			return store.AddressLine{}, store.LineError{Line: line, Err: fmt.Errorf("%d cells, and the header has %d", len(cells), len(f.columns))}
-		}
-		l, err := f.line(cells)
-		if l.Line = line; err != nil {
-			return l, store.LineError{Line: line, Err: err}
-		}
-		return l, nil
+	cells, err := f.csv.read()
+	if errors.Is(err, io.EOF) {
+		return store.AddressLine{}, io.EOF
 	}
+	if _, wrong := errors.AsType[store.LineError](err); wrong {
+		return store.AddressLine{}, err
+	}
+	if err != nil {
+		return store.AddressLine{}, fmt.Errorf("read: %w", err)
+	}
+	line := f.csv.line
+	if len(cells) > len(f.columns) {
+		return store.AddressLine{}, store.LineError{Line: line, Err: fmt.Errorf("%d cells, and the header has %d", len(cells), len(f.columns))}
+	}
+	l, err := f.line(cells)
+	if l.Line = line; err != nil {
+		return l, store.LineError{Line: line, Err: err}
+	}
+	return l, nil
 }
 
 // line reads the cells of a line, all that is wrong with them at once.
@@ -213,6 +195,9 @@ func addressCells(a store.Address, vrfs map[int32]string) []string {
 	}
 	if a.State == "free" {
 		cells[8], cells[10] = "", ""
+	}
+	for i := range cells {
+		cells[i] = inOneLine(cells[i])
 	}
 	return cells
 }

@@ -29,8 +29,8 @@ state is a reservation.
   bound, offered, cooling   a lease of another system: until (else the pool's times) says how long without a session of it
 
 Sessions here go before a file: addresses that they have are left to them, and counted. Static addresses come with their users
-(radial user set --ip). All lines are checked before anything is written, and what is wrong is told by line number. Up to 5,000 lines are
-one transaction; of more, each 5,000. An import that was cut short is said again: what is there already is unchanged.`
+(radial user set --ip). All lines are checked before anything is written, and what is wrong is told by line number, also a
+quote that is not closed in its line. Up to 5,000 lines are one transaction; of more, each 5,000. An import that was cut short is said again: what is there already is unchanged.`
 
 // maxLineErrors bounds what is told of a file.
 const maxLineErrors = 100

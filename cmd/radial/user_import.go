@@ -13,7 +13,8 @@ const userImportHelp = `Take subscribers of a CSV or JSON file (or of stdin: -) 
 byte order mark or without. JSON is a list of objects, or one object after the other. The fields:
 %s
 Only username is needed, and for new subscribers a password or a credential (or password_type none). A field that is empty, or not there, says
-nothing: with --update what such a subscriber has stays; - takes a value away. Lists have a line for each entry in a cell, in JSON they are lists.
+nothing: with --update what such a subscriber has stays; - takes a value away. Lists have a line for each entry in a cell, in JSON they are lists;
+other cells of CSV have one line.
 
 All lines are checked before anything is written, and all that is wrong is told by line. Then everything is one transaction: what cannot be
 written as a whole is not written at all. An import that is said again changes nothing.`
