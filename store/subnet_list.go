@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -72,9 +75,10 @@ func (db *DB) subnetsOf(ctx context.Context, pool int64) ([]Subnet, error) {
 }
 
 // FindSubnet returns the subnet that a text names, without counting its
-// addresses: a network, or its range like 10.0.0.10-10.0.0.200. VRF 0 means any. None is aaa.ErrNotFound, several are
-// aaa.ErrInvalid.
-func (db *DB) FindSubnet(ctx context.Context, vrf int32, text string) (Subnet, error) {
+// addresses: a network, or its range like 10.0.0.10-10.0.0.200. VRF 0 and pool ""
+// mean any. None is aaa.ErrNotFound, several are aaa.ErrInvalid, with what tells
+// them apart.
+func (db *DB) FindSubnet(ctx context.Context, vrf int32, pool, text string) (Subnet, error) {
 	want, err := ipam.ParseRange(text)
 	if err != nil {
 		return Subnet{}, fmt.Errorf("subnet %w: %w", err, aaa.ErrInvalid)
@@ -85,23 +89,52 @@ func (db *DB) FindSubnet(ctx context.Context, vrf int32, text string) (Subnet, e
 	}
 	var found []Subnet
 	for _, s := range all {
-		if vrf != 0 && s.VRF != vrf {
-			continue
-		}
-		if s.Range == want || ipam.RangeOf(s.Network) == want {
+		if (vrf == 0 || s.VRF == vrf) && (pool == "" || s.Pool == pool) && (s.Range == want || ipam.RangeOf(s.Network) == want) {
 			found = append(found, s)
 		}
+	}
+	if len(found) > 1 && strings.Contains(text, "-") { // a range that is all of a network, which has other parts
+		found = slices.DeleteFunc(found, func(s Subnet) bool { return s.Range != want })
 	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
+		if pool != "" {
+			return Subnet{}, fmt.Errorf("subnet %s of pool %q: %w", text, pool, aaa.ErrNotFound)
+		}
 		return Subnet{}, fmt.Errorf("subnet %s: %w", text, aaa.ErrNotFound)
 	}
-	if found[0].VRF != found[1].VRF {
-		return Subnet{}, fmt.Errorf("subnet %s: several VRFs have it; say which with --vrf: %w", text, aaa.ErrInvalid)
+	return Subnet{}, fmt.Errorf("subnet %s: %s: %w", text, apart(found), aaa.ErrInvalid)
+}
+
+// apart says what tells subnets apart: their VRFs, else their pools, else the
+// ranges that they give.
+func apart(found []Subnet) string {
+	var pools, ranges []string
+	for _, s := range found {
+		if s.VRF != found[0].VRF {
+			return "several VRFs have it; say which with --vrf"
+		}
+		if name := strconv.Quote(s.Pool); !slices.Contains(pools, name) {
+			pools = append(pools, name)
+		}
+		ranges = append(ranges, s.Range.String())
 	}
-	return Subnet{}, fmt.Errorf("subnet %s: its parts are %s and %s; say which range: %w", text, found[0].Range, found[1].Range, aaa.ErrInvalid)
+	if len(pools) > 1 {
+		return "pools " + someOf(pools) + " have it; say which with --pool"
+	}
+	return "its parts are " + someOf(ranges) + "; say which range"
+}
+
+// someOf names the first five of some.
+func someOf(names []string) string {
+	const most = 5
+	more := ""
+	if n := len(names); n > most {
+		names, more = names[:most], fmt.Sprintf(" and %d more", n-most)
+	}
+	return strings.Join(names, ", ") + more
 }
 
 func readSubnets(ctx context.Context, q querier, pools []int64, id int64) ([]Subnet, error) {

@@ -125,6 +125,9 @@ func (db *DB) AddSubnet(ctx context.Context, c Change, vrf int32, pool string, s
 				id = s.ID
 				return written{}, nil
 			}
+			if s.Range == spec.Range { // nothing would tell them apart, even where they may overlap
+				return written{}, fmt.Errorf("%w: pool %q has %s already; radial subnet set changes it", aaa.ErrConflict, p.Name, s.text())
+			}
 		}
 		if id, err = o.insertSubnet(ctx, tx, p, spec, m.AllowOverlap); err != nil {
 			return written{}, err

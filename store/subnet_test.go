@@ -42,7 +42,7 @@ func secondServer(t testing.TB, db *storetest.DB) *store.DB {
 // subnetNamed finds a subnet by its network or range.
 func subnetNamed(t testing.TB, db *storetest.DB, text string) store.Subnet {
 	t.Helper()
-	s, err := db.FindSubnet(t.Context(), 1, text)
+	s, err := db.FindSubnet(t.Context(), 1, "", text)
 	if err != nil {
 		t.Fatal(err)
 	}

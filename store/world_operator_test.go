@@ -100,7 +100,7 @@ func (w *world) unreserve(rt *rapid.T) {
 
 // subnet is the id of a space's network.
 func (w *world) subnet(rt *rapid.T, s *space, network string) int64 {
-	found, err := w.db.FindSubnet(rt.Context(), s.vrf, network)
+	found, err := w.db.FindSubnet(rt.Context(), s.vrf, "", network)
 	if err != nil {
 		rt.Fatal(err)
 	}

@@ -135,8 +135,14 @@ func (a *app) makeSubnet(cmd *cobra.Command, f *subnetFlags, do func(context.Con
 	return cutShort(do(ctx, db, vrf, m), "radial subnet del")
 }
 
+// ofPoolFlag tells apart what pools have in common, where they may overlap.
+func ofPoolFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "pool", "", "the `name` of its pool, where several pools have the network")
+}
+
 func newSubnetSetCmd(a *app) *cobra.Command {
 	var f subnetFlags
+	var pool string
 	cmd := &cobra.Command{
 		Use:   "set NETWORK|RANGE",
 		Short: "Change what is named of a subnet, and nothing else; it shrinks only where nobody has an address",
@@ -149,7 +155,7 @@ func newSubnetSetCmd(a *app) *cobra.Command {
 				return err
 			}
 			return a.makeSubnet(cmd, &f, func(ctx context.Context, db *store.DB, vrf int32, m store.Making) error {
-				s, err := db.FindSubnet(ctx, vrf, args[0])
+				s, err := db.FindSubnet(ctx, vrf, pool, args[0])
 				if err != nil {
 					return err
 				}
@@ -163,12 +169,13 @@ func newSubnetSetCmd(a *app) *cobra.Command {
 		},
 	}
 	f.register(cmd)
+	ofPoolFlag(cmd, &pool)
 	cmd.Flags().StringArrayVar(&f.includes, "include", nil, "`addresses` that are not to be excluded any more; may be repeated")
 	return cmd
 }
 
 func newSubnetDelCmd(a *app) *cobra.Command {
-	var vrf string
+	var vrf, pool string
 	cmd := a.deletion(deletion{
 		use: "del NETWORK|RANGE", of: "NETWORK",
 		short:    "Take a subnet that nobody has an address of out of its pool; the history stays",
@@ -179,7 +186,7 @@ func newSubnetDelCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer done()
-			s, err := db.FindSubnet(ctx, id, network)
+			s, err := db.FindSubnet(ctx, id, pool, network)
 			if err != nil {
 				return err
 			}
@@ -189,6 +196,7 @@ func newSubnetDelCmd(a *app) *cobra.Command {
 			return a.did("subnet", s.Network.String(), "deleted", dryRun, nil)
 		},
 	})
+	ofPoolFlag(cmd, &pool)
 	vrfFlag(cmd, &vrf)
 	return cmd
 }

@@ -109,7 +109,7 @@ func newSubnetListCmd(a *app) *cobra.Command {
 }
 
 func newSubnetShowCmd(a *app) *cobra.Command {
-	var vrf string
+	var vrf, pool string
 	cmd := &cobra.Command{
 		Use:   "show NETWORK|RANGE",
 		Short: "Show a subnet and the room that it has",
@@ -121,7 +121,7 @@ func newSubnetShowCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer done()
-			s, err := db.FindSubnet(ctx, id, args[0])
+			s, err := db.FindSubnet(ctx, id, pool, args[0])
 			if err != nil {
 				return err
 			}
@@ -143,6 +143,7 @@ func newSubnetShowCmd(a *app) *cobra.Command {
 			return a.print(v, v.table)
 		},
 	}
+	ofPoolFlag(cmd, &pool)
 	vrfFlag(cmd, &vrf)
 	return cmd
 }
