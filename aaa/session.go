@@ -99,7 +99,8 @@ type Transition struct {
 //   - a Start (or an event whose session time says so) that begins after the
 //     row's end is a new session: it gets the id, the old row a RetiredID.
 //     The same for a Start after the last interim of a row that was never
-//     closed: its Stop was lost;
+//     closed, as its Stop was lost, and for an interim or Stop that is proof of
+//     it where that Start was lost too (beganAnew);
 //   - an event older than the row's start, of an earlier session with the same
 //     id, changes nothing. So does a Start that is older than what the row's own
 //     session time says of its start. But a Stop of that kind is not lost: it goes
@@ -205,6 +206,9 @@ func interim(row *Session, ev *Record) Transition {
 	if ev.olderSession(row) {
 		return Transition{Row: *row, Outcome: Stale}
 	}
+	if ev.beganAnew(row) {
+		return reuse(row, ev)
+	}
 	s := *row
 	changed := s.merge(ev)
 	if ev.At.After(row.Update) {
@@ -230,6 +234,9 @@ func stop(row *Session, ev *Record) Transition {
 	if row.Open() {
 		if ev.olderSession(row) {
 			return Transition{Row: s, Earlier: true, Outcome: Stale}
+		}
+		if ev.beganAnew(row) {
+			return reuse(row, ev)
 		}
 		s.merge(ev)
 		s.end(later(ev.At, row.Update), ev.TerminateCause)
@@ -371,25 +378,4 @@ func (s *Session) end(at time.Time, cause string) {
 func (s *Session) reckon() {
 	lived := int64(s.Stop.Sub(s.Start) / time.Second)
 	grow(&s.SessionTime, &lived)
-}
-
-// begin is when the session began, by the event's own session time.
-func (r *Record) begin() time.Time {
-	return r.At.Add(-time.Duration(deref(r.SessionTime)) * time.Second)
-}
-
-// olderSession tells that the event is of an earlier session with the row's id.
-func (r *Record) olderSession(row *Session) bool {
-	return r.At.Before(row.Start) && r.begin().Before(row.Start.Add(-jitter))
-}
-
-// beginsAfter tells that the event is of a later session than a closed row:
-// its session time says that it began after the row's end. A device that
-// always says 0, or repeats its last Stop, tells nothing.
-func (r *Record) beginsAfter(row *Session) bool {
-	if deref(r.SessionTime) == 0 || !r.begin().After(row.Stop) {
-		return false
-	}
-	return deref(r.SessionTime) != deref(row.SessionTime) ||
-		deref(r.Input) != deref(row.Input) || deref(r.Output) != deref(row.Output)
 }

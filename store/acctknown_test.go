@@ -147,6 +147,50 @@ INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id) SELECT 1, '10
 	}
 }
 
+// A router lost its power: neither the Stop nor the next Start with the id arrived.
+// Of both sessions all that was acknowledged stands in radacct, also where the ledger
+// remembers the first, and whatever comes twice.
+func TestLedgerSessionBegunAnew(t *testing.T) {
+	db := storetest.New(t)
+	l, reg := newLedger(t, db, store.LedgerOptions{})
+	db.Exec(`
+INSERT INTO radial.pools (name) VALUES ('main');
+INSERT INTO radial.subnets (pool_id, vrf_id, network, first, last) SELECT id, 1, '100.64.0.0/24', '100.64.0.0', '100.64.0.255' FROM radial.pools;
+INSERT INTO radial.addresses (vrf_id, address, pool_id, subnet_id) SELECT 1, '100.64.0.1', p.id, s.id FROM radial.pools p, radial.subnets s`)
+	events := []*aaa.Record{
+		acctRecord("rs1", aaa.StatusStart, 0, -1, -1), acctRecord("rs1", aaa.StatusInterim, 900, 900, 900),
+		acctRecord("rs1", aaa.StatusInterim, 1300, 100, 100), acctRecord("rs1", aaa.StatusInterim, 1600, 400, 400), acctRecord("rs1", aaa.StatusStop, 1900, 700, 700),
+	}
+	known := knownBy(t, reg, func() (errs []error) {
+		for _, ev := range events {
+			errs = append(errs, l.Apply(t.Context(), ev)...)
+			if ev == events[2] { // the address went over
+				got := fmt.Sprint(db.Rows(`SELECT r.acctstarttime = to_timestamp($1) FROM radial.addresses a JOIN radacct r USING (radacctid) WHERE r.acctstoptime IS NULL`, acctZero+1200))
+				if got != "[[t]]" {
+					t.Errorf("the address is the new session's: %s", got)
+				}
+			}
+		}
+		return errs
+	})
+	if known != 4 {
+		t.Errorf("%v stored without a look, want all but the one that began anew", known)
+	}
+	want := []map[string]string{
+		acctRow("rs1", "unique="+retiredID("rs1", 0, 900), "update=900", "stop=900", "interval=900", "lived=900", "in=900", "out=1800", "cause=NAS-Reboot"),
+		acctRow("rs1", "start=1200", "update=1900", "stop=1900", "interval=300", "lived=700", "in=700", "out=1400", "infostop=down", "cause=User-Request"),
+	}
+	if d := cmp.Diff(want, acctRows(db)); d != "" {
+		t.Errorf("rows (-want +got):\n%s", d)
+	}
+	if err := errors.Join(l.Apply(t.Context(), events...)...); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, acctRows(db)); d != "" {
+		t.Errorf("rows after a repetition (-want +got):\n%s", d)
+	}
+}
+
 // The address of a session that reports regularly is looked at again after a
 // quarter of the lease time; a conflict each time.
 func TestLedgerLooksAtAddressesInTime(t *testing.T) {
