@@ -70,7 +70,7 @@ func Default() *Config {
 		Accounting: aaa.AccountingOptions{
 			EventTime: "packet", EventPast: aaa.DefaultEventPast, EventFuture: aaa.DefaultEventFuture,
 		},
-		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second, Patience: time.Second},
+		Ledger:    store.LedgerOptions{Batch: 500, Queue: 20_000, Timeout: 15 * time.Second, Patience: store.DefaultPatience},
 		Journal:   journal.Options{MaxBytes: journal.DefaultMaxBytes},
 		PoolWatch: store.DefaultPoolWatchOptions(),
 		Jobs:      jobs.Options{ConflictRetention: 90 * 24 * time.Hour, Stale: store.StaleRule{Intervals: 3}, AskRouters: true},

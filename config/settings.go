@@ -117,7 +117,7 @@ func accountingSettings(c *Config) []setting {
 		integer("accounting.queue", &l.Queue, 100, 1<<24, "records", "Records that may wait for their commit; what comes above is not answered."),
 		duration("accounting.timeout", &l.Timeout, time.Second, 10*time.Minute, "Bound of one transaction."),
 		duration("accounting.patience", &l.Patience, 50*time.Millisecond, time.Minute,
-			"How long a record waits for its commit before it goes to the journal and is answered. Less than a NAS waits."),
+			"How long a record waits for its commit before it goes to the journal and is answered. Less than a NAS waits with all its tries (RouterOS as it comes: 900 ms); what the journal then takes comes on top."),
 		integer("journal.max_bytes", &c.Journal.MaxBytes, journal.MinMaxBytes, 1<<50, "bytes",
 			"How much of the disk the journal in data_dir may take. At the bound accounting is not answered until the database is back. About 1 KB a record."),
 	}

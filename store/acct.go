@@ -31,9 +31,13 @@ type LedgerOptions struct {
 	// or Off has four times as long.
 	Timeout time.Duration
 	// Patience is how long records wait for their commit before they go to the
-	// journal, where there is one; 0 means 1 s.
+	// journal, where there is one; 0 means DefaultPatience.
 	Patience time.Duration
 }
+
+// DefaultPatience leaves time for the journal and the way back of what RouterOS
+// waits: 300 ms, three times, and 900 ms in all.
+const DefaultPatience = 600 * time.Millisecond
 
 // withDefaults fills in what is 0.
 func (o LedgerOptions) withDefaults() LedgerOptions {
@@ -50,7 +54,7 @@ func (o LedgerOptions) withDefaults() LedgerOptions {
 		o.Timeout = 15 * time.Second
 	}
 	if o.Patience == 0 {
-		o.Patience = time.Second
+		o.Patience = DefaultPatience
 	}
 	return o
 }
@@ -71,7 +75,7 @@ func (o LedgerOptions) Validate() error {
 		errs = append(errs, fmt.Errorf("timeout %v: want a positive time, or 0 (15s)", o.Timeout))
 	}
 	if o.Patience < 0 {
-		errs = append(errs, fmt.Errorf("patience %v: want a positive time, or 0 (1s)", o.Patience))
+		errs = append(errs, fmt.Errorf("patience %v: want a positive time, or 0 (%v)", o.Patience, DefaultPatience))
 	}
 	return errors.Join(errs...)
 }

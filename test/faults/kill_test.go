@@ -100,6 +100,12 @@ func seed(t *testing.T, server *harness.Server, db *storetest.DB) {
 // compare holds what was acknowledged, and what was sent at most, against the rows.
 func compare(t *testing.T, db *storetest.DB, sessions []load.SessionState) {
 	t.Helper()
+	compareAtLeast(t, db, 200, sessions)
+}
+
+// compareAtLeast wants so many sessions: fewer would not show anything.
+func compareAtLeast(t *testing.T, db *storetest.DB, least int, sessions []load.SessionState) {
+	t.Helper()
 	type row struct {
 		n                      int
 		stopped                bool
@@ -117,7 +123,7 @@ func compare(t *testing.T, db *storetest.DB, sessions []load.SessionState) {
 		}
 		rows[key] = row{n: rows[key].n + 1, stopped: r[2] == "t" || r[2] == "true", seconds: number(3), input: number(4), output: number(5)}
 	}
-	if len(sessions) < 200 { // too few to show anything
+	if len(sessions) < least {
 		t.Fatalf("only %d sessions acknowledged", len(sessions))
 	}
 	bad := 0
