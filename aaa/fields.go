@@ -182,13 +182,16 @@ func asRate(text string) (int64, error) {
 
 // ParseQuota reads VOLUME[:period[:counts]], for a step with =DOWN/UP behind it,
 // for what is carried over with +carry: "100G:month:total+carry",
-// "50G:month=10M/2M", "unlimited". Without a word the period is a month, and all
-// octets count.
+// "50G:month=10M/2M", "unlimited:day". Without a word the period is a month, and
+// all octets count; "unlimited" alone is LiftAll.
 func ParseQuota(text string) (q Quota, err error) {
 	bad := func() (Quota, error) {
 		return Quota{}, fmt.Errorf("quota %q: want VOLUME[:period[:counts]], as 100G or 5G:day:down, or a step, as 100G:month=10M/2M: %w", text, ErrInvalid)
 	}
 	rest, carry := strings.CutSuffix(strings.TrimSpace(text), "+carry")
+	if rest == unlimited {
+		return LiftAll(), nil
+	}
 	rest, rates, step := strings.Cut(rest, "=")
 	volume, rest, _ := strings.Cut(rest, ":")
 	period, counts, _ := strings.Cut(rest, ":")
@@ -211,7 +214,7 @@ func ParseQuota(text string) (q Quota, err error) {
 			return bad()
 		}
 	}
-	if volume == "unlimited" && !step {
+	if volume == unlimited && !step {
 		q.Octets = Unlimited
 		return q, nil
 	}
@@ -221,12 +224,18 @@ func ParseQuota(text string) (q Quota, err error) {
 	return q, nil
 }
 
+// unlimited is the word for Unlimited.
+const unlimited = "unlimited"
+
 // Text writes a quota as ParseQuota reads it, to the octet.
 func (q *Quota) Text() string {
+	if *q == LiftAll() {
+		return unlimited
+	}
 	volume := strconv.FormatInt(q.Octets, 10)
 	switch {
 	case q.Octets == Unlimited:
-		volume = "unlimited"
+		volume = unlimited
 	case q.Octets%1e9 == 0:
 		volume = strconv.FormatInt(q.Octets/1e9, 10) + "G"
 	case q.Octets%1e6 == 0:

@@ -164,7 +164,7 @@ func TestNoPasswordInErrors(t *testing.T) {
 
 func TestQuotaText(t *testing.T) {
 	for text, want := range map[string]string{
-		"100G": "100G:month:total", "5G:day:down": "5G:day:down", "unlimited": "unlimited:month:total", "1.5G:ever": "1500M:ever:total",
+		"100G": "100G:month:total", "5G:day:down": "5G:day:down", "unlimited": "unlimited", "unlimited+carry": "unlimited", "unlimited:month": "unlimited:month:total", "1.5G:ever": "1500M:ever:total",
 		"100G:month=10M/2M": "100G:month:total=10M/2M", "7G:week:up+carry": "7G:week:up+carry", "123456789:day": "123456789:day:total",
 	} {
 		q, err := ParseQuota(text)

@@ -52,7 +52,7 @@ func cutUnit(text, unit string) (string, bool) {
 // 999 octets; "unlimited" for Unlimited.
 func FormatOctets(n int64) string {
 	if n == Unlimited {
-		return "unlimited"
+		return unlimited
 	}
 	for _, u := range octetUnits[4:] {
 		if n >= u.size {

@@ -31,8 +31,19 @@ func (c Counts) of(u Usage) int64 {
 	return int64(u.Total())
 }
 
-// Unlimited stands in place of a quota's octets: it lifts what a group says.
+// Unlimited stands in place of a quota's octets: it lifts what a group says of
+// the same period and count.
 const Unlimited int64 = -1
+
+// What LiftAll has in place of a period and of what counts, and no other quota.
+const (
+	PeriodAll Period = "all"
+	CountsAll Counts = "all"
+)
+
+// LiftAll stands in place of all quotas that groups give, not of their steps:
+// the word "unlimited" alone. Quotas that stand beside it count.
+func LiftAll() Quota { return Quota{Period: PeriodAll, Counts: CountsAll, Octets: Unlimited} }
 
 // Quota is a row of radial.quotas: how much a user, or each member of a group,
 // may transfer in a period, and what comes then.
@@ -52,10 +63,16 @@ type Quota struct {
 // Step tells whether going beyond the octets slows down rather than ends.
 func (q *Quota) Step() bool { return q.RateDown > 0 || q.RateUp > 0 }
 
-// same tells whether one takes the other's place: the user's the group's, an
-// earlier group's a later one's.
+// same tells whether two are of the same kind, of which nobody has more than one
+// but of steps.
 func (q *Quota) same(o *Quota) bool {
 	return q.Period == o.Period && q.Counts == o.Counts && q.Step() == o.Step()
+}
+
+// replaces tells whether it takes the place of one that is said later: the
+// user's that of the group's, an earlier group's that of a later one's.
+func (q *Quota) replaces(later *Quota) bool {
+	return q.same(later) || *q == LiftAll() && !later.Step()
 }
 
 // TopUp is a row of radial.topups: octets that a user may transfer beyond each of
@@ -276,7 +293,7 @@ func validQuotas(all []Quota) error {
 		}
 		for _, o := range all[:i] {
 			if o.same(q) && (!q.Step() || o.Octets == q.Octets) {
-				return fmt.Errorf("quota of %s (%s, a %s) is given twice: %w", FormatOctets(q.Octets), q.Counts, q.Period, ErrInvalid)
+				return fmt.Errorf("quota %s is given twice: %w", q.Text(), ErrInvalid)
 			}
 		}
 	}
@@ -286,6 +303,8 @@ func validQuotas(all []Quota) error {
 // validQuota holds a quota to what its row takes.
 func validQuota(q *Quota) error {
 	switch {
+	case *q == LiftAll():
+		return nil
 	case !slices.Contains(Periods, q.Period):
 		return fmt.Errorf("quota period %q: one of %s: %w", q.Period, joined(Periods), ErrInvalid)
 	case !slices.Contains(AllCounts, q.Counts):

@@ -56,7 +56,7 @@ func (l *authorization) addQuotas(more []Quota) {
 	for i := range more {
 		taken := false
 		for k := range before {
-			taken = taken || before[k].same(&more[i])
+			taken = taken || before[k].replaces(&more[i])
 		}
 		if !taken {
 			l.quotas = append(l.quotas, more[i])

@@ -22,7 +22,7 @@ type quotaFlags struct {
 
 func (f *quotaFlags) register(cmd *cobra.Command, set bool) {
 	fl := cmd.Flags()
-	fl.StringArrayVar(&f.quotas, "quota", nil, "`VOLUME[:period[:counts]]` that may be transferred, as 100G or 5G:day, or unlimited; may be repeated, in place of all before")
+	fl.StringArrayVar(&f.quotas, "quota", nil, "`VOLUME[:period[:counts]]` that may be transferred, as 100G or 5G:day; unlimited lifts all that groups give, unlimited:day those of that period and count; may be repeated, in place of all before")
 	fl.StringArrayVar(&f.steps, "fup", nil, "a step of fair use, `VOLUME[:period[:counts]]=DOWN/UP`: beyond 100G at 10M/2M; may be repeated, in place of all before")
 	fl.StringVar(&f.period, "quota-period", string(aaa.PeriodMonth), "day, week, month or ever, where --quota and --fup do not say")
 	fl.StringVar(&f.counts, "quota-counts", string(aaa.CountsTotal), "total, up or down, where --quota and --fup do not say")
@@ -46,6 +46,10 @@ func (f *quotaFlags) change(cmd *cobra.Command) (c aaa.QuotaChange, err error) {
 		}
 	}
 	for _, text := range f.quotas {
+		if text == "unlimited" && !cmd.Flags().Changed("quota-period") && !cmd.Flags().Changed("quota-counts") {
+			c.Quotas = append(c.Quotas, aaa.LiftAll())
+			continue
+		}
 		q, err := f.parse("quota", text)
 		if err != nil {
 			return c, err
@@ -128,6 +132,9 @@ func quotaText(all []aaa.Quota, steps bool) string {
 			continue
 		}
 		text := aaa.FormatOctets(q.Octets) + ":" + string(q.Period) + ":" + string(q.Counts)
+		if *q == aaa.LiftAll() {
+			text = "unlimited, whatever groups say"
+		}
 		if steps {
 			text += "=" + nas.FormatRate(q.RateDown) + "/" + nas.FormatRate(q.RateUp)
 		}
