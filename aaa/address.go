@@ -113,13 +113,19 @@ func (l *authorization) leaseAddresses(ctx context.Context) (*denial, error) {
 			return nil, fmt.Errorf("lease addresses for %q: %w", l.user, err)
 		}
 		switch d := l.refused(refusal, wants); {
+		case d.reason != ReasonPoolFull:
+			return d, nil
 		case l.e.opts.PoolFull == PoolFullAccept: // without what cannot be had
 			if l.trace != nil {
 				l.note(StepInfo, d.detail+"; accepted without (pool_full: accept)")
 			}
+			if l.without != "" {
+				l.without += "; "
+			}
+			l.without += d.detail
 			wants = slices.DeleteFunc(wants, func(w ipam.Want) bool { return w.Kind == refusal.Kind })
-		case l.e.opts.PoolFull == PoolFullSilence && d.reason == ReasonPoolFull:
-			return nil, fmt.Errorf("lease addresses for %q: %w (pool_full: silence)", l.user, err)
+		case l.e.opts.PoolFull == PoolFullSilence:
+			return nil, fmt.Errorf("lease addresses for %q: %w: %s (pool_full: silence)", l.user, ErrPoolFull, d.detail)
 		default:
 			return d, nil
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"radial/ipam"
 )
@@ -174,11 +175,12 @@ func TestAddressRefusals(t *testing.T) {
 		{name: "full, silence", policy: PoolFullSilence, refuse: map[ipam.Kind]error{ipam.IPv4: full}, trouble: true},
 		{name: "unknown, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.IPv4: unknown}, reason: ReasonPoolUnknown, detail: `there is no pool "main" of IPv4 addresses`},
 		{name: "unknown, silence", policy: PoolFullSilence, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: unknown}, reason: ReasonPoolUnknown, detail: `there is no pool "pd" of delegated prefixes`},
-		{name: "unknown, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.IPv4: unknown}, reply: "2001:db8:100::/56"},
+		{name: "unknown, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.IPv4: unknown}, reason: ReasonPoolUnknown, detail: `there is no pool "main" of IPv4 addresses`},
+		{name: "one full, one unknown, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.IPv4: full, ipam.DelegatedPrefix: unknown}, reason: ReasonPoolUnknown, detail: `there is no pool "pd"`},
 		{name: "inactive, reject", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reason: ReasonPoolInactive, detail: `pool "pd" gives nothing new, draining or inactive, and "spare" has nothing either`},
 		{name: "inactive, with others", policy: PoolFullReject, refuse: map[ipam.Kind]error{ipam.IPv4: inactive}, reason: ReasonPoolInactive, detail: `nothing new`},
 		{name: "inactive, silence", policy: PoolFullSilence, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reason: ReasonPoolInactive, detail: "draining"},
-		{name: "inactive, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reply: "100.64.0.7"},
+		{name: "inactive, accept", policy: PoolFullAccept, refuse: map[ipam.Kind]error{ipam.DelegatedPrefix: inactive}, reason: ReasonPoolInactive, detail: "draining"},
 		{name: "trouble", err: trouble, trouble: true},
 		{name: "trouble, accept", policy: PoolFullAccept, err: trouble, trouble: true},
 	} {
@@ -205,6 +207,45 @@ func TestAddressRefusals(t *testing.T) {
 				t.Errorf("reply %q, want %q", got, test.reply)
 			}
 		})
+	}
+}
+
+// What a full pool does to an answer is told, and is no trouble.
+func TestFullPoolIsTold(t *testing.T) {
+	for _, test := range []struct {
+		policy, verdict, reason string
+		rows                    []string // of the log: reply, reason, detail
+		without                 string
+	}{
+		{PoolFullAccept, "accept", "pool_full", []string{`Access-Accept/pool_full/no IPv4 addresses are free in pool "main"; no delegated prefixes are free in pool "pd"`},
+			`no IPv4 addresses are free in pool "main"; no delegated prefixes are free in pool "pd"`},
+		{PoolFullSilence, "trouble", "pool_full", nil, ""},
+		{PoolFullReject, "reject", "pool_full", []string{`Access-Reject/pool_full/no IPv4 addresses are free in pool "main"`}, ""},
+	} {
+		b := newWorkbench(t)
+		log, reg := postAuthRows{}, prometheus.NewRegistry()
+		b.config.PostAuth, b.config.Metrics, b.config.Options.PoolFull = &log, NewMetrics(reg), test.policy
+		b.config.Addresses = &pool{refuse: map[ipam.Kind]error{ipam.IPv4: ipam.ErrPoolFull, ipam.DelegatedPrefix: ipam.ErrPoolFull}}
+		b.tables.set("alice", UserRows{Check: rows("Cleartext-Password", ":=", "p1", "Pool-Name", ":=", "main", "Delegated-IPv6-Prefix-Pool", ":=", "pd")})
+		d, err := NewEngine(b.config).Authorize(t.Context(), b.request(t, "User-Name", "alice", "User-Password", "p1"))
+		if errors.Is(err, ErrPoolFull) != (test.policy == PoolFullSilence) || d.Without != test.without {
+			t.Errorf("%s: without %q, error %v", test.policy, d.Without, err)
+		}
+		var got []string
+		for _, r := range log {
+			got = append(got, r.Reply+"/"+string(r.Reason)+"/"+r.Detail)
+		}
+		if diff := cmp.Diff(test.rows, got); diff != "" {
+			t.Errorf("%s: %s", test.policy, diff)
+		}
+		for _, verdict := range []string{"accept", "trouble", "reject"} {
+			if n, want := counted(t, reg, verdict, test.reason), map[bool]float64{true: 1}[verdict == test.verdict]; n != want {
+				t.Errorf("%s: %s counted %v times, want %v", test.policy, verdict, n, want)
+			}
+		}
+		if counted(t, reg, "accept", "") != 0 || counted(t, reg, "trouble", "") != 0 {
+			t.Errorf("%s: counted twice", test.policy)
+		}
 	}
 }
 

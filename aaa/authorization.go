@@ -35,6 +35,7 @@ type authorization struct {
 	wallFor   []WallState // for which it has
 	garden    string      // the walled garden's group, for who is in it
 	gardenWhy string      // what kept him out of full service, where the login found it out
+	without   string      // pools that had nothing for it, where it is accepted all the same
 
 	admission *ipam.Admission // what Simultaneous-Use holds the login to; nil: nothing
 

@@ -105,7 +105,7 @@ func (e *Engine) Authorize(ctx context.Context, req *Request) (Decision, error) 
 		d, err = l.fromMemory(d, err)
 	}
 	if err != nil {
-		e.metrics.trouble()
+		e.metrics.trouble(err)
 		return Decision{}, err
 	}
 	if e.warden != nil && d.Verdict == Accept && len(l.balances) > 0 {
@@ -145,7 +145,7 @@ func (l *authorization) decide(ctx context.Context) (Decision, error) {
 			return l.reject(d), nil
 		}
 	}
-	return Decision{Verdict: Accept, User: l.user, Reply: l.acceptReply(), Walled: l.garden, Detail: l.walledDetail()}, nil
+	return Decision{Verdict: Accept, User: l.user, Reply: l.acceptReply(), Walled: l.garden, Detail: l.walledDetail(), Without: l.without}, nil
 }
 
 func (l *authorization) reject(d *denial) Decision {

@@ -60,6 +60,7 @@ type Decision struct {
 	Reason  Reason
 	Detail  string // for a person: the row, attribute or value that decided; no secrets
 	Walled  string // the group of the walled garden that an accept leads into; "": full service
+	Without string // the pools that had nothing for a login that is accepted all the same (pool_full: accept); "": it has all
 	User    string // the name that was looked up (after realm stripping)
 	Reply   dictionaries.Pairs
 	// Delay holds an Access-Reject back (reject_delay); zero for MikroTik.

@@ -19,4 +19,7 @@ var (
 	// ErrWaited says that nothing was done, because there is too much to do and
 	// whoever has asked has waited for so long that nobody waits any more.
 	ErrWaited = errors.New("has waited too long for its turn")
+	// ErrPoolFull says that a login is left without an answer because the operator
+	// wants it so where pools are full (pool_full: silence): nothing is wrong here.
+	ErrPoolFull = errors.New("no address is free")
 )

@@ -124,6 +124,9 @@ func (x *Explanation) Text() string {
 		if d.Walled != "" {
 			fmt.Fprintf(&b, "  %s\n", d.Detail)
 		}
+		if d.Without != "" {
+			fmt.Fprintf(&b, "  without: %s\n", d.Without)
+		}
 	} else {
 		fmt.Fprintf(&b, "answer: Access-Reject, reason %s\n", d.Reason)
 		fmt.Fprintf(&b, "  %s\n", d.Detail)

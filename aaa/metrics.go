@@ -1,14 +1,18 @@
 package aaa
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Metrics count what the engine decides. A nil *Metrics counts nothing.
 type Metrics struct {
 	accepts  prometheus.Counter
+	without  prometheus.Counter // accepts without an address, since pools were full
 	rejects  map[Reason]prometheus.Counter
 	troubles prometheus.Counter
+	full     prometheus.Counter // no answer, since pools were full
 	walled   prometheus.Counter
 	memory   map[bool]prometheus.Counter // logins by rows from memory, by whether they were accepted
 	reg      prometheus.Registerer
@@ -18,7 +22,7 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	logins := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "radial_logins_total",
-		Help: "Access-Requests by verdict (accept, reject, trouble: no answer) and reason of refusal.",
+		Help: "Access-Requests by verdict (accept, reject, trouble: no answer) and reason of refusal; by pool_full: accept and silence, those have the reason pool_full too.",
 	}, []string{"verdict", "reason"})
 	memory := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "radial_logins_from_memory_total",
@@ -31,7 +35,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		accepts:  logins.WithLabelValues("accept", ""),
 		rejects:  make(map[Reason]prometheus.Counter, len(Reasons)),
+		without:  logins.WithLabelValues("accept", string(ReasonPoolFull)),
 		troubles: logins.WithLabelValues("trouble", ""),
+		full:     logins.WithLabelValues("trouble", string(ReasonPoolFull)),
 		memory:   map[bool]prometheus.Counter{true: memory.WithLabelValues("accept"), false: memory.WithLabelValues("none")},
 		walled:   walled,
 		reg:      reg,
@@ -42,8 +48,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) trouble() {
-	if m != nil {
+func (m *Metrics) trouble(err error) {
+	switch {
+	case m == nil:
+	case errors.Is(err, ErrPoolFull):
+		m.full.Inc()
+	default:
 		m.troubles.Inc()
 	}
 }
@@ -58,7 +68,11 @@ func (m *Metrics) decided(d *Decision) {
 	switch {
 	case m == nil:
 	case d.Verdict == Accept:
-		m.accepts.Inc()
+		if d.Without != "" {
+			m.without.Inc()
+		} else {
+			m.accepts.Inc()
+		}
 		if d.Walled != "" {
 			m.walled.Inc()
 		}

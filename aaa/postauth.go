@@ -21,6 +21,12 @@ func (e *Engine) logPostAuth(l *authorization, d *Decision) {
 		if class, ok := d.Reply.Value(w.class); ok && !isClassMark(class) {
 			row.Class = w.class.Text(class)
 		}
+		if d.Without != "" {
+			row.Reason, row.Detail = ReasonPoolFull, d.Without
+			if d.Detail != "" {
+				row.Detail += "; " + d.Detail
+			}
+		}
 		row.FramedIPAddress = textOf(d.Reply, w.framedIPAddress)
 	}
 	if e.opts.PostAuth.Passwords {

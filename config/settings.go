@@ -73,7 +73,7 @@ func policySettings(c *Config) []setting {
 		list("realms", &p.Realms, "realms, several with commas between", "The realms that strip_realm takes off; empty: every one.", anyText),
 		duration("reject_delay", &p.RejectDelay, 0, 5*time.Second, "Holds rejects back; 0 for devices of type mikrotik, whose clients give up early, and for devices with a setting of their own."),
 		choice("pool_full", &p.PoolFull, []string{aaa.PoolFullReject, aaa.PoolFullAccept, aaa.PoolFullSilence},
-			"What a login gets whose pool is full: a reject with reason pool_full, an accept without an address (FreeRADIUS's way), or no answer."),
+			"What a login gets whose pool is full: a reject with reason pool_full, an accept without an address (FreeRADIUS's way; radpostauth and the log tell it), or no answer."),
 		list("ipam.fallback_pools", &p.FallbackPools, "names of pools, several with commas between",
 			"Pools that are asked, in this order, when those that a login names (or its device's) have nothing free: for each kind of address the pools of that kind, as far as the device's VRF has them. A login that names no pool gets none of these.", anyText),
 		text("simultaneous_use.message", &p.SimultaneousUseMessage, "Reply-Message of a login refused by Simultaneous-Use."),

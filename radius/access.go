@@ -48,6 +48,11 @@ func (s *Server) decided(x *exchange, d aaa.Decision) todo {
 		s.metrics.reject(d.Reason)
 		s.refusedLine(x, &d)
 	}
+	if d.Without != "" {
+		s.notices.tell("login accepted without an address: pools are full (pool_full: accept)", x.source.Addr(), func() []zap.Field {
+			return []zap.Field{zap.String("user", d.User), zap.String("detail", d.Without), zap.String("device", x.device.Name)}
+		})
+	}
 	s.packetLine("sending", x, code, pairs)
 	return s.finish(x, code)
 }

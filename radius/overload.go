@@ -102,10 +102,13 @@ func (s *Server) loginHands() int {
 }
 
 // silenceOf is the cause of a silence: of requests that have waited in vain for
-// the database's turn it is that.
+// the database's turn it is that, and a full pool is no error.
 func silenceOf(cause Silence, err error) Silence {
-	if errors.Is(err, aaa.ErrWaited) {
+	switch {
+	case errors.Is(err, aaa.ErrWaited):
 		return SilentWaited
+	case errors.Is(err, aaa.ErrPoolFull):
+		return SilentPoolFull
 	}
 	return cause
 }

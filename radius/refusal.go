@@ -107,6 +107,7 @@ const (
 	SilentSendQueue                 // the socket's outbox was full
 	SilentWaited                    // nobody waits for it any more: it has waited for longer than max_wait
 	SilentPushedOut                 // it has waited for the longest of more than max_in_flight
+	SilentPoolFull                  // the operator wants it so where pools are full (pool_full: silence)
 	silenceCount     = iota
 )
 
@@ -121,6 +122,7 @@ var silenceNames = [silenceCount]string{
 	SilentSendQueue:  "send_queue_full",
 	SilentWaited:     "waited",
 	SilentPushedOut:  "pushed_out",
+	SilentPoolFull:   "pool_full",
 }
 
 // String returns the silence's label.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -105,6 +106,32 @@ func TestAccounting(t *testing.T) {
 	c.ask(startPacket(3)) // what failed is not remembered
 	if n := r.logs.FilterMessageSnippet("left without an answer").Len(); n != 1 {
 		t.Errorf("%d log lines for the silence, want 1", n)
+	}
+}
+
+// What the operator wants of full pools is told, once, and no trouble.
+func TestFullPools(t *testing.T) {
+	var silent atomic.Bool
+	r := start(t, plan{auth: func(_ context.Context, req *aaa.Request) (aaa.Decision, error) {
+		if silent.Load() {
+			return aaa.Decision{}, fmt.Errorf("lease: %w", aaa.ErrPoolFull)
+		}
+		return aaa.Decision{Verdict: aaa.Accept, Without: "no IPv4 addresses are free"}, nil
+	}})
+	c := r.dial(r.authAddr())
+	for id := range byte(3) {
+		if reply := c.ask(pap(id)); reply[0] != 2 {
+			t.Errorf("reply %x, want an Access-Accept", reply)
+		}
+	}
+	if n := r.logs.FilterMessageSnippet("accepted without an address").Len(); n != 1 {
+		t.Errorf("%d log lines for three accepts without, want 1", n)
+	}
+	silent.Store(true)
+	c.send(pap(9))
+	eventually(t, "counted", func() bool { return r.count("silent_total", "pool_full") == 1 })
+	if n := r.count("silent_total", "authorize_error"); n != 0 {
+		t.Errorf("%v counted as errors", n)
 	}
 }
 
