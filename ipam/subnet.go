@@ -54,6 +54,21 @@ func (s Subnet) Checked(length int) (Subnet, error) {
 	return s, nil
 }
 
+// CheckGateway refuses a gateway that no device can have: an IPv4 network's own
+// or its broadcast address (RFC 1122 section 3.2.1.3). A /31 and a /32 have none
+// of these (RFC 3021). An invalid address is no gateway.
+func CheckGateway(network netip.Prefix, gateway netip.Addr) error {
+	all := RangeOf(network)
+	if !gateway.Is4() || network.Bits() > 30 || gateway != all.First && gateway != all.Last {
+		return nil
+	}
+	what := "own"
+	if gateway == all.Last {
+		what = "broadcast"
+	}
+	return fmt.Errorf("gateway %s: is the %s address of network %s; want one of %s", gateway, what, network, Range{all.First.Next(), all.Last.Prev()})
+}
+
 // notForHosts are networks with addresses that no subscriber can have.
 var notForHosts = []struct{ network, what string }{
 	{"0.0.0.0/8", `which are "this network" (RFC 6890)`},

@@ -114,6 +114,28 @@ func TestCheckedRefusals(t *testing.T) {
 	}
 }
 
+func TestCheckGateway(t *testing.T) {
+	for _, c := range []struct{ network, gateway, want string }{
+		{"10.0.0.0/24", "10.0.0.0", "gateway 10.0.0.0: is the own address of network 10.0.0.0/24; want one of 10.0.0.1-10.0.0.254"},
+		{"10.0.0.0/24", "10.0.0.255", "gateway 10.0.0.255: is the broadcast address of network 10.0.0.0/24; want one of 10.0.0.1-10.0.0.254"},
+		{"10.0.0.4/30", "10.0.0.7", "gateway 10.0.0.7: is the broadcast address of network 10.0.0.4/30; want one of 10.0.0.5-10.0.0.6"},
+		{"10.0.0.0/24", "10.0.0.1", ""},
+		{"10.0.0.0/23", "10.0.0.255", ""},
+		{"10.0.0.0/31", "10.0.0.0", ""},
+		{"10.0.0.0/31", "10.0.0.1", ""},
+		{"10.0.0.9/32", "10.0.0.9", ""},
+		{"2001:db8::/64", "2001:db8::", ""},
+	} {
+		err := CheckGateway(netip.MustParsePrefix(c.network), netip.MustParseAddr(c.gateway))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%s of %s: %v, want %q", c.gateway, c.network, err, c.want)
+		}
+	}
+	if err := CheckGateway(netip.MustParsePrefix("10.0.0.0/24"), netip.Addr{}); err != nil {
+		t.Errorf("no gateway: %v", err)
+	}
+}
+
 func TestCheckHosts(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/8": "", "100.64.0.0/10": "", "169.254.0.0/16": "", "240.0.0.0/8": "", "2000::/3": "", "fd00::/8": "",

@@ -105,6 +105,9 @@ func (spec PoolSpec) checked() (PoolSpec, uint64, error) {
 		if s, err = s.checked(spec.Kind, spec.PrefixLength); err != nil {
 			return spec, 0, err
 		}
+		if err := ipam.CheckGateway(s.Network, s.Gateway); err != nil {
+			return spec, 0, err
+		}
 		for _, other := range spec.Subnets[:i] {
 			if s.Range.Overlaps(other.Range) {
 				return spec, 0, fmt.Errorf("networks %s and %s overlap", other.text(), s.text())

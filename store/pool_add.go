@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -108,16 +109,28 @@ func (o adopter) insertPool(ctx context.Context, tx pgx.Tx, spec *PoolSpec, made
 	if err != nil {
 		return 0, w, err
 	}
-	nets := make([]string, len(spec.Subnets))
+	nets, gateways, excluded := make([]string, len(spec.Subnets)), []string{}, []string{}
 	for i, s := range spec.Subnets {
 		at := Pool{PoolSettings: spec.PoolSettings, ID: id, VRF: spec.VRF, Kind: spec.Kind}
 		if _, err := o.insertSubnet(ctx, tx, at, s, spec.AllowOverlap); err != nil {
 			return 0, w, err
 		}
 		nets[i] = s.text()
+		if s.Gateway.IsValid() {
+			gateways = append(gateways, s.Gateway.String())
+		}
+		if len(s.Exclusions) > 0 {
+			excluded = append(excluded, s.excluded())
+		}
 	}
 	made.Audit = changedFields(nil, spec.PoolSettings.fields())
 	made.Audit["kind"], made.Audit["networks"], made.Audit["vrf"] = spec.Kind.String(), nets, spec.VRF
+	if len(gateways) > 0 {
+		made.Audit["gateway"] = strings.Join(gateways, ", ")
+	}
+	if len(excluded) > 0 {
+		made.Audit["exclusions"] = strings.Join(excluded, ", ")
+	}
 	if spec.VRFName != "" {
 		made.Audit["vrf"] = spec.VRFName
 	}

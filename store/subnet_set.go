@@ -82,17 +82,23 @@ func (c SubnetChange) apply(s *SubnetSpec) error {
 
 // fields are the subnet's by the names that audit and JSON have for them.
 func (s SubnetSpec) fields() map[string]any {
-	gateway, excluded := "", make([]string, len(s.Exclusions))
+	gateway := ""
 	if s.Gateway.IsValid() {
 		gateway = s.Gateway.String()
 	}
-	for i, x := range s.Exclusions {
-		excluded[i] = strings.TrimSpace(x.Range.String() + " " + x.Reason)
-	}
 	return map[string]any{
 		"network": s.Network.String(), "range": s.Range.String(), "gateway": gateway, "vlan": s.VLAN, "description": s.Description,
-		"status": s.Status, "exclusions": strings.Join(excluded, ", "),
+		"status": s.Status, "exclusions": s.excluded(),
 	}
+}
+
+// excluded lists the exclusions with their reasons.
+func (s SubnetSpec) excluded() string {
+	texts := make([]string, len(s.Exclusions))
+	for i, x := range s.Exclusions {
+		texts[i] = strings.TrimSpace(x.Range.String() + " " + x.Reason)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // AddSubnet adds a subnet to a pool (VRF 0: the only pool of the name), as
@@ -112,6 +118,9 @@ func (db *DB) AddSubnet(ctx context.Context, c Change, vrf int32, pool string, s
 		}
 		vrf = p.VRF
 		if spec, err = spec.checked(p.Kind, p.PrefixLength); err != nil {
+			return written{}, fmt.Errorf("%w: %w", aaa.ErrInvalid, err)
+		}
+		if err := ipam.CheckGateway(spec.Network, spec.Gateway); err != nil {
 			return written{}, fmt.Errorf("%w: %w", aaa.ErrInvalid, err)
 		}
 		if made.Addresses = spec.plan().Capacity(p.PrefixLength); made.Addresses == 0 {
@@ -186,6 +195,11 @@ func (db *DB) SetSubnet(ctx context.Context, c Change, id int64, sc SubnetChange
 		}
 		if s.SubnetSpec, err = s.SubnetSpec.checked(s.Kind, s.PrefixLength); err != nil {
 			return written{}, fmt.Errorf("%w: %w", aaa.ErrInvalid, err)
+		}
+		if s.Gateway != old.Gateway { // one that is there stays, whatever it is
+			if err := ipam.CheckGateway(s.Network, s.Gateway); err != nil {
+				return written{}, fmt.Errorf("%w: %w", aaa.ErrInvalid, err)
+			}
 		}
 		made.Addresses = s.plan().Capacity(s.PrefixLength)
 		if made.Audit = changedFields(before, s.fields()); len(made.Audit) == 0 {
