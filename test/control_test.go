@@ -123,6 +123,7 @@ func TestControlEndToEnd(t *testing.T) {
 	names := []string{"alice", "bob2"}
 	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) SELECT 'u' || n, 'Cleartext-Password', ':=', 'p' FROM generate_series(1, 498) n`)
 	db.Exec(`INSERT INTO radusergroup (username, groupname, priority) SELECT 'u' || n, 'gold', 100 FROM generate_series(1, 498) n`)
+	added := time.Now()
 	for n := 1; n <= 498; n++ {
 		names = append(names, fmt.Sprintf("u%d", n))
 	}
@@ -130,6 +131,9 @@ func TestControlEndToEnd(t *testing.T) {
 	all := r.dialAll(t, names)
 	harness.Eventually(t, patience, "all are online", func() bool {
 		return db.Rows(`SELECT count(*) FROM radacct WHERE acctstoptime IS NULL`)[0][0] == "500"
+	})
+	harness.Eventually(t, patience, "the look at users whose rows are new is over", func() bool { // else it may do what the operator is about to want
+		return time.Since(added) > 4*time.Second && db.Rows(`SELECT count(*) FROM radial.river_job WHERE kind LIKE 'follow_%' AND state <> 'completed'`)[0][0] == "0"
 	})
 	alice := all[0]
 
