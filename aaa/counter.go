@@ -115,7 +115,7 @@ func (l *authorization) today() Day { return DayOf(l.in.now, l.e.loc) }
 
 // months is the calendar of those who have no billing day.
 func (e *Engine) months() calendar {
-	return calendar{week: e.opts.Counters.weekday(), day: max(e.opts.Counters.MonthDay, 1)}
+	return e.opts.Counters.calendar(0)
 }
 
 // readMeter asks what the user has used.

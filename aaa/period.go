@@ -40,6 +40,19 @@ func (o *CounterOptions) weekday() time.Weekday {
 	return time.Sunday
 }
 
+// Span is the period around a day, as counters and quotas reckon; months of one
+// whose billing day is above 0 begin on that. PeriodEver is the zero Span.
+func (o *CounterOptions) Span(p Period, billing int, on Day) Span {
+	return o.calendar(billing).span(p, on)
+}
+
+func (o *CounterOptions) calendar(billing int) calendar {
+	if billing == 0 {
+		billing = max(o.MonthDay, 1)
+	}
+	return calendar{week: o.weekday(), day: billing}
+}
+
 // calendar finds periods: weeks begin on a day of the week, months on a day of
 // the month, or on the last one of a month that has not so many.
 type calendar struct {

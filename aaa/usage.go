@@ -65,10 +65,7 @@ func (l *authorization) addQuotas(more []Quota) {
 }
 
 func (l *authorization) planQuotas(spans *spanSet) (plans []quotaPlan) {
-	cal := l.e.months()
-	if l.limits.BillingDay > 0 {
-		cal.day = l.limits.BillingDay
-	}
+	cal := l.e.opts.Counters.calendar(l.limits.BillingDay)
 	for _, q := range l.quotas {
 		if q.Octets != Unlimited {
 			plans = append(plans, q.plan(cal, l.today(), l.limits, spans))

@@ -83,7 +83,7 @@ func policySettings(c *Config) []setting {
 			"How long a login that Simultaneous-Use let in counts as a session before its Accounting Start has come."),
 		text("quota.message", &p.QuotaMessage, "Reply-Message of a login whose data quota is used up."),
 		choice("counters.week_begins", &p.Counters.WeekBegins, []string{aaa.WeekBeginsSunday, aaa.WeekBeginsMonday},
-			"The day on which weeks of quotas and Max-Weekly-Session begin; sunday as in FreeRADIUS."),
+			"The day on which weeks of quotas, of Max-Weekly-Session and of radial usage begin; sunday as in FreeRADIUS."),
 		integer("counters.month_day", &p.Counters.MonthDay, 1, 28, "day of the month",
 			"The day on which Max-Monthly-Session begins again (sqlcounter's reset_day), and months of quotas of users without a billing day."),
 		duration("login_time.minimum", &p.MinimumTimeout, 0, time.Hour, "Refuses logins with less left of their Login-Time."),

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +25,9 @@ type usageView struct {
 	sum      bool    // of days of long ago
 }
 
+// usageBy are the values of --by.
+var usageBy = []string{"day", "week", "month", "billing-month"}
+
 // usageFlags are the flags of usage.
 type usageFlags struct {
 	by, since, until, order string
@@ -33,11 +38,12 @@ func newUsageCmd(a *app) *cobra.Command {
 	var f usageFlags
 	cmd := &cobra.Command{
 		Use:   "usage [NAME]",
-		Short: "What a user has used by day, week or month; without a name, who used the most",
+		Short: "What a user has used, by day, week, month or billing month; without a name, who used the most",
 		Long: `Prints what a user has used, by civil days of the database's time zone: the time of his sessions, upload and download, and how many
 sessions began. Open sessions count as far as they have reported. A session that runs over midnight is split there: its time by the
-clock, its octets as the time between the two reports. Weeks begin on Monday. Days of long ago may be one sum (sessions.usage_retention), which
-is shown where all of its days are asked for.
+clock, its octets as the time between the two reports. Weeks begin as counters.week_begins says, and a billing-month on the user's billing day (else
+on counters.month_day), as those of his quotas do. Days of long ago may be one sum (sessions.usage_retention), which is shown where all of its
+days are asked for.
 
 Without a name: the users who used the most, and what all used together; this month, where neither --since nor --until say otherwise.`,
 		Example: "  radial usage alice --by month\n  radial usage alice --since 2026-11-01 --until 2026-12-01 -o json\n  radial usage --top 50 --since 2026-11-01",
@@ -50,14 +56,14 @@ Without a name: the users who used the most, and what all used together; this mo
 				return usageOf(cmd.Context(), a, args[0], f)
 			}
 			if cmd.Flags().Changed("by") {
-				return usagef("--by is for the usage of a user: name one")
+				return usagef("--by is for the usage of a user, whose billing day may differ from others': name one")
 			}
 			return usageTop(cmd.Context(), a, f)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.by, "by", "day", "day, week or month")
-	choices(cmd, "by", "day", "week", "month")
+	fl.StringVar(&f.by, "by", "day", strings.Join(usageBy, ", "))
+	choices(cmd, "by", usageBy...)
 	fl.StringVar(&f.since, "since", "", "from the day of that `time` on: a date, or 720h ago; with a name the last 31 days, 12 weeks or 12 months, or all that is asked for")
 	fl.StringVar(&f.until, "until", "", "before that `time`")
 	fl.IntVar(&f.top, "top", 20, "how many users")
@@ -81,79 +87,97 @@ func (f usageFlags) days(zone *time.Location, now time.Time) (span aaa.Span, err
 	return span, nil
 }
 
-// periodOf returns the first day of the period that a day is in, and the day
-// after its last.
-func periodOf(day aaa.Day, by string) (first, past aaa.Day) {
-	t := day.Begin(time.UTC)
-	switch by {
+// reckoner cuts days into periods, weeks and billing months where quotas begin
+// again.
+type reckoner struct {
+	by       string
+	counters aaa.CounterOptions
+	billing  int // day of the user's months; 0: none of his own
+}
+
+// around is the period that a day is in.
+func (r *reckoner) around(day aaa.Day) aaa.Span {
+	switch r.by {
 	case "week":
-		first = day - aaa.Day((int(t.Weekday())+6)%7)
-		return first, first + 7
+		return r.counters.Span(aaa.PeriodWeek, 0, day)
 	case "month":
-		begin := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
-		return aaa.DayOf(begin, time.UTC), aaa.DayOf(begin.AddDate(0, 1, 0), time.UTC)
+		return r.counters.Span(aaa.PeriodMonth, 1, day)
+	case "billing-month":
+		return r.counters.Span(aaa.PeriodMonth, r.billing, day)
 	default:
-		return day, day + 1
+		return r.counters.Span(aaa.PeriodDay, 0, day)
 	}
 }
 
-// lately is the first day of what is shown where nothing is asked for.
-func lately(today aaa.Day, by string) aaa.Day {
-	switch by {
-	case "week":
-		first, _ := periodOf(today-11*7, by)
-		return first
-	case "month":
-		first, _ := periodOf(today, by)
-		t := first.Begin(time.UTC).AddDate(0, -11, 0)
-		return aaa.DayOf(t, time.UTC)
-	default:
-		return today - 30
+// lately is what is shown where nothing is asked for.
+func (r *reckoner) lately(today aaa.Day) aaa.Span {
+	span, before := r.around(today), 11
+	if r.by == "day" {
+		before = 30
 	}
+	for range before {
+		span = r.around(span.From - 1)
+	}
+	return aaa.Span{From: span.From}
 }
 
-// open opens the database, and says which days are asked for: usual ones where
+// open opens the database, and says which days are asked for; a zero span where
 // the flags name none. Whoever asked calls done.
-func (f usageFlags) open(ctx context.Context, a *app, usual func(today aaa.Day) aaa.Span) (db *store.DB, span aaa.Span, done func(), err error) {
+func (f usageFlags) open(ctx context.Context, a *app) (db *store.DB, span aaa.Span, today aaa.Day, done func(), err error) {
 	db, zone, done, err := a.dbInZone(ctx)
 	if err != nil {
-		return nil, span, nil, err
+		return nil, span, 0, nil, err
 	}
 	if span, err = f.days(zone, a.now()); err != nil {
 		done()
-		return nil, span, nil, err
+		return nil, span, 0, nil, err
 	}
-	if span == (aaa.Span{}) {
-		span = usual(aaa.DayOf(a.now(), zone))
-	}
-	return db, span, done, nil
+	return db, span, aaa.DayOf(a.now(), zone), done, nil
 }
 
 func usageOf(ctx context.Context, a *app, user string, f usageFlags) error {
-	if f.by != "day" && f.by != "week" && f.by != "month" {
-		return usagef("--by %q: want day, week or month", f.by)
+	if !slices.Contains(usageBy, f.by) {
+		return usagef("--by %q: want %s", f.by, strings.Join(usageBy, ", "))
 	}
-	db, span, done, err := f.open(ctx, a, func(today aaa.Day) aaa.Span { return aaa.Span{From: lately(today, f.by)} })
+	c, err := a.config()
+	if err != nil {
+		return err
+	}
+	db, span, today, done, err := f.open(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer done()
+	r := reckoner{by: f.by, counters: c.Policy.Counters}
+	if f.by == "billing-month" {
+		acc, err := db.Account(ctx, user)
+		if err != nil {
+			return err
+		}
+		if acc.Subscriber != nil {
+			r.billing = acc.Subscriber.BillingDay
+		}
+	}
+	if span == (aaa.Span{}) {
+		span = r.lately(today)
+	}
 	days, err := db.UsageDays(ctx, user, span)
 	if err != nil {
 		return err
 	}
-	views := usageViews(days, f.by)
+	views := r.views(days)
 	if err := noteBackfill(ctx, a, db); err != nil {
 		return err
 	}
 	return a.print(views, func() string { return usageTable(views, f.by) })
 }
 
-// usageViews adds days up to periods.
-func usageViews(days []store.UsageDay, by string) []usageView {
+// views adds days up to periods.
+func (r *reckoner) views(days []store.UsageDay) []usageView {
 	views := []usageView{}
 	for _, d := range days {
-		first, past := periodOf(d.Day, by)
+		around := r.around(d.Day)
+		first, past := around.From, around.To
 		sum := d.Past > past
 		if sum {
 			first, past = d.Day, d.Past
@@ -203,14 +227,15 @@ func usageTop(ctx context.Context, a *app, f usageFlags) error {
 	if f.top < 1 {
 		return usagef("--top %d: want 1 or more", f.top)
 	}
-	db, span, done, err := f.open(ctx, a, func(today aaa.Day) (s aaa.Span) {
-		s.From, s.To = periodOf(today, "month")
-		return s
-	})
+	db, span, today, done, err := f.open(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if span == (aaa.Span{}) {
+		month := reckoner{by: "month"}
+		span = month.around(today)
+	}
 	top, all, users, err := db.UsageTop(ctx, span, f.top, rank)
 	if err != nil {
 		return err
