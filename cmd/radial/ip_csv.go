@@ -41,16 +41,17 @@ type addressFile struct {
 	columns []string // by position; "": ignored
 	vrfs    map[string]int32
 	zone    *time.Location
+	now     time.Time
 }
 
 // newAddressFile reads the header. Columns that it does not know are an error
 // unless they are in ignore.
-func newAddressFile(r io.Reader, vrfs map[int32]string, zone *time.Location, ignore []string) (*addressFile, error) {
+func newAddressFile(r io.Reader, vrfs map[int32]string, zone *time.Location, now time.Time, ignore []string) (*addressFile, error) {
 	in, err := newCSVReader(r)
 	if err != nil {
 		return nil, err
 	}
-	f := &addressFile{csv: in, vrfs: make(map[string]int32, len(vrfs)), zone: zone}
+	f := &addressFile{csv: in, vrfs: make(map[string]int32, len(vrfs)), zone: zone, now: now}
 	for id, name := range vrfs {
 		f.vrfs[name] = id
 	}
@@ -135,6 +136,9 @@ func (f *addressFile) line(cells []string) (store.AddressLine, error) {
 	if l.State == "" {
 		l.State = "reserved"
 	}
+	if len(errs) == 0 {
+		errs = append(errs, f.possible(&l))
+	}
 	return l, errors.Join(errs...)
 }
 
@@ -178,13 +182,35 @@ func (f *addressFile) cell(l *store.AddressLine, column, text string) (err error
 	return err
 }
 
+// time reads a time as whohad does. How long ago something ends is no word for
+// when it will.
 func (f *addressFile) time(column, text string) (*time.Time, error) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, f.zone); err == nil {
-			return &t, nil
-		}
+	if _, ago := parseAgo(text); ago && column == "until" {
+		return nil, fmt.Errorf("%s %q: that is so long before now: want the time itself, like 2026-11-03T02:14:00+01:00", column, text)
 	}
-	return nil, fmt.Errorf("%s %q: want a time like 2026-11-03T02:14:00+01:00 or 2026-11-03 02:14", column, text)
+	t, err := parseMoment(text, f.zone, f.now)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", column, err)
+	}
+	return &t, nil
+}
+
+// clockDifference is how far the clocks of two systems may be apart.
+const clockDifference = time.Minute
+
+// possible tells of a lease that nobody can have, and of times that cannot be.
+func (f *addressFile) possible(l *store.AddressLine) error {
+	var errs []error
+	if (l.State == "bound" || l.State == "offered") && l.User == "" && l.MAC == "" {
+		errs = append(errs, fmt.Errorf("state %s: nobody has it: want a username or a mac", l.State))
+	}
+	if l.Since != nil && l.Since.After(f.now.Add(clockDifference)) {
+		errs = append(errs, fmt.Errorf("since %s is yet to come: want when it began", stamp(*l.Since, f.zone)))
+	}
+	if l.Since != nil && l.Until != nil && !l.Since.Before(*l.Until) {
+		errs = append(errs, fmt.Errorf("since %s is not before until %s", stamp(*l.Since, f.zone), stamp(*l.Until, f.zone)))
+	}
+	return errors.Join(errs...)
 }
 
 // addressCells are the cells of an address, in the order of addressColumns.

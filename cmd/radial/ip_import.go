@@ -26,11 +26,16 @@ state is a reservation.
 
   reserved   keeps the address out of its pool, for username and mac if they are there; reason is for people
   free       ends a reservation; username and mac are the last holder, who gets the address again (stickiness)
-  bound, offered, cooling   a lease of another system: until (else the pool's times) says how long without a session of it
+  bound, offered, cooling   a lease of another system: until (else the pool's times) says how long without a session of it; bound and offered
+             want a username or a mac
+
+since and until are times as in radial ip whohad: "2026-11-03 02:14 +01", or without +01 by the clocks of the database's zone; since
+is not yet to come, and before until.
 
 Sessions here go before a file: addresses that they have are left to them, and counted. Static addresses come with their users
 (radial user set --ip). All lines are checked before anything is written, and what is wrong is told by line number, also a
-quote that is not closed in its line. Up to 5,000 lines are one transaction; of more, each 5,000. An import that was cut short is said again: what is there already is unchanged.`
+quote that is not closed in its line. Up to 5,000 lines are one transaction; of more, each 5,000. An import that was cut short is said
+again: what is there already is unchanged.`
 
 // maxLineErrors bounds what is told of a file.
 const maxLineErrors = 100
@@ -160,7 +165,7 @@ func (im *addressImport) each(ctx context.Context, bar *progress, f func([]store
 	if _, err := im.file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	file, err := newAddressFile(im.file, im.vrfs, im.zone, im.ignore)
+	file, err := newAddressFile(im.file, im.vrfs, im.zone, im.now(), im.ignore)
 	if err != nil {
 		return err
 	}
