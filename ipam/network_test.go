@@ -117,6 +117,16 @@ func TestSubtractAgainstWalk(t *testing.T) {
 func host(n byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, n}) }
 
 func TestLargestPrefix(t *testing.T) {
+	for r, want := range map[Range]string{
+		{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff:ffff:ffff:ffff")}:      "2001:db8:0:0:8000::/65",
+		{netip.MustParseAddr("2001:db8::"), netip.MustParseAddr("2001:db8:2:ffff:ffff:ffff:ffff:ffff")}: "2001:db8::/47",
+		{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("2001:db8::5")}:                        "2001:db8::5/128",
+		{netip.MustParseAddr("ffff::"), netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}: "ffff::/16",
+	} {
+		if got := r.LargestPrefix(); got.String() != want {
+			t.Errorf("%s: %s, want %s", r, got, want)
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.Uint32().Draw(t, "a"), rapid.Uint32().Draw(t, "b")
 		r := Range{toAddr(min(a, b)), toAddr(max(a, b))}

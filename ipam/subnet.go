@@ -153,14 +153,17 @@ func AddLeases(a, b uint64) uint64 {
 }
 
 // LargestPrefix returns the largest network, aligned as networks are, that lies
-// within a range of IPv4; of several the first.
+// within a range; of several the first.
 func (r Range) LargestPrefix() netip.Prefix {
-	first, last := uint64(toUint(r.First)), uint64(toUint(r.Last))
-	for size := 32; size > 0; size-- {
-		step := uint64(1) << size
-		if begin := (first + step - 1) &^ (step - 1); begin+step-1 <= last {
-			return netip.PrefixFrom(toAddr(uint32(begin)), 32-size)
+	n := r.First.BitLen()
+	for bits := range n {
+		p := netip.PrefixFrom(r.First, bits).Masked()
+		if p.Addr() != r.First { // the next one
+			p = netip.PrefixFrom(lastOf(p).Next(), bits)
+		}
+		if p.IsValid() && r.Covers(RangeOf(p)) {
+			return p
 		}
 	}
-	return netip.PrefixFrom(r.First, 32)
+	return netip.PrefixFrom(r.First, n)
 }

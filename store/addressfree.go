@@ -127,7 +127,6 @@ func (f *freeSearch) rows(ctx context.Context, s Subnet) error {
 
 // sparse looks for gaps between the leases of a subnet that somebody has.
 func (f *freeSearch) sparse(ctx context.Context, s Subnet) error {
-	const window = 10_000
 	for _, run := range s.runs() {
 		if f.after.IsValid() {
 			if run.Last.Compare(f.after) <= 0 {
@@ -137,31 +136,43 @@ func (f *freeSearch) sparse(ctx context.Context, s Subnet) error {
 				run.First = ipam.RangeOf(netip.PrefixFrom(f.after, s.PrefixLength).Masked()).Last.Next()
 			}
 		}
-		for run.IsValid() && run.First.Compare(run.Last) <= 0 {
-			rows, err := f.db.pool.Query(ctx, sqlTakenLeases, s.VRF, netip.PrefixFrom(run.First, s.PrefixLength), run.Last, window)
-			if err != nil {
-				return err
-			}
-			taken, err := pgx.CollectRows(rows, pgx.RowTo[netip.Prefix])
-			if err != nil {
-				return err
-			}
-			for _, p := range taken {
-				if run.First.Less(p.Addr()) {
-					f.add(s, ipam.Range{First: run.First, Last: p.Addr().Prev()})
-				}
-				run.First = ipam.RangeOf(p).Last.Next()
-			}
-			if len(f.runs) >= f.limit {
-				return nil
-			}
-			if len(taken) < window {
-				if run.First.IsValid() && run.First.Compare(run.Last) <= 0 {
-					f.add(s, run)
-				}
-				break
-			}
+		more, err := f.db.eachGap(ctx, s, run, func(gap ipam.Range) { f.add(s, gap) }, func(int) bool { return len(f.runs) < f.limit })
+		if err != nil || !more {
+			return err
 		}
 	}
 	return nil
+}
+
+// eachGap tells the gaps of a run between the leases that somebody has, in
+// order. After each look at the rows goOn hears how many they were and says
+// whether there is to be another one; more tells whether it always was.
+func (db *DB) eachGap(ctx context.Context, s Subnet, run ipam.Range, gap func(ipam.Range), goOn func(rows int) bool) (more bool, err error) {
+	const window = 10_000
+	for run.IsValid() && run.First.Compare(run.Last) <= 0 {
+		rows, err := db.pool.Query(ctx, sqlTakenLeases, s.VRF, netip.PrefixFrom(run.First, s.PrefixLength), run.Last, window)
+		if err != nil {
+			return false, err
+		}
+		taken, err := pgx.CollectRows(rows, pgx.RowTo[netip.Prefix])
+		if err != nil {
+			return false, err
+		}
+		for _, p := range taken {
+			if run.First.Less(p.Addr()) {
+				gap(ipam.Range{First: run.First, Last: p.Addr().Prev()})
+			}
+			run.First = ipam.RangeOf(p).Last.Next()
+		}
+		if !goOn(len(taken)) {
+			return false, nil
+		}
+		if len(taken) < window {
+			if run.First.IsValid() && run.First.Compare(run.Last) <= 0 {
+				gap(run)
+			}
+			return true, nil
+		}
+	}
+	return true, nil
 }

@@ -34,38 +34,77 @@ aligned AS (
     ORDER BY g.k DESC, b.begin LIMIT 1)
 SELECT l.first, l.last, '0.0.0.0'::inet + a.begin, 32 - a.k FROM longest l CROSS JOIN aligned a`
 
+// freeBlockRows bounds how many leases of IPv6 are read for one FreeBlock.
+const freeBlockRows = 500_000
+
 // FreeBlock is the room that a subnet has in one piece; the zero FreeBlock is
 // none.
 type FreeBlock struct {
-	Run    ipam.Range   // the longest run of free addresses
-	Prefix netip.Prefix // the largest network of free addresses alone
+	Run     ipam.Range   // the longest run of free addresses; of IPv6, of free leases
+	Leases  uint64       // in Run; 2^64 and more are math.MaxUint64
+	Prefix  netip.Prefix // the largest network of free addresses alone
+	AtLeast bool         // more of IPv6 is leased than was read: there may be larger ones
 }
 
-// FreeBlock finds the largest pieces of free addresses of subnets. IPv6 has
-// none to tell: its free leases have no rows.
+// FreeBlock finds the largest pieces of free addresses of subnets. The free
+// leases of IPv6 have no rows: they are the gaps between those that somebody
+// has, of which it reads half a million at most.
 func (db *DB) FreeBlock(ctx context.Context, subnets ...Subnet) (FreeBlock, error) {
 	var best FreeBlock
+	left := freeBlockRows
 	for _, s := range subnets {
+		var err error
 		if s.Kind.Sparse() {
-			continue
-		}
-		var b FreeBlock
-		var at netip.Addr
-		var length int
-		err := db.pool.QueryRow(ctx, sqlFreeBlock, s.VRF, s.ID, s.Range.First, s.Range.Last).Scan(&b.Run.First, &b.Run.Last, &at, &length)
-		if errors.Is(err, pgx.ErrNoRows) {
-			continue
+			err = db.sparseBlock(ctx, s, &best, &left)
+		} else {
+			err = db.rowsBlock(ctx, s, &best)
 		}
 		if err != nil {
 			return FreeBlock{}, wrapErr(fmt.Sprintf("free block of subnet %s", s.Network), err)
 		}
-		b.Prefix = netip.PrefixFrom(at, length)
-		if b.Run.Size() > best.Run.Size() {
-			best.Run = b.Run
-		}
-		if !best.Prefix.IsValid() || b.Prefix.Bits() < best.Prefix.Bits() {
-			best.Prefix = b.Prefix
-		}
 	}
 	return best, nil
+}
+
+// rowsBlock looks at the rows of a subnet of IPv4.
+func (db *DB) rowsBlock(ctx context.Context, s Subnet, best *FreeBlock) error {
+	var run ipam.Range
+	var at netip.Addr
+	var length int
+	err := db.pool.QueryRow(ctx, sqlFreeBlock, s.VRF, s.ID, s.Range.First, s.Range.Last).Scan(&run.First, &run.Last, &at, &length)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		best.consider(run, netip.PrefixFrom(at, length), run.Size())
+	}
+	return err
+}
+
+// sparseBlock looks at the gaps of a subnet of IPv6, as long as rows are left
+// to be read.
+func (db *DB) sparseBlock(ctx context.Context, s Subnet, best *FreeBlock, left *int) error {
+	for _, run := range s.runs() {
+		_, err := db.eachGap(ctx, s, run,
+			func(gap ipam.Range) { best.consider(gap, gap.LargestPrefix(), gap.Leases(s.PrefixLength)) },
+			func(rows int) bool {
+				*left -= rows
+				best.AtLeast = best.AtLeast || *left <= 0
+				return *left > 0
+			})
+		if err != nil || best.AtLeast {
+			return err
+		}
+	}
+	return nil
+}
+
+// consider keeps what is larger than what there is.
+func (b *FreeBlock) consider(run ipam.Range, prefix netip.Prefix, leases uint64) {
+	if leases > b.Leases {
+		b.Run, b.Leases = run, leases
+	}
+	if !b.Prefix.IsValid() || prefix.Bits() < b.Prefix.Bits() {
+		b.Prefix = prefix
+	}
 }

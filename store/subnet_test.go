@@ -157,10 +157,41 @@ func TestFreeBlockAgainstWalk(t *testing.T) {
 				}
 			}
 		}
+		want.Leases = want.Run.Size()
 		if got != want {
 			rt.Fatalf("%v, want %v; taken are %v", got, want, taken)
 		}
 	})
+}
+
+// Of IPv6 the room is what lies between the leases.
+func TestFreeBlockOfPrefixes(t *testing.T) {
+	db := storetest.New(t)
+	err := db.CreatePool(t.Context(), store.PoolSpec{Name: "pd", Kind: ipam.DelegatedPrefix, PoolSettings: store.PoolSettings{PrefixLength: 56}, Subnets: []store.SubnetSpec{
+		{Network: netip.MustParsePrefix("2001:db8::/48")}, {Network: netip.MustParsePrefix("2001:db8:1::/52")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(network, run, prefix string, leases uint64) {
+		t.Helper()
+		subnets := poolNamed(t, db, "pd").Subnets
+		if network != "" {
+			subnets = []store.Subnet{subnetNamed(t, db, network)}
+		}
+		got, err := db.FreeBlock(t.Context(), subnets...)
+		if err != nil || got.Run.String() != run || got.Prefix.String() != prefix || got.Leases != leases || got.AtLeast {
+			t.Errorf("%s: %+v (%v), want %s %s %d", network, got, err, run, prefix, leases)
+		}
+	}
+	check("", "2001:db8::-2001:db8:0:ffff:ffff:ffff:ffff:ffff", "2001:db8::/48", 256)
+	for _, p := range []string{"2001:db8:0:7000::/56", "2001:db8:0:f000::/56", "2001:db8:1:800::/56"} {
+		if _, _, err := db.ReserveAddress(t.Context(), by("ip.reserve"), store.Reservation{Address: netip.MustParsePrefix(p)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("", "2001:db8:0:7100::-2001:db8:0:efff:ffff:ffff:ffff:ffff", "2001:db8::/50", 127)
+	check("2001:db8:1::/52", "2001:db8:1::-2001:db8:1:7ff:ffff:ffff:ffff:ffff", "2001:db8:1::/53", 8)
 }
 
 // Many make pools over the same addresses at once, at two servers: one has

@@ -63,23 +63,40 @@ func useTitles() []string {
 
 // freeView is the largest piece of free addresses, in JSON.
 type freeView struct {
-	Run    string `json:"largest_free_range"`
-	Size   uint64 `json:"largest_free_size"`
-	Prefix string `json:"largest_free_prefix"`
+	Run     string `json:"largest_free_range"`
+	Size    uint64 `json:"largest_free_size"` // addresses, of IPv6 leases
+	Prefix  string `json:"largest_free_prefix"`
+	AtLeast bool   `json:"largest_free_at_least,omitempty"` // not all was looked at
+
+	what string
 }
 
-func freeViewOf(b store.FreeBlock) *freeView {
+// freeViewOf tells what is free of leases of a length; a run of prefixes by
+// its first and its last one.
+func freeViewOf(b store.FreeBlock, length int) *freeView {
+	v := &freeView{AtLeast: b.AtLeast, what: "addresses"}
 	if !b.Run.IsValid() {
-		return &freeView{}
+		return v
 	}
-	return &freeView{b.Run.String(), b.Run.Size(), b.Prefix.String()}
+	v.Run, v.Size, v.Prefix = b.Run.String(), b.Leases, b.Prefix.String()
+	if length < b.Run.First.BitLen() {
+		first, last := netip.PrefixFrom(b.Run.First, length), netip.PrefixFrom(b.Run.Last, length).Masked()
+		if v.Run, v.what = first.String(), "prefixes"; first != last {
+			v.Run += "-" + last.String()
+		}
+	}
+	return v
 }
 
 func (v *freeView) text() string {
 	if v == nil || v.Size == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%s: %d addresses; largest network %s", v.Run, v.Size, v.Prefix)
+	text := fmt.Sprintf("%s: %d %s; largest network %s", v.Run, v.Size, v.what, v.Prefix)
+	if v.AtLeast {
+		text += " (so much of it is leased that not all was looked at: there may be larger ones)"
+	}
+	return text
 }
 
 // poolView is a pool in JSON.
@@ -207,9 +224,7 @@ func newPoolShowCmd(a *app) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					if !p.Kind.Sparse() {
-						views[i].freeView = freeViewOf(block)
-					}
+					views[i].freeView = freeViewOf(block, p.PrefixLength)
 				}
 				return a.print(views, func() string {
 					texts := make([]string, len(views))
@@ -239,9 +254,7 @@ func (v poolView) table() string {
 	g.add("status", v.Status)
 	g.add("networks", textsOf(v.Networks))
 	g.add("addresses", v.useView.text())
-	if v.Kind == "ipv4" {
-		g.add("largest free", v.freeView.text())
-	}
+	g.add("largest free", v.freeView.text())
 	g.add("offer time", duration(v.OfferTime))
 	g.add("lease time", duration(v.LeaseTime))
 	g.add("cooling time", duration(v.CoolingTime))

@@ -137,9 +137,7 @@ func newSubnetShowCmd(a *app) *cobra.Command {
 				return err
 			}
 			v := subnetViewOf(s, vrfs)
-			if !s.Kind.Sparse() {
-				v.freeView = freeViewOf(block)
-			}
+			v.freeView = freeViewOf(block, s.PrefixLength)
 			return a.print(v, v.table)
 		},
 	}
@@ -158,9 +156,7 @@ func (v subnetView) table() string {
 	g.add("vlan", vlanText(v.VLAN))
 	g.add("status", v.Status)
 	g.add("addresses", v.useView.text())
-	if v.freeView != nil {
-		g.add("largest free", v.freeView.text())
-	}
+	g.add("largest free", v.freeView.text())
 	if v.Overlap {
 		g.add("overlap", "with others (ipam.allow_overlap)")
 	}
