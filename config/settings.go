@@ -150,7 +150,7 @@ func sessionSettings(c *Config) []setting {
 	s := &c.Jobs.Stale
 	return []setting{
 		integer("sessions.stale_after", &s.Intervals, 0, 100, "missed interims",
-			"Closes a session that has missed so many interims in a row, with cause Lost-Carrier and the time when it was last heard of. Its interval is the longest of: between its last updates, what most of its NAS's sessions keep to, its user's Acct-Interim-Interval; 60 s at least. Time without a database counts for nobody. 0: never. The same for all servers."),
+			"Closes a session that has missed so many interims in a row, with the time when it was last heard of and cause Lost-Carrier, or NAS-Reboot where its NAS is known to have begun anew since. Its interval is the longest of: between its last updates, what most of its NAS's sessions keep to, its user's Acct-Interim-Interval; 60 s at least. Time without a database counts for nobody. 0: never. The same for all servers."),
 		duration("sessions.silent_after", &s.Silent, 0, 100_000*time.Hour,
 			"Closes a session that has never sent an interim, and of which nobody knows how often it should, when nothing has been heard of it for so long. 0: never. The same for all servers."),
 		boolean("sessions.ask_routers", &c.Jobs.AskRouters,

@@ -19,13 +19,17 @@ type silence interface {
 type doubted interface {
 	DueStale(ctx context.Context, rule store.StaleRule, limit int) ([]store.OpenAt, error)
 	StaleLives(ctx context.Context, ids []int64) error
-	CloseStaleOf(ctx context.Context, rule store.StaleRule, ids []int64) (n int, err error)
+	CloseStaleOf(ctx context.Context, rule store.StaleRule, dead []store.OpenAt) (n int, err error)
 }
 
-// witness says which of silent sessions live all the same (RouterSessions).
+// witness says which of silent sessions live all the same, and of which the device
+// has begun anew since they were last heard of (RouterSessions).
 type witness interface {
-	Live(ctx context.Context, silent []store.OpenAt) ([]int64, error)
+	Live(ctx context.Context, silent []store.OpenAt) (testimony, error)
 }
+
+// testimony is what is known of silent sessions, by their ids.
+type testimony struct{ live, rebooted []int64 }
 
 // closeStale looks for silent sessions, and closes those that have been silent
 // for too long; with a witness, those of them that it does not know to live. It
@@ -56,21 +60,22 @@ func closeDoubted(ctx context.Context, db doubted, rule store.StaleRule, ask wit
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	live, err := ask.Live(ctx, due)
+	known, err := ask.Live(ctx, due)
 	if err != nil {
 		return 0, err
 	}
-	if len(live) > 0 {
-		if err := db.StaleLives(ctx, live); err != nil {
+	if len(known.live) > 0 {
+		if err := db.StaleLives(ctx, known.live); err != nil {
 			return 0, err
 		}
 	}
-	var dead []int64
+	var dead []store.OpenAt
 	for _, s := range due {
-		if !slices.Contains(live, s.ID) {
-			dead = append(dead, s.ID)
+		if !slices.Contains(known.live, s.ID) {
+			s.Rebooted = slices.Contains(known.rebooted, s.ID)
+			dead = append(dead, s)
 		}
 	}
 	closed, err := db.CloseStaleOf(ctx, rule, dead)
-	return len(live) + closed, err // what somebody holds is due the next time too
+	return len(known.live) + closed, err // what somebody holds is due the next time too
 }

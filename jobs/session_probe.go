@@ -34,7 +34,7 @@ const (
 // Live are those of silent sessions whose device has acknowledged a CoA. A
 // device that does not answer for one session is not asked for others: it is as
 // silent as they are.
-func (p *probe) Live(ctx context.Context, silent []store.OpenAt) (live []int64, err error) {
+func (p *probe) Live(ctx context.Context, silent []store.OpenAt) (testimony, error) {
 	var ids []int64
 	for _, s := range silent {
 		ids = append(ids, s.ID)
@@ -42,9 +42,9 @@ func (p *probe) Live(ctx context.Context, silent []store.OpenAt) (live []int64, 
 	who := p.control.Client + "/probe"
 	claimed, err := p.db.ClaimSessions(ctx, ids, who, probeHold)
 	if err != nil {
-		return nil, err
+		return testimony{}, err
 	}
-	live = slices.Clone(claimed.Busy) // who acts on a session now learns what becomes of it
+	live := slices.Clone(claimed.Busy) // who acts on a session now learns what becomes of it
 	of := map[netip.Addr][]aaa.LiveSession{}
 	for _, s := range claimed.Mine {
 		of[s.NAS] = append(of[s.NAS], s)
@@ -69,7 +69,7 @@ func (p *probe) Live(ctx context.Context, silent []store.OpenAt) (live []int64, 
 	for _, s := range claimed.Mine {
 		ids = append(ids, s.ID)
 	}
-	return live, errors.Join(p.db.ReleaseSessions(context.WithoutCancel(ctx), ids, who), ctx.Err())
+	return testimony{live: live}, errors.Join(p.db.ReleaseSessions(context.WithoutCancel(ctx), ids, who), ctx.Err())
 }
 
 // device probes the sessions of one device, one after another, until it does not
@@ -95,18 +95,18 @@ func (p *probe) device(ctx context.Context, all []aaa.LiveSession) (live []int64
 // before do not say that they live.
 type witnesses []witness
 
-// Live are the sessions of which one of them says so.
-func (ws witnesses) Live(ctx context.Context, silent []store.OpenAt) (live []int64, err error) {
+// Live is what any of them knows.
+func (ws witnesses) Live(ctx context.Context, silent []store.OpenAt) (all testimony, err error) {
 	for _, w := range ws {
-		rest := slices.DeleteFunc(slices.Clone(silent), func(s store.OpenAt) bool { return slices.Contains(live, s.ID) })
+		rest := slices.DeleteFunc(slices.Clone(silent), func(s store.OpenAt) bool { return slices.Contains(all.live, s.ID) })
 		if len(rest) == 0 {
 			break
 		}
 		more, err := w.Live(ctx, rest)
 		if err != nil {
-			return nil, err
+			return testimony{}, err
 		}
-		live = append(live, more...)
+		all.live, all.rebooted = append(all.live, more.live...), append(all.rebooted, more.rebooted...)
 	}
-	return live, nil
+	return all, nil
 }

@@ -68,7 +68,8 @@ func TestProbe(t *testing.T) {
 	for _, id := range []int64{11, 12, 13, 14, 15, 21, 22, 23, 99} {
 		silent = append(silent, store.OpenAt{ID: id})
 	}
-	live, err := p.Live(t.Context(), silent)
+	known, err := p.Live(t.Context(), silent)
+	live := known.live
 	slices.Sort(live)
 	if want := []int64{11, 14, 21, 99}; err != nil || !slices.Equal(live, want) {
 		t.Errorf("%v live, %v, want %v", live, err, want)
@@ -80,9 +81,13 @@ func TestProbe(t *testing.T) {
 	if len(db.released) != 8 {
 		t.Errorf("released: %v", db.released)
 	}
-	all, err := witnesses{everyThird{}, p}.Live(t.Context(), silent)
+	known, err = witnesses{everyThird{}, p}.Live(t.Context(), silent)
+	all := known.live
 	slices.Sort(all)
 	if want := []int64{11, 12, 14, 15, 21, 99}; err != nil || !slices.Equal(all, want) {
 		t.Errorf("%v live by one of two, %v, want %v", all, err, want)
+	}
+	if want := []int64{15}; !slices.Equal(known.rebooted, want) {
+		t.Errorf("%v of devices that have begun anew, want %v", known.rebooted, want)
 	}
 }

@@ -64,31 +64,55 @@ func (rs *RouterSessions) Compare(ctx context.Context, r aaa.Router, devices []a
 		return Mismatch{}, err
 	}
 	at := rs.now()
-	active, err := rs.active(ctx, r.Name)
+	on, err := rs.active(ctx, r.Name)
 	if err != nil {
 		return Mismatch{}, fmt.Errorf("router %s: %w", r.Name, err)
 	}
 	var users []string
-	for _, a := range active {
+	for _, a := range on.active {
 		users = append(users, a.User)
 	}
 	open, err := rs.db.OpenAtNAS(ctx, []netip.Prefix{home}, users)
 	if err != nil {
 		return Mismatch{}, err
 	}
-	return compare(r.Name, active, open, at), nil
+	m := compare(r.Name, on.active, open, at)
+	for i := range m.Lost {
+		m.Lost[i].Rebooted = on.rebootedSince(m.Lost[i].Heard)
+	}
+	return m, nil
 }
 
-func (rs *RouterSessions) active(ctx context.Context, router string) (all []routeros.Active, err error) {
+// onRouter is what a router says: who is logged in, and since when it is up (zero: it
+// does not say).
+type onRouter struct {
+	active []routeros.Active
+	up     time.Time
+}
+
+// rebootedSince tells that the router has begun anew after a time: the session
+// that was last heard of then is older than the router's uptime, and was over when it
+// began. In between lies a boot, which no router does in a few seconds: so
+// much may the clocks of the database and of this machine differ.
+func (o onRouter) rebootedSince(heard time.Time) bool {
+	return !o.up.IsZero() && o.up.After(heard.Add(5*time.Second))
+}
+
+func (rs *RouterSessions) active(ctx context.Context, router string) (on onRouter, err error) {
 	pool, err := rs.fleet.Pool(ctx, router)
 	if err != nil {
-		return nil, err
+		return on, err
 	}
 	err = pool.Read(ctx, func(c *routeros.Conn) (err error) {
-		all, err = routeros.Sessions(ctx, c)
-		return err
+		if on.active, err = routeros.Sessions(ctx, c); err != nil {
+			return err
+		}
+		if state, err := routeros.Look(ctx, c); err == nil && state.Uptime > 0 { // of no use to who is logged in
+			on.up = rs.now().Add(-state.Uptime)
+		}
+		return nil
 	})
-	return all, err
+	return on, err
 }
 
 // homeOf is the address that a router's accounting comes from: its device's, or,
@@ -200,18 +224,18 @@ func (rs *RouterSessions) mend(ctx context.Context, m Mismatch) (done Mended, er
 	return done, err
 }
 
-// Live are those of silent sessions that their routers have. A session whose NAS
-// is no router that answers is not among them: nobody speaks for it.
-func (rs *RouterSessions) Live(ctx context.Context, silent []store.OpenAt) ([]int64, error) {
+// Live are those of silent sessions that their routers have, and those whose
+// router has begun anew since. A session whose NAS is no router that answers is
+// in neither: nobody speaks for it.
+func (rs *RouterSessions) Live(ctx context.Context, silent []store.OpenAt) (known testimony, err error) {
 	routers, err := rs.db.Routers(ctx)
 	if err != nil {
-		return nil, err
+		return known, err
 	}
 	devices, err := rs.db.Devices(ctx)
 	if err != nil {
-		return nil, err
+		return known, err
 	}
-	var live []int64
 	for _, r := range aaa.RoutersToLookAt(routers) {
 		home, err := homeOf(r, devices)
 		if err != nil {
@@ -226,16 +250,21 @@ func (rs *RouterSessions) Live(ctx context.Context, silent []store.OpenAt) ([]in
 		if len(here) == 0 {
 			continue
 		}
-		active, err := rs.active(ctx, r.Name)
+		on, err := rs.active(ctx, r.Name)
 		if ctx.Err() != nil {
-			return nil, errors.Join(err, context.Cause(ctx))
+			return testimony{}, errors.Join(err, context.Cause(ctx))
 		}
 		if err != nil {
 			continue // a router that does not answer is as silent as its sessions; its health says so
 		}
-		live = append(live, found(active, here)...)
+		known.live = append(known.live, found(on.active, here)...)
+		for _, s := range here {
+			if on.rebootedSince(s.Heard) {
+				known.rebooted = append(known.rebooted, s.ID)
+			}
+		}
 	}
-	return live, nil
+	return known, nil
 }
 
 // found are the ids of those of some sessions that are active.

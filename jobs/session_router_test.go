@@ -1,8 +1,11 @@
 package jobs
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"radial/aaa"
 	"radial/nas/routeros"
 	"radial/store"
+	fake "radial/test/fakes/routeros"
 )
 
 func TestCompareSessions(t *testing.T) {
@@ -78,5 +82,65 @@ func TestHomeOfRouter(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A session that was last heard of before its router began is of before that; one that
+// was heard of since is not, nor is anything known of a router that does not tell.
+func TestRouterRebootedSince(t *testing.T) {
+	up := time.Now()
+	for ago, want := range map[time.Duration]bool{time.Hour: true, 6 * time.Second: true, 4 * time.Second: false, 0: false, -time.Hour: false} {
+		if got := (onRouter{up: up}).rebootedSince(up.Add(-ago)); got != want {
+			t.Errorf("heard of %v before: %v", ago, got)
+		}
+	}
+	if (onRouter{}).rebootedSince(up) {
+		t.Error("no uptime")
+	}
+}
+
+// loneRouter is a router of ours, and radacct as far as it is of it.
+type loneRouter struct {
+	login routeros.Login
+	open  []store.OpenAt
+}
+
+func (l loneRouter) Login(context.Context, string) (routeros.Login, error) { return l.login, nil }
+func (l loneRouter) OfNAS(context.Context, int64) (string, error)          { return "pop1", nil }
+func (l loneRouter) Routers(context.Context) ([]aaa.Router, error) {
+	return []aaa.Router{{Name: "pop1", Address: "127.0.0.1", NASID: 1}}, nil
+}
+
+func (l loneRouter) Devices(context.Context) ([]aaa.Device, error) {
+	return []aaa.Device{{ID: 1, Name: "10.0.0.1"}}, nil
+}
+
+func (l loneRouter) OpenAtNAS(context.Context, []netip.Prefix, []string) ([]store.OpenAt, error) {
+	return slices.Clone(l.open), nil
+}
+
+// A router that is up for 20 minutes tells so of the sessions that were heard of
+// before, when the silent ones are looked at and when all are compared.
+func TestRouterTellsOfItsReboot(t *testing.T) {
+	var later atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	_, api := fake.Play(t, fake.Config{Password: "geheim", Now: now}, nil)
+	later.Store(int64(20 * time.Minute)) // since it was switched on
+	here := netip.MustParseAddr("10.0.0.1")
+	session := func(id int64, heard time.Duration, nas netip.Addr) store.OpenAt {
+		return store.OpenAt{ID: id, User: fmt.Sprint("u", id), NAS: nas, Began: now().Add(-time.Hour), Heard: now().Add(-heard), Here: nas == here}
+	}
+	lone := loneRouter{
+		login: routeros.Login{Address: api, User: "admin", Password: "geheim"},
+		open:  []store.OpenAt{session(1, 30*time.Minute, here), session(2, 10*time.Minute, here), session(3, 30*time.Minute, here.Next())},
+	}
+	rs := &RouterSessions{db: lone, fleet: routeros.NewFleet(lone, 2, now), now: now}
+	known, err := rs.Live(t.Context(), lone.open)
+	if err != nil || len(known.live) != 0 || !slices.Equal(known.rebooted, []int64{1}) {
+		t.Errorf("%+v, %v", known, err)
+	}
+	m, err := rs.Compare(t.Context(), aaa.Router{Name: "pop1", NASID: 1}, []aaa.Device{{ID: 1, Name: "10.0.0.1"}})
+	if err != nil || len(m.Lost) != 2 || !m.Lost[0].Rebooted || m.Lost[1].Rebooted {
+		t.Errorf("%+v, %v", m, err)
 	}
 }

@@ -18,7 +18,7 @@ type quietSessions struct {
 	rule   store.StaleRule
 	err    error
 
-	lives, closed []int64
+	lives, closed, rebooted []int64
 }
 
 func (q *quietSessions) WatchSilence(_ context.Context, rule store.StaleRule) (bool, error) {
@@ -46,28 +46,37 @@ func (q *quietSessions) StaleLives(_ context.Context, ids []int64) error {
 	return nil
 }
 
-func (q *quietSessions) CloseStaleOf(_ context.Context, _ store.StaleRule, ids []int64) (int, error) {
-	q.left -= len(ids)
-	q.closed = append(q.closed, ids...)
-	return len(ids), nil
-}
-
-// everyThird says that every third session lives.
-type everyThird struct{ err error }
-
-func (e everyThird) Live(_ context.Context, silent []store.OpenAt) (live []int64, err error) {
-	for _, s := range silent {
-		if s.ID%3 == 0 {
-			live = append(live, s.ID)
+func (q *quietSessions) CloseStaleOf(_ context.Context, _ store.StaleRule, dead []store.OpenAt) (int, error) {
+	q.left -= len(dead)
+	for _, s := range dead {
+		q.closed = append(q.closed, s.ID)
+		if s.Rebooted {
+			q.rebooted = append(q.rebooted, s.ID)
 		}
 	}
-	return live, e.err
+	return len(dead), nil
+}
+
+// everyThird says that every third session lives, and that the routers of every fifth
+// have begun anew.
+type everyThird struct{ err error }
+
+func (e everyThird) Live(_ context.Context, silent []store.OpenAt) (known testimony, err error) {
+	for _, s := range silent {
+		if s.ID%3 == 0 {
+			known.live = append(known.live, s.ID)
+		}
+		if s.ID%5 == 0 {
+			known.rebooted = append(known.rebooted, s.ID)
+		}
+	}
+	return known, e.err
 }
 
 // With a witness, what lives stays open, and a witness in trouble closes nothing.
 func TestCloseStaleAsks(t *testing.T) {
 	q := &quietSessions{goes: true, left: 25}
-	if err := closeStale(q, store.StaleRule{Intervals: 3}, everyThird{})(t.Context(), aaa.CloseStale{Batch: 10}); err != nil || len(q.lives) != 8 || len(q.closed) != 17 {
+	if err := closeStale(q, store.StaleRule{Intervals: 3}, everyThird{})(t.Context(), aaa.CloseStale{Batch: 10}); err != nil || len(q.lives) != 8 || len(q.closed) != 17 || len(q.rebooted) != 4 { // of 5, 10, 15, 20 and 25, 15 lives
 		t.Errorf("%v: %d live, %d closed", err, len(q.lives), len(q.closed))
 	}
 	for _, id := range q.closed {

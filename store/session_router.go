@@ -59,6 +59,7 @@ type OpenAt struct {
 	Began          time.Time  `json:"began_at"`
 	Heard          time.Time  `json:"heard_at"` // the last time
 	Here           bool       `json:"-"`        // of one of the NASes asked for
+	Rebooted       bool       `json:"-"`        // set by who asked its router: that has begun anew since it was heard of
 }
 
 func openAt(rows pgx.Rows, esc Escaper) ([]OpenAt, error) {
@@ -117,8 +118,8 @@ func (db *DB) StaleLives(ctx context.Context, ids []int64) error {
 	return wrapErr("silent sessions", err)
 }
 
-// CloseLost closes sessions that their NAS does not have, with cause
-// Lost-Carrier and the time when they were last heard of, frees their addresses,
+// CloseLost closes sessions that their NAS does not have, with the time when they
+// were last heard of and a cause as CloseStale gives it, frees their addresses,
 // and says how many. One of which something has been heard since it was looked at
 // stays open.
 func (db *DB) CloseLost(ctx context.Context, lost []OpenAt) (n int, err error) {
@@ -127,37 +128,27 @@ func (db *DB) CloseLost(ctx context.Context, lost []OpenAt) (n int, err error) {
 	if err != nil {
 		return 0, wrapErr(op, err)
 	}
-	ids, seen := make([]int64, len(lost)), make([]time.Time, len(lost))
+	ids, seen, told := make([]int64, len(lost)), make([]time.Time, len(lost)), map[int64]bool{}
 	for i, s := range lost {
-		ids[i], seen[i] = s.ID, s.Heard
+		ids[i], seen[i], told[s.ID] = s.ID, s.Heard, s.Rebooted
 	}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, sqlLostClose, ids, seen, aaa.CauseLostCarrier)
 		if err != nil {
 			return err
 		}
-		n, err = db.settleLost(ctx, tx, rows, esc, "lost: its router does not have its session")
-		return err
+		ends, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (silentEnd, error) { return scanSilentEnd(row, esc) })
+		if err != nil {
+			return err
+		}
+		for i := range ends {
+			ends[i].told, ends[i].event.reason = told[ends[i].event.radacctid], "lost: its router does not have its session"
+		}
+		n = len(ends)
+		return db.endSilent(ctx, tx, ends)
 	})
 	if err == nil && n > 0 {
 		db.log.Info("sessions closed: their router does not have them", zap.Int("sessions", n))
 	}
 	return n, wrapErr(op, err)
-}
-
-// settleLost releases what sessions had that were closed in this transaction.
-func (db *DB) settleLost(ctx context.Context, tx pgx.Tx, rows pgx.Rows, esc Escaper, reason string) (int, error) {
-	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaseEvent, error) {
-		ev := leaseEvent{kind: leaseRelease, vrf: 1, reason: reason} // what it has is found by its radacctid
-		var ended time.Time
-		var nas netip.Addr
-		err := row.Scan(&ev.radacctid, &ev.sessionID, &ended, &nas)
-		ev.sessionID = esc.Unescape(ev.sessionID)
-		return ev, err
-	})
-	if err != nil {
-		return 0, err
-	}
-	_, err = settleLeases(ctx, tx, db.now(), events)
-	return len(events), err
 }

@@ -144,22 +144,27 @@ func (db *DB) WatchSilence(ctx context.Context, rule StaleRule) (goes bool, err 
 }
 
 // CloseStale closes sessions that have been silent for too long, up to limit of
-// them, with cause Lost-Carrier and the time when they were last heard of, frees
-// their addresses, and says how many. A session that lives all the same stays
-// closed; what it still reports counts (aaa.Next).
+// them, with the time when they were last heard of, frees their addresses, and says how
+// many. The cause is NAS-Reboot where their NAS is known to have begun anew since,
+// else Lost-Carrier. A session that lives all the same stays closed; what it
+// still reports counts (aaa.Next).
 func (db *DB) CloseStale(ctx context.Context, rule StaleRule, limit int) (n int, err error) {
-	return db.closeStale(ctx, rule, limit, nil)
+	return db.closeStale(ctx, rule, limit, nil, nil)
 }
 
-// CloseStaleOf is CloseStale for the sessions of those radacctids alone.
-func (db *DB) CloseStaleOf(ctx context.Context, rule StaleRule, ids []int64) (n int, err error) {
-	if len(ids) == 0 {
+// CloseStaleOf is CloseStale for those sessions alone.
+func (db *DB) CloseStaleOf(ctx context.Context, rule StaleRule, dead []OpenAt) (n int, err error) {
+	if len(dead) == 0 {
 		return 0, nil
 	}
-	return db.closeStale(ctx, rule, len(ids), ids)
+	told := map[int64]bool{}
+	for _, s := range dead {
+		told[s.ID] = s.Rebooted
+	}
+	return db.closeStale(ctx, rule, len(dead), column(dead, func(s OpenAt) int64 { return s.ID }), told)
 }
 
-func (db *DB) closeStale(ctx context.Context, rule StaleRule, limit int, only []int64) (n int, err error) {
+func (db *DB) closeStale(ctx context.Context, rule StaleRule, limit int, only []int64, told map[int64]bool) (n int, err error) {
 	const op = "close silent sessions"
 	esc, err := db.Escaper(ctx)
 	if err != nil {
@@ -169,16 +174,20 @@ func (db *DB) closeStale(ctx context.Context, rule StaleRule, limit int, only []
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		clear(of)
 		rows, err := tx.Query(ctx, sqlStaleClose, rule.Intervals, int64(rule.Silent/time.Second), limit, aaa.CauseLostCarrier, only)
-		n, err = db.settleRows(ctx, tx, rows, err, func(row pgx.CollectableRow) (leaseEvent, error) {
-			ev := leaseEvent{kind: leaseRelease, vrf: 1} // what it has is found by its radacctid
-			var seen time.Time
-			var nas netip.Addr
-			err := row.Scan(&ev.radacctid, &ev.sessionID, &seen, &nas)
-			ev.sessionID, ev.reason = esc.Unescape(ev.sessionID), "lost: nothing heard of its session since "+seen.UTC().Format(time.RFC3339)
-			of[nas]++
-			return ev, err
-		})
-		return err
+		if err != nil {
+			return err
+		}
+		ends, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (silentEnd, error) { return scanSilentEnd(row, esc) })
+		if err != nil {
+			return err
+		}
+		for i := range ends {
+			e := &ends[i]
+			e.told, e.event.reason = told[e.event.radacctid], "lost: nothing heard of its session since "+e.seen.UTC().Format(time.RFC3339)
+			of[e.nas]++
+		}
+		n = len(ends)
+		return db.endSilent(ctx, tx, ends)
 	})
 	if err != nil {
 		return 0, wrapErr(op, err)
@@ -187,4 +196,12 @@ func (db *DB) closeStale(ctx context.Context, rule StaleRule, limit int, only []
 		db.log.Info("sessions closed: nothing has been heard of them for too long", zap.Stringer("nas", nas), zap.Int("sessions", count))
 	}
 	return n, nil
+}
+
+// scanSilentEnd reads what sqlStaleClose and sqlLostClose return of a session.
+func scanSilentEnd(row pgx.CollectableRow, esc Escaper) (silentEnd, error) {
+	e := silentEnd{event: leaseEvent{kind: leaseRelease, vrf: 1}} // what it has is found by its radacctid
+	err := row.Scan(&e.event.radacctid, &e.event.sessionID, &e.seen, &e.nas)
+	e.event.sessionID, e.nas = esc.Unescape(e.event.sessionID), e.nas.Unmap()
+	return e, err
 }

@@ -20,7 +20,7 @@ func newSessionReconcileCmd(a *app) *cobra.Command {
 		Use:   "reconcile",
 		Short: "Compare radacct with who is logged in on the routers",
 		Long: `Asks routers (radial router) who is logged in by RADIUS, and lists what is on the router alone and what is open in radacct alone. What is less
-than a minute old is missed on neither side. With --mend, sessions that their router does not have are closed in radacct, with cause Lost-Carrier and the
+than a minute old is missed on neither side. With --mend, sessions that their router does not have are closed in radacct, with the
 time when they were last heard of; those that radacct does not have are ended on the router, so that they log in again and are accounted for. The setting
 sessions.reconcile has the servers do that each quarter of an hour. Exit code 1 when a router could not be asked.`,
 		Example: `  radial session reconcile
