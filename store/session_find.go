@@ -47,6 +47,13 @@ FROM ((` + ofRadacct + userSession + newestSession + `LIMIT $6::int)
 ` + newestSession + `LIMIT $6::int`
 	userSession = `r.username = $3::text AND r.acctstarttime <= coalesce($1::timestamptz, 'infinity') AND ($1 IS NULL OR r.acctstarttime < $1 OR r.radacctid < $2::bigint)
         AND r.acctstarttime >= coalesce($4::timestamptz, '-infinity') AND r.acctstarttime < coalesce($5::timestamptz, 'infinity')`
+
+	// Whether anything has the user: $1 name, $2 as FreeRADIUS's tables have him, $3 as the ledger of usage does.
+	sqlUserThere = `
+SELECT EXISTS (SELECT FROM radial.subscribers WHERE username = $1::text)
+    OR EXISTS (SELECT FROM radcheck WHERE username = $2::text) OR EXISTS (SELECT FROM radreply WHERE username = $2)
+    OR EXISTS (SELECT FROM radusergroup WHERE username = $2) OR EXISTS (SELECT FROM radacct WHERE username = $2)
+    OR EXISTS (SELECT FROM radial.radacct_archive WHERE username = $2) OR EXISTS (SELECT FROM radial.usage_daily WHERE username = $3::text)`
 )
 
 // FindSessions returns the sessions of a name: an acctuniqueid, a radacctid or
@@ -94,6 +101,22 @@ func newestOf(a, b []Session) []Session {
 
 // sessionPatience bounds a question that no index serves well.
 const sessionPatience = 30 * time.Second
+
+// CheckUser is aaa.ErrNotFound for a user of whom there is nothing: no
+// subscriber, no row of FreeRADIUS's tables, no session, no usage.
+func (db *DB) CheckUser(ctx context.Context, user string) error {
+	esc, err := db.Escaper(ctx)
+	if err != nil {
+		return wrapErr("user "+user, err)
+	}
+	var there bool
+	stored := esc.EscapeUser(user)
+	err = db.pool.QueryRow(ctx, sqlUserThere, storableText(user), stored, usageName(esc, stored)).Scan(&there)
+	if err == nil && !there {
+		return fmt.Errorf("user %q: %w", user, aaa.ErrNotFound)
+	}
+	return wrapErr("user "+user, err)
+}
 
 // UserSessionsQuery selects sessions of a user by their start.
 type UserSessionsQuery struct {

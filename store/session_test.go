@@ -145,6 +145,26 @@ func TestSessionsOfOddNames(t *testing.T) {
 	}
 }
 
+// A user is known by anything that has his name.
+func TestCheckUser(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec(`INSERT INTO radial.usage_daily VALUES ('o''brien', '2020-01-01', 1, 1, 1, 1)`)
+	db.Exec(`INSERT INTO radcheck (username, attribute, op, value) VALUES ('a', 'Cleartext-Password', ':=', 'x')`)
+	db.Exec(`INSERT INTO radreply (username, attribute, op, value) VALUES ('b', 'Session-Timeout', '=', '1')`)
+	db.Exec(`INSERT INTO radusergroup (username, groupname, priority) VALUES ('c', 'g', 1)`)
+	db.Exec(`INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress) VALUES ('1', 'u1', 'd=27e', '10.0.0.1')`)
+	for _, user := range []string{"o'brien", "a", "b", "c", "d'e"} {
+		if err := db.CheckUser(t.Context(), user); err != nil {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+	for _, user := range []string{"A", "d", "x\x00y"} {
+		if err := db.CheckUser(t.Context(), user); !errors.Is(err, aaa.ErrNotFound) {
+			t.Errorf("%q: %v", user, err)
+		}
+	}
+}
+
 // Pages of a user's history, within its bounds.
 func TestUserSessions(t *testing.T) {
 	db := storetest.New(t)

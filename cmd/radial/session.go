@@ -81,12 +81,22 @@ func listSessions(ctx context.Context, a *app, q sessionsAsked) error {
 			return err
 		}
 	}
+	if q.watch && q.query.User != "" {
+		if err := db.CheckUser(ctx, q.query.User); err != nil {
+			return err
+		}
+	}
 	if q.watch {
 		return watchSessions(ctx, a, db, q.query, zone)
 	}
 	sessions, err := db.OpenSessions(ctx, q.query)
 	if err != nil {
 		return err
+	}
+	if len(sessions) == 0 && q.query.User != "" { // nothing of him, or a name that nobody has
+		if err := db.CheckUser(ctx, q.query.User); err != nil {
+			return err
+		}
 	}
 	a.noteMore(sessions, q.query.Limit)
 	return a.print(acctSessionViews(sessions, zone), func() string { return a.sessionTable(sessions, zone) })
@@ -254,6 +264,9 @@ func sessionHistory(ctx context.Context, a *app, q store.UserSessionsQuery, sinc
 		return err
 	}
 	sessions, err := db.UserSessions(ctx, q)
+	if err == nil && len(sessions) == 0 {
+		err = db.CheckUser(ctx, q.User)
+	}
 	if err != nil {
 		return err
 	}

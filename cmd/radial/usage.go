@@ -162,6 +162,9 @@ func usageOf(ctx context.Context, a *app, user string, f usageFlags) error {
 		span = r.lately(today)
 	}
 	days, err := db.UsageDays(ctx, user, span)
+	if err == nil && len(days) == 0 {
+		err = db.CheckUser(ctx, user)
+	}
 	if err != nil {
 		return err
 	}
