@@ -58,6 +58,8 @@ type PoolSpec struct {
 	Gateway netip.Addr
 	Subnets []SubnetSpec
 	Making
+
+	anyName bool // of a FreeRADIUS that has the pool
 }
 
 // PoolOptions are the settings of those who make pools and subnets.
@@ -149,6 +151,18 @@ func (m Making) checkSize(kind ipam.Kind, rows uint64) error {
 	}
 	return fmt.Errorf("%d addresses would take about %s and %d MB; say --large if that is meant, or choose a smaller CIDR",
 		rows, (time.Duration(rows/addressRowsPerSec) * time.Second).String(), rows*addressRowBytes>>20)
+}
+
+// checkNewPoolName refuses names that go on working where a pool has them, and
+// that nobody can say in all places.
+func checkNewPoolName(name string) error {
+	switch {
+	case name == "none":
+		return errors.New("that is the word for no pool (--pool none): want another name")
+	case strings.Contains(name, ","):
+		return errors.New("lists of pools have commas between them (--fallback a,b): want a name without")
+	}
+	return nil
 }
 
 func checkPoolName(name string) error {

@@ -59,6 +59,9 @@ func (db *DB) CreatePool(ctx context.Context, spec PoolSpec) error {
 func (db *DB) AddPool(ctx context.Context, c Change, spec PoolSpec) (Made, error) {
 	op := fmt.Sprintf("create pool %q", spec.Name)
 	spec, total, err := spec.checked()
+	if err == nil && !spec.anyName {
+		err = checkNewPoolName(spec.Name)
+	}
 	if err != nil {
 		return Made{}, fmt.Errorf("pool %q: %w: %w", spec.Name, aaa.ErrInvalid, err)
 	}

@@ -132,7 +132,11 @@ func (db *DB) SetPool(ctx context.Context, c Change, vrf int32, name string, pc 
 		before["name"] = p.Name
 		pc.apply(&p.PoolSettings)
 		put(&p.Name, pc.Name)
-		if err := checkPoolName(p.Name); err != nil {
+		err = checkPoolName(p.Name)
+		if err == nil && p.Name != name {
+			err = checkNewPoolName(p.Name)
+		}
+		if err != nil {
 			return written{}, fmt.Errorf("name %q: %w: %w", p.Name, aaa.ErrInvalid, err)
 		}
 		if p.PoolSettings, err = p.PoolSettings.checked(p.Name, p.Kind); err != nil {

@@ -372,7 +372,7 @@ func (db *DB) ImportRadippool(ctx context.Context, c Change, p *RadippoolPlan, p
 // importPool makes a pool that gives nothing yet, or finishes it.
 func (db *DB) importPool(ctx context.Context, c Change, pool *RadippoolPool, progress func(string, uint64)) error {
 	spec := PoolSpec{Name: pool.Name, VRF: 1, Subnets: pool.subnets, PoolSettings: PoolSettings{Status: StatusInactive, Description: importingPool}}
-	spec.Large, spec.Progress = true, func(done, _ uint64) { progress("addresses of "+pool.Name, done) }
+	spec.anyName, spec.Large, spec.Progress = true, true, func(done, _ uint64) { progress("addresses of "+pool.Name, done) }
 	_, err := db.AddPool(ctx, Change{Actor: c.Actor, Action: "pool.add"}, spec)
 	if err != nil && !(pool.going && errors.Is(err, aaa.ErrConflict)) { // all its rows are there
 		return err

@@ -44,7 +44,7 @@ func (f *nasFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.require, "require-message-authenticator", "auto", "auto, yes or no (Blast-RADIUS)")
 	fl.StringVar(&f.limit, "limit-proxy-state", "auto", "auto, yes or no (Blast-RADIUS)")
 	fl.StringVar(&f.vrf, "vrf", "default", "`name` of the address space of its pools")
-	fl.StringVar(&f.pool, "pool", "", "`name` of the pool for logins that name none; \"\" takes it away")
+	fl.StringVar(&f.pool, "pool", "", "`name` of the pool for logins that name none; none takes it away")
 	fl.BoolVar(&f.swap, "swap-octets", false, "it reports input and output the wrong way round")
 	fl.StringVar(&f.delay, "reject-delay", "", "hold back an Access-Reject, a `duration` up to 10s, or default")
 	dryRunFlag(cmd, &f.dryRun)
@@ -63,6 +63,7 @@ func (f *nasFlags) change(a *app, cmd *cobra.Command) (c aaa.DeviceChange, err e
 	c.AllowWeakSecret = f.allowWeak
 	c.ShortName, c.Type, c.Description = given(cmd, "name", f.name), given(cmd, "type", f.kind), given(cmd, "description", f.description)
 	c.CoAPort, c.VRF, c.SwapOctets = given(cmd, "coa-port", f.coaPort), given(cmd, "vrf", f.vrf), given(cmd, "swap-octets", f.swap)
+	noneIsEmpty(&f.pool)
 	c.Pool = given(cmd, "pool", f.pool)
 	for _, policy := range []struct {
 		flag, text string

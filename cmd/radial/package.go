@@ -36,7 +36,7 @@ func (f *packageFlags) register(cmd *cobra.Command, set bool) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.down, "down", "", "`rate` to the subscriber in bits per second, as 100M or 512k; with --up")
 	fl.StringVar(&f.up, "up", "", "`rate` from the subscriber; with --down")
-	fl.StringVar(&f.pools.Pool, "pool", "", "`name` of the pool that addresses come from")
+	fl.StringVar(&f.pools.Pool, "pool", "", "`name` of the pool that addresses come from; none takes it away, as with the pools that follow")
 	fl.StringVar(&f.pools.FramedPool, "framed-pool", "", "`name` of a pool on the device, sent as Framed-Pool; nothing is leased then")
 	fl.StringVar(&f.pools.IPv6PrefixPool, "ipv6-pool", "", "`name` of the pool that prefixes of the line come from (Framed-IPv6-Prefix)")
 	fl.StringVar(&f.pools.DelegatedPool, "delegated-pool", "", "`name` of the pool that delegated prefixes come from (Delegated-IPv6-Prefix)")
@@ -68,6 +68,7 @@ func (f *packageFlags) register(cmd *cobra.Command, set bool) {
 // change reads the flags that were given.
 func (f *packageFlags) change(cmd *cobra.Command) (c aaa.PackageChange, err error) {
 	c.Description, c.Price = given(cmd, "description", f.description), given(cmd, "price", f.price)
+	noneIsEmpty(&f.pools.Pool, &f.pools.FramedPool, &f.pools.IPv6PrefixPool, &f.pools.DelegatedPool, &f.pools.IPv6AddressPool)
 	c.Pool, c.FramedPool = given(cmd, "pool", f.pools.Pool), given(cmd, "framed-pool", f.pools.FramedPool)
 	c.IPv6PrefixPool, c.DelegatedPool = given(cmd, "ipv6-pool", f.pools.IPv6PrefixPool), given(cmd, "delegated-pool", f.pools.DelegatedPool)
 	c.IPv6AddressPool = given(cmd, "ipv6-address-pool", f.pools.IPv6AddressPool)

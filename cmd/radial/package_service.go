@@ -101,7 +101,7 @@ func (f *walledFlags) register(cmd *cobra.Command, set bool) {
 	fl.StringVar(&f.up, "walled-up", "", "the same from the subscriber")
 	fl.StringVar(&f.list, "walled-address-list", "", "`name` of the address list that keeps them inside (Mikrotik-Address-List)")
 	fl.StringVar(&f.filter, "walled-filter", "", "`name` of the filter that does (Filter-Id)")
-	fl.StringVar(&f.pool, "walled-pool", "", "`name` of the pool of ours that they get addresses from, also in place of a static one")
+	fl.StringVar(&f.pool, "walled-pool", "", "`name` of the pool of ours that they get addresses from, also in place of a static one; none takes it away")
 	fl.StringVar(&f.framed, "walled-framed-pool", "", "`name` of a pool on the device, likewise")
 	fl.StringVar(&f.sessionTimeout, "walled-session-timeout", "", "longest session in it, `seconds` or 30m")
 	fl.StringArrayVar(&f.replies, "walled-reply", nil, "further reply item in it, `'Attr op value'`; may be repeated, in place of all before")
@@ -131,6 +131,7 @@ func (f *walledFlags) change(cmd *cobra.Command) (c aaa.WalledChange, err error)
 		}
 	}
 	c.AddressList, c.Filter = given(cmd, "walled-address-list", f.list), given(cmd, "walled-filter", f.filter)
+	noneIsEmpty(&f.pool, &f.framed)
 	c.Pool, c.FramedPool = given(cmd, "walled-pool", f.pool), given(cmd, "walled-framed-pool", f.framed)
 	if c.SessionTimeout, err = givenSeconds(cmd, "walled-session-timeout", f.sessionTimeout); err != nil {
 		return c, err

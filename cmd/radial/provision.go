@@ -166,6 +166,15 @@ func given[T any](cmd *cobra.Command, flag string, value T) *T {
 	return &value
 }
 
+// noneIsEmpty takes the word none for no name.
+func noneIsEmpty(names ...*string) {
+	for _, name := range names {
+		if *name == "none" {
+			*name = ""
+		}
+	}
+}
+
 // seconds reads a flag that is a number of seconds or a duration such as 1h30m.
 func seconds(flag, text string) (int64, error) {
 	if n, err := strconv.ParseInt(text, 10, 32); err == nil && n >= 0 {
