@@ -80,7 +80,11 @@
 //	                                          that did not name this session
 //	Release  offered, same session id, ours   Release: its Start was lost
 //	Release  anything else                    Leave
-//	any      reserved                         Leave
+//	Release  reserved                         Leave
+//	Bind,    reserved for its user or MAC     Leave
+//	  Renew
+//	Bind,    reserved for another, or for     Conflict; the row stays reserved
+//	  Renew  nobody
 //
 // The invariant behind Replace: sessions of one caller with one address do not
 // overlap, so of two the one that began later lives. A row knows a moment at

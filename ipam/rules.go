@@ -171,7 +171,10 @@ type Session struct {
 	RadacctID int64
 	Caller    Caller
 	SessionID string
-	At        time.Time // when it was alive, as the event tells; zero: unknown
+	// Account is the name that the user's rows have, where that is not what he calls
+	// himself (realms are taken off); else empty.
+	Account string
+	At      time.Time // when it was alive, as the event tells; zero: unknown
 	// Heard is when a server heard of the event that has it told of late, out of
 	// its journal. Zero: just now, as nearly always; then LoginStands never holds.
 	Heard time.Time
@@ -181,10 +184,12 @@ type Session struct {
 // second table of the package comment.
 func Settle(h Holding, e Event, s Session) Outcome {
 	switch {
-	case h.State == Reserved:
-		return Leave
 	case e == EventRelease:
 		return settleRelease(h, s)
+	case h.State == Reserved && keptFor(h, s):
+		return Leave
+	case h.State == Reserved:
+		return Conflict
 	case h.State == Free || h.State == Cooling || h.State == Offered && h.RanOut:
 		return Bind
 	case h.State == Bound && h.RadacctID == s.RadacctID:
@@ -198,6 +203,16 @@ func Settle(h Holding, e Event, s Session) Outcome {
 	default:
 		return Leave
 	}
+}
+
+// keptFor tells whether a reserved row is the session's: its user's, by the name that he
+// has said or that of his rows, or its device's. Of a session without a user's name nobody can tell whose it
+// is. A row that is reserved for nobody is nobody's to use.
+func keptFor(h Holding, s Session) bool {
+	if h.Caller.MAC != "" && h.Caller.MAC == s.Caller.MAC {
+		return true
+	}
+	return h.Caller.User != "" && (s.Caller.User == "" || h.Caller.User == s.Caller.User || h.Caller.User == s.Account)
 }
 
 // newer tells whether a session has come after the one that holds the row: by

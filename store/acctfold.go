@@ -265,5 +265,9 @@ func leaseOf(kind leaseKind, r *aaa.Record, radacctid int64, addresses [leaseKin
 	if vrf == 0 {
 		vrf = 1 // the default VRF
 	}
-	return leaseEvent{kind: kind, vrf: vrf, addresses: addresses, radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At, alive: aliveAt(r)}
+	ev := leaseEvent{kind: kind, vrf: vrf, addresses: addresses, radacctid: radacctid, caller: caller, sessionID: r.SessionID, at: r.At, alive: aliveAt(r)}
+	if r.User != r.Login {
+		ev.account = r.User
+	}
+	return ev
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -75,6 +76,71 @@ func TestConflictWithAnOffer(t *testing.T) {
 	w.Exec("UPDATE radial.addresses SET until = now() - interval '1 second' WHERE state = 'offered'")
 	w.record(w.event(2, "thief", aaa.StatusInterim, 60, got))
 	w.want("the offer has run out", got[ipam.IPv4].Addr().String()+" bound thief")
+}
+
+// Who uses an address that is reserved for somebody else, or for nobody, is told; whose static address it is, by
+// whatever spelling his rows have of it and of him, is not. The rows stay reserved.
+func TestConflictWithAReservation(t *testing.T) {
+	for way, plain := range map[string]bool{"plain": true, "looked at": false} {
+		t.Run(way, func(t *testing.T) {
+			w := newTies(t)
+			if plain {
+				w.Exec("DELETE FROM radial.pools WHERE kind <> 'ipv4'")
+			}
+			esc := store.NewEscaper(store.EscapingSafe)
+			reply(w.DB, "user1", "framed-ip-address", "+=", " 100.64.0.71/32 ")
+			reply(w.DB, esc.EscapeUser("o'brien"), "Framed-IP-Address", ":=", "100.64.0.72")
+			w.Exec("INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES ('g', 'Framed-IP-Address', ':=', '100.64.0.73')")
+			reserve := func(address, user, mac string) {
+				t.Helper()
+				if _, _, err := w.ReserveAddress(t.Context(), by("ip.reserve"), store.Reservation{Address: netip.MustParsePrefix(address + "/32"), User: user, MAC: mac}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			reserve("100.64.0.74", "", "")
+			reserve("100.64.0.75", "promised", "")
+			reserve("100.64.0.76", "", want(1, "").Caller.MAC)
+			n := int64(0)
+			for _, c := range []struct{ what, login, user, address, holder string }{
+				{"his own", "user1", "user1", "100.64.0.71", ""},
+				{"his own, with a realm that is taken off", "user1@isp", "user1", "100.64.0.71", ""},
+				{"his own, with a realm that is not", "user1@isp", "user1@isp", "100.64.0.71", "user1"},
+				{"another's", "ob", "ob", "100.64.0.71", "user1"},
+				{"his own, escaped", "o'brien", "o'brien", "100.64.0.72", ""},
+				{"another's, escaped", "o=27brien", "o=27brien", "100.64.0.72", "o'brien"},
+				{"a group's", "user1", "user1", "100.64.0.73", ""},
+				{"reserved for nobody", "user1", "user1", "100.64.0.74", "-"},
+				{"promised", "promised", "promised", "100.64.0.75", ""},
+				{"promised to another", "user1", "user1", "100.64.0.75", "promised"},
+				{"kept for the device", "user1", "user1", "100.64.0.76", ""},
+			} {
+				w.Exec("TRUNCATE radial.address_conflicts")
+				before := counterOf(t, w.reg, leaseEvents, "conflict")
+				n += 1000
+				session := fmt.Sprint("s", n)
+				for i, st := range []aaa.Status{aaa.StatusStart, aaa.StatusInterim, aaa.StatusStop} {
+					r := w.event(1, session, st, n+int64(i)*10, map[ipam.Kind]netip.Prefix{ipam.IPv4: netip.MustParsePrefix(c.address + "/32")})
+					r.Login, r.User = c.login, c.user
+					w.record(r)
+				}
+				var want [][]string
+				times := 0.0
+				if c.holder != "" {
+					want, times = [][]string{{c.address, c.login, session, "reserved", strings.TrimPrefix(c.holder, "-"), "2"}}, 2
+				}
+				got := w.Rows("SELECT host(address), username, session_id, state, coalesce(holder_username, ''), times FROM radial.address_conflicts")
+				if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+					t.Errorf("%s (-want +got):\n%s", c.what, d)
+				}
+				if got := counterOf(t, w.reg, leaseEvents, "conflict") - before; got != times {
+					t.Errorf("%s: %v conflicts counted, want %v", c.what, got, times)
+				}
+			}
+			if n := w.Rows("SELECT count(*) FROM radial.addresses WHERE state = 'reserved'")[0][0]; n != "5" {
+				t.Errorf("%s addresses are reserved, want 5", n)
+			}
+		})
+	}
 }
 
 // A storm of conflicts is one line in a minute.

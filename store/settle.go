@@ -34,6 +34,7 @@ type leaseEvent struct {
 	radacctid int64
 	caller    ipam.Caller
 	sessionID string
+	account   string // ipam.Session.Account
 	at        time.Time
 	alive     time.Time // the same as closely as it is known; zero: at
 	heard     time.Time // of what comes out of a journal: when it was received; zero: just now

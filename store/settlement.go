@@ -62,7 +62,7 @@ func (s *settlement) settle(events []leaseEvent, now time.Time) {
 // prepare gives an event the texts and times that rows can have; once more is
 // harmless.
 func (ev *leaseEvent) prepare(now time.Time) {
-	ev.caller, ev.sessionID, ev.reason = storable(ev.caller), storableText(ev.sessionID), storableText(ev.reason)
+	ev.caller, ev.sessionID, ev.account, ev.reason = storable(ev.caller), storableText(ev.sessionID), storableText(ev.account), storableText(ev.reason)
 	if ev.at.IsZero() || ev.at.After(now) {
 		ev.at = now
 	}
@@ -182,7 +182,7 @@ func meant(r *leaseRow, ev *leaseEvent, named bool) bool {
 
 // one applies an event to a row.
 func (s *settlement) one(r *leaseRow, ev *leaseEvent) {
-	session := ipam.Session{RadacctID: ev.radacctid, Caller: ev.caller, SessionID: ev.sessionID, At: ev.alive, Heard: ev.heard}
+	session := ipam.Session{RadacctID: ev.radacctid, Caller: ev.caller, SessionID: ev.sessionID, Account: ev.account, At: ev.alive, Heard: ev.heard}
 	out := ipam.Settle(r.Holding, ev.kind.event(), session)
 	switch out {
 	case ipam.Renew:

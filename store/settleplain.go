@@ -22,14 +22,14 @@ import (
 //   - a Bind of a new session finds the row free, cooling, or offered to the same user name and MAC: Bind
 //   - a Renew finds it bound by this session: Renew, or nothing while half of its time is left
 //   - a Release finds it bound by this session, its Acct-Session-Id being the row's: Release
-//   - there is no row, or it is reserved: nothing
+//   - there is no row, or it is reserved for the session's user: nothing
 //
 // It is a guess of what was there when the statement began, and the row is the judge: one that
 // somebody has written since has another xmin.
 const (
 	// $1 kinds (0 bind, 1 renew, 2 release), $2 VRFs, $3 addresses, $4 radacctids, or of a new session its place among those that
 	// sqlAcctMake has made, $5 user names, $6 MACs, $7 NAS, $8 ports, $9 session ids, $10 since, $11 when it happened,
-	// $12 how many sessions were to be made and $13 how many updated, $14 reasons of releases: where some were not written, it is not
+	// $12 how many sessions were to be made and $13 how many updated, $14 reasons of releases, $15 the names of users' rows: where some were not written, it is not
 	// known here of which, and their events are left.
 	//
 	// Rows are locked in order of (vrf, address): the sorted look drives the update. OFFSET 0
@@ -41,16 +41,16 @@ WITH made AS MATERIALIZED (
 ), look AS MATERIALIZED (
     SELECT e.*, l.row, l.version, p.lease_time, p.cooling_time, CASE
                WHEN l.row IS NULL THEN CASE WHEN e.kind = 2 AND (` + plainOthers + `) > 0 THEN 'odd' ELSE 'nothing' END
-               WHEN l.state = 'reserved' AND l.vrf_id = e.vrf_id AND l.address = e.address THEN 'nothing'
+               WHEN l.state = 'reserved' AND l.vrf_id = e.vrf_id AND l.address = e.address AND l.username <> '' AND l.username IN (e.username, e.account) THEN 'nothing'
                WHEN e.kind = 0 THEN CASE WHEN ` + plainBind + ` THEN 'plain' ELSE 'odd' END
                WHEN NOT (SELECT m.updated FROM made m) OR l.state <> 'bound' OR l.radacctid IS DISTINCT FROM e.radacctid
                    OR l.vrf_id <> e.vrf_id OR l.address <> e.address THEN 'odd'
                WHEN e.kind = 1 THEN CASE WHEN l.until >= now() + p.lease_time / 2 THEN 'nothing' ELSE 'plain' END
                WHEN ` + plainRelease + ` THEN 'plain' ELSE 'odd' END AS fate
     FROM (SELECT u.kind, u.vrf_id, u.address, CASE u.kind WHEN 0 THEN (SELECT m.ids FROM made m)[u.id] ELSE u.id END AS radacctid,
-                 u.username, u.mac, u.nas, u.port, u.session_id, u.since, u.at, u.reason, u.n
+                 u.username, u.mac, u.nas, u.port, u.session_id, u.since, u.at, u.reason, u.account, u.n
           FROM unnest($1::int[], $2::int[], $3::inet[], $4::bigint[], $5::text[], $6::text[], $7::inet[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[],
-                      $14::text[]) WITH ORDINALITY AS u (kind, vrf_id, address, id, username, mac, nas, port, session_id, since, at, reason, n)) e
+                      $14::text[], $15::text[]) WITH ORDINALITY AS u (kind, vrf_id, address, id, username, mac, nas, port, session_id, since, at, reason, account, n)) e
     LEFT JOIN LATERAL (
         SELECT ` + plainColumns + ` FROM radial.addresses l WHERE e.kind <> 2 AND l.vrf_id = e.vrf_id AND l.address = e.address
         UNION ALL
@@ -144,7 +144,7 @@ func (p *plainly) queue(b *pgx.Batch, inserts []*acctRow) {
 	n := len(p.events)
 	kinds, vrfs, addresses, ids := make([]int32, n), make([]int32, n), make([]netip.Prefix, n), make([]int64, n)
 	users, macs, nass, ports := make([]string, n), make([]string, n), make([]*netip.Addr, n), make([]string, n)
-	sessions, since, at, reasons := make([]string, n), make([]*time.Time, n), make([]*time.Time, n), make([]string, n)
+	sessions, since, at, reasons, accounts := make([]string, n), make([]*time.Time, n), make([]*time.Time, n), make([]string, n), make([]string, n)
 	for i, ev := range p.events {
 		kinds[i], vrfs[i], addresses[i], ids[i] = int32(ev.kind), ev.vrf, ev.addresses[ipam.IPv4], ev.radacctid
 		if ev.kind == leaseBind {
@@ -153,10 +153,10 @@ func (p *plainly) queue(b *pgx.Batch, inserts []*acctRow) {
 		}
 		c := ev.caller
 		users[i], macs[i], nass[i], ports[i] = c.User, c.MAC, orNull(c.NAS), c.Port
-		sessions[i], since[i], at[i], reasons[i] = ev.sessionID, &ev.alive, &ev.at, ev.reason
+		sessions[i], since[i], at[i], reasons[i], accounts[i] = ev.sessionID, &ev.alive, &ev.at, ev.reason, ev.account
 	}
 	b.Queue(sqlSettlePlain, kinds, vrfs, prefixes(addresses), longs(ids), texts(users), texts(macs), hosts(nass), texts(ports), texts(sessions), times(since), times(at),
-		p.made, p.known, texts(reasons)).QueryRow(func(row pgx.Row) error { return row.Scan(&p.done, &p.odd, &p.plain) })
+		p.made, p.known, texts(reasons), texts(accounts)).QueryRow(func(row pgx.Row) error { return row.Scan(&p.done, &p.odd, &p.plain) })
 }
 
 // settled notes what the statement has done: the events that it has not left to

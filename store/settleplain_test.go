@@ -121,6 +121,7 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 		type session struct {
 			caller  int
 			address string
+			realm   string // that the name of his rows does not have
 		}
 		sessions := map[int]session{}
 		clock := int64(0)
@@ -164,7 +165,7 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 				}
 				s, known := sessions[n]
 				if !known {
-					s = session{callers(t), rapid.SampledFrom(addresses).Draw(t, "its address")}
+					s = session{callers(t), rapid.SampledFrom(addresses).Draw(t, "its address"), rapid.SampledFrom([]string{"", "", "@isp"}).Draw(t, "realm")}
 				}
 				// of two at one address, or of one caller, nobody says which comes first
 				if held[s.address] && s.address != "" || held[fmt.Sprint(s.caller)] {
@@ -177,6 +178,7 @@ func TestPlainIsWhatTheRulesSay(t *testing.T) {
 					status = rapid.SampledFrom([]aaa.Status{aaa.StatusInterim, aaa.StatusStop, aaa.StatusStop, aaa.StatusStart}).Draw(t, "status")
 				}
 				r := plainEvent(s.caller, fmt.Sprintf("%d-%d", round, n), status, clock, s.address)
+				r.Login += s.realm
 				if status == aaa.StatusStop {
 					r.TerminateCause = rapid.SampledFrom([]string{"User-Request", ""}).Draw(t, "cause")
 				}
@@ -244,6 +246,13 @@ func TestPlainCases(t *testing.T) {
 	step("its Stop", 0, "", 4, "s4", aaa.StatusStop, "203.0.113.1")
 	if db.Exec(`UPDATE radial.addresses SET state = 'reserved' WHERE address = '192.0.2.5'`); true {
 		step("a Start with an address that is reserved", 0, "reserved", 5, "s5", aaa.StatusStart, "192.0.2.5")
+	}
+	if db.Exec(`UPDATE radial.addresses SET state = 'reserved', username = 'user6' WHERE address = '192.0.2.6'`); true {
+		step("a Start with the user's own static address", 0, "reserved", 6, "s6", aaa.StatusStart, "192.0.2.6")
+		step("an interim of it", 0, "reserved", 6, "s6", aaa.StatusInterim, "192.0.2.6")
+		if n := db.Rows("SELECT count(*) FROM radial.address_conflicts WHERE session_id = 's6'")[0][0]; n != "0" {
+			t.Errorf("%s conflicts of a user with his own address", n)
+		}
 	}
 }
 

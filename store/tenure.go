@@ -73,7 +73,8 @@ func (t Tenure) Held() bool {
 	return t.State == TenureBound || t.State == TenureReserved || t.State == TenureOffered
 }
 
-func (t Tenure) unknown() bool { return t.State == TenureUnknown }
+func (t Tenure) unknown() bool  { return t.State == TenureUnknown }
+func (t Tenure) reserved() bool { return t.State == TenureReserved }
 
 func (c AddressChange) begins() bool {
 	return c.Action == "bound" || c.Action == "taken_over" || c.Action == "reserved"

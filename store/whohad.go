@@ -70,7 +70,8 @@ type WhoHadQuery struct {
 
 // WhoHad says who had an address at a time: the history's rows around it and
 // the current row, in each VRF, and for IPv6 for each prefix that the address
-// lies in. Who held it comes first. Where neither knows anything of that time,
+// lies in. Who held it comes first. Where neither knows anything of that time, or the address
+// was reserved (whoever used it all the same is told beside whom it was kept for),
 // radacct is asked (Source tells); it has no index on addresses, so that this
 // may take seconds. No Tenure at all: nobody knows of the address.
 func (db *DB) WhoHad(ctx context.Context, q WhoHadQuery) (all []Tenure, err error) {
@@ -84,12 +85,17 @@ func (db *DB) WhoHad(ctx context.Context, q WhoHadQuery) (all []Tenure, err erro
 		if all, err = whoHad(ctx, tx, q); err != nil {
 			return err
 		}
-		if q.Lookback > 0 && !slices.ContainsFunc(all, Tenure.Held) && (len(all) == 0 || slices.ContainsFunc(all, Tenure.unknown)) {
+		unknown := !slices.ContainsFunc(all, Tenure.Held) && (len(all) == 0 || slices.ContainsFunc(all, Tenure.unknown))
+		if q.Lookback > 0 && (unknown || slices.ContainsFunc(all, Tenure.reserved)) {
 			sessions, err := whoHadByRadacct(ctx, tx, esc, q)
 			if err != nil {
 				return err
 			}
-			all = append(all, news(sessions, all, q.VRF)...)
+			if unknown {
+				all = append(all, news(sessions, all, q.VRF)...)
+			} else {
+				all = append(all, others(sessions, all)...)
+			}
 		}
 		return addTraffic(ctx, tx, esc, q, all)
 	})
@@ -99,6 +105,12 @@ func (db *DB) WhoHad(ctx context.Context, q WhoHadQuery) (all []Tenure, err erro
 	slices.SortStableFunc(all, func(a, b Tenure) int {
 		if a.Held() != b.Held() {
 			if a.Held() {
+				return -1
+			}
+			return 1
+		}
+		if a.Held() && a.VRF == b.VRF && (a.Traffic != nil) != (b.Traffic != nil) { // before whom it was kept for
+			if a.Traffic != nil {
 				return -1
 			}
 			return 1
@@ -114,6 +126,15 @@ func news(sessions, known []Tenure, vrf int32) []Tenure {
 	return slices.DeleteFunc(sessions, func(s Tenure) bool {
 		return vrf != 0 && s.VRF != 0 && s.VRF != vrf || slices.ContainsFunc(known, func(k Tenure) bool {
 			return k.RadacctID == s.RadacctID || !k.unknown() && k.VRF == s.VRF
+		})
+	})
+}
+
+// others are those tenures of radacct's that used what was reserved for somebody else, or for nobody.
+func others(sessions, known []Tenure) []Tenure {
+	return slices.DeleteFunc(sessions, func(s Tenure) bool {
+		return !slices.ContainsFunc(known, func(k Tenure) bool {
+			return k.reserved() && (s.VRF == 0 || s.VRF == k.VRF) && (k.User == "" || k.User != s.User)
 		})
 	})
 }

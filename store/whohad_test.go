@@ -246,6 +246,37 @@ func TestWhoHadStatic(t *testing.T) {
 	}
 }
 
+// Who used what was reserved for another is told too, first; a session of another VRF, and one before or after, is not.
+func TestWhoHadReserved(t *testing.T) {
+	db := storetest.New(t)
+	makePool(t, db, "main", "100.64.3.0/24")
+	db.Exec(`INSERT INTO radial.vrfs (id, name) VALUES (7, 'red')`)
+	db.Exec(`INSERT INTO nas (id, nasname, shortname, secret) VALUES (1, '10.1.0.1', 'red', 'x'), (2, '10.0.0.1', 'one', 'x')`)
+	db.Exec(`INSERT INTO radial.nas_settings (nas_id, vrf_id) VALUES (1, 7)`)
+	db.Exec(`UPDATE radial.addresses SET state = 'reserved', username = 'o''brien', reason = 'static', since = '2026-06-10 00:00Z' WHERE address = '100.64.3.7'`)
+	db.Exec(`UPDATE radial.addresses SET state = 'reserved', reason = 'camera', since = '2026-06-10 00:00Z' WHERE address = '100.64.3.8'`)
+	for n, s := range []string{"o=27brien 10.0.0.1 7 01 03", "o=22b 10.0.0.1 7 02 04", "red 10.1.0.1 7 02 04", "thief 10.0.0.1 8 02 04"} {
+		f := strings.Fields(s)
+		db.Exec(`INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, username, nasipaddress, framedipaddress, acctstarttime, acctstoptime)
+			VALUES ($1::bigint, 's', $1::text, $2, $3::inet, ('100.64.3.' || $4)::inet, ('2026-11-' || $5 || ' 00:00Z')::timestamptz, ('2026-11-' || $6 || ' 00:00Z')::timestamptz)`, n+1, f[0], f[1], f[2], f[3], f[4])
+	}
+	for question, want := range map[string]string{
+		"100.64.3.7 2026-11-01 12:00Z": "reserved o'brien 06-10 00:00..now lease",
+		"100.64.3.7 2026-11-02 12:00Z": `reserved o'brien 06-10 00:00..now lease, bound o"b 11-02 00:00..11-04 00:00 radacct`,
+		"100.64.3.7 2026-11-03 12:00Z": `bound o"b 11-02 00:00..11-04 00:00 radacct, reserved o'brien 06-10 00:00..now lease`, // he is not there himself
+		"100.64.3.7 2026-11-05 12:00Z": "reserved o'brien 06-10 00:00..now lease",
+		"100.64.3.8 2026-11-03 12:00Z": "bound thief 11-02 00:00..11-04 00:00 radacct, reserved  06-10 00:00..now lease",
+	} {
+		address, at, _ := strings.Cut(question, " ")
+		if got := asked(t, db, address, at); got != want {
+			t.Errorf("%s: %s, want %s", question, got, want)
+		}
+	}
+	if got, want := asked(t, db, "100.64.3.7", "2026-11-03 12:00Z", func(q *store.WhoHadQuery) { q.Lookback = 0 }), "reserved o'brien 06-10 00:00..now lease"; got != want {
+		t.Errorf("radacct not asked: %s, want %s", got, want)
+	}
+}
+
 // What no pool knows, radacct may: open sessions however old, closed ones that
 // began not too long before.
 func TestWhoHadByRadacct(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"radial/ipam"
 	"radial/store"
 )
 
@@ -51,6 +53,7 @@ type trafficView struct {
 	Session  string     `json:"session_id"`
 	User     string     `json:"username"`
 	MAC      string     `json:"callingstationid"`
+	Port     string     `json:"nasportid"`
 	Start    *time.Time `json:"start"`
 	Updated  *time.Time `json:"updated"`
 	Stop     *time.Time `json:"stop"`
@@ -67,7 +70,8 @@ func newIPWhoHadCmd(a *app) *cobra.Command {
 		Short: "Say who had an address at a time",
 		Long: `Says who had an address at a time, since when and until when, by the history and, for what is so still, by the lease itself.
 An IPv6 address is found in the prefix that it lay in. That nobody had it is an answer too: the exit code is 0.
-Of what neither knows (an address of no pool, a time from before the history) radacct is asked. It has no index on addresses: all
+Of what neither knows (an address of no pool, a time from before the history) radacct is asked, and of an address that was reserved: whoever
+used it all the same is told beside whom it was kept for. It has no index on addresses: all
 sessions that began in the --days before are read, and all that are open; this takes seconds where these are millions.`,
 		Example: `  radial ip whohad 100.64.3.7 --at "2026-11-03 02:14 +01"
   radial ip whohad 2001:db8:7::1f --at 2026-11-03T02:14:00+01:00 -o json`,
@@ -86,7 +90,7 @@ sessions that began in the --days before are read, and all that are open; this t
 	fl := cmd.Flags()
 	fl.StringVar(&at, "at", "now", "the `time`: \"2026-11-03 02:14 +01\", 2026-11-03T02:14:00+01:00, or without +01 by the clocks of the database's zone")
 	fl.StringVar(&vrf, "vrf", "", "in the address space of that `name`; all of them if it is not given")
-	fl.IntVar(&days, "days", 31, "how far before the time radacct is read where the history knows nothing; 0: not at all")
+	fl.IntVar(&days, "days", 31, "how far before the time radacct is read where the history knows nothing, or the address was reserved; 0: not at all")
 	return cmd
 }
 
@@ -135,11 +139,15 @@ func tenureViewOf(t store.Tenure, vrfs map[int32]string, zone *time.Location) te
 	}
 	if r := t.Traffic; r != nil {
 		v.Traffic = &trafficView{
-			UniqueID: r.UniqueID, Session: r.Session, User: r.User, MAC: r.MAC, Start: inZone(r.Start, zone), Updated: inZone(r.Updated, zone),
+			UniqueID: r.UniqueID, Session: r.Session, User: r.User, MAC: r.MAC, Port: r.Port, Start: inZone(r.Start, zone), Updated: inZone(r.Updated, zone),
 			Stop: inZone(r.Stop, zone), Cause: r.Cause, Input: r.Input, Output: r.Output,
 		}
-		if v.NAS == "" { // a reservation has none of its own
+		if v.NAS == "" { // a reservation has nothing of its own
 			v.NAS = r.NAS.String()
+		}
+		v.MAC, v.Port = cmp.Or(v.MAC, ipam.NormaliseMAC(r.MAC)), cmp.Or(v.Port, r.Port)
+		if t.Held() {
+			v.Session, v.RadacctID = cmp.Or(v.Session, r.Session), cmp.Or(v.RadacctID, r.RadacctID)
 		}
 	}
 	return v
@@ -219,6 +227,9 @@ func (t tenureView) how() string {
 		if t.Reason != "" {
 			text += ", " + t.Reason
 		}
+		if t.User != "" && t.Traffic == nil {
+			text += "; no session of this user had it then, by radacct"
+		}
 	case string(store.TenureOffered):
 		text += ": the login was accepted, its session has not begun"
 	}
@@ -226,14 +237,10 @@ func (t tenureView) how() string {
 }
 
 func (t tenureView) session() string {
-	id := t.Session
-	if id == "" && t.Traffic != nil && t.Held {
-		id = t.Traffic.Session
-	}
 	if t.RadacctID != 0 {
-		return fmt.Sprintf("%s (radacctid %d)", orDash(id), t.RadacctID)
+		return fmt.Sprintf("%s (radacctid %d)", orDash(t.Session), t.RadacctID)
 	}
-	return orDash(id)
+	return orDash(t.Session)
 }
 
 func (v whoHadView) when(t *time.Time, none string) string {
