@@ -32,6 +32,14 @@ SELECT a.address, a.state, coalesce(a.username, ''), coalesce(a.reason, '')
 FROM radial.static_rows(ARRAY[$1::inet]) r JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
 ORDER BY a.state = 'reserved' AND a.username IS NOT DISTINCT FROM $2::text, a.vrf_id, a.address`
 
+	// The rows that stand for a static address, with their VRFs: $1 address, $2 for whom it is. Of each whether it is somebody
+	// else's now, and so not his.
+	sqlStaticHeld = `
+SELECT v.name, a.state, coalesce(a.username, ''), coalesce(a.session_id, ''),
+       a.username IS DISTINCT FROM $2::text AND (a.state IN ('bound', 'reserved') OR a.state = 'offered' AND a.until > now())
+FROM radial.static_rows(ARRAY[$1::inet]) r JOIN radial.addresses a ON a.vrf_id = r.vrf_id AND a.address = r.address
+JOIN radial.vrfs v ON v.id = a.vrf_id ORDER BY v.id, a.address`
+
 	sqlStaticSettle = `SELECT reserved, unreserved FROM radial.settle_static($1::inet[])`
 
 	// Which static addresses rows of pools do not agree with: free though static, or
@@ -183,6 +191,29 @@ func (s statics) held(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	return nil
+}
+
+// StaticPlace is a row that stands for a user's static address.
+type StaticPlace struct {
+	VRF     string // its name
+	State   string
+	User    string // who has it
+	Session string // his Acct-Session-Id, or ""
+	Held    bool   // by somebody else: it becomes the user's when that one gives it back
+}
+
+// StaticPlaces says where a user's static address is kept for him, and where somebody else has it: the pools
+// of several VRFs may have the address. Nothing: no pool has it.
+func (db *DB) StaticPlaces(ctx context.Context, user string, address netip.Addr) ([]StaticPlace, error) {
+	rows, err := db.pool.Query(ctx, sqlStaticHeld, hostPrefix(address), user)
+	if err != nil {
+		return nil, wrapErr("static address "+address.String(), err)
+	}
+	places, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p StaticPlace, err error) {
+		err = row.Scan(&p.VRF, &p.State, &p.User, &p.Session, &p.Held)
+		return p, err
+	})
+	return places, wrapErr("static address "+address.String(), err)
 }
 
 // heldError says who has an address, and what can be done.

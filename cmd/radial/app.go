@@ -28,6 +28,7 @@ type app struct {
 	now            func() time.Time
 	settings       settingFlags
 	asking         atomic.Bool // while a line is read from stdin
+	remarks        []string    // on the change that is being made
 }
 
 // newApp returns an app on the process's own streams.

@@ -50,7 +50,40 @@ func (d *desk) noteStaticIP(ctx context.Context, ip *netip.Addr) error {
 	case err != nil:
 		return err
 	}
-	d.note("address %s is the gateway of subnet %s of pool %q: with two hosts of that address nobody there gets through", ip, network, pool)
+	d.remark("address %s is the gateway of subnet %s of pool %q: with two hosts of that address nobody there gets through", ip, network, pool)
+	return nil
+}
+
+// noteHeld tells of a static address that somebody else has in one of the address spaces whose pools have it: it is kept for
+// its user in the others alone. Where he has it in all of them, the change is refused.
+func (d *desk) noteHeld(ctx context.Context, user string, ip *netip.Addr) error {
+	if ip == nil || !ip.IsValid() {
+		return nil
+	}
+	places, err := d.db.StaticPlaces(ctx, user, *ip)
+	if err != nil {
+		return err
+	}
+	var kept []string
+	for _, p := range places {
+		if !p.Held {
+			kept = append(kept, p.VRF)
+		}
+	}
+	for _, p := range places {
+		if !p.Held {
+			continue
+		}
+		by := "for nobody by name"
+		if p.User != "" {
+			by = "by " + printable(p.User)
+		}
+		if p.Session != "" {
+			by += fmt.Sprintf(" (session %s)", printable(p.Session))
+		}
+		d.remark("address %s is %s in VRF %s %s: reserved in VRF %s alone; a login of %s by a NAS of VRF %s is given it all the same, until it is given back: radial ip conflicts",
+			ip, p.State, p.VRF, by, strings.Join(kept, ", "), printable(user), p.VRF)
+	}
 	return nil
 }
 

@@ -56,10 +56,11 @@ func (a *app) say(v any, format string, args ...any) error {
 
 // done is the JSON of a change that has nothing else to show.
 type done struct {
-	Name    string `json:"name"`
-	Action  string `json:"action"` // added, changed, deleted, unchanged
-	DryRun  bool   `json:"dry_run"`
-	Changes any    `json:"changes,omitempty"`
+	Name    string   `json:"name"`
+	Action  string   `json:"action"` // added, changed, deleted, unchanged
+	DryRun  bool     `json:"dry_run"`
+	Changes any      `json:"changes,omitempty"`
+	Notes   []string `json:"notes,omitempty"`
 }
 
 // did tells the outcome of a change.
@@ -67,7 +68,7 @@ func (a *app) did(noun, name, action string, dryRun bool, changes aaa.Audit) err
 	if changes == nil && action == "changed" {
 		action = "unchanged"
 	}
-	v := done{Name: name, Action: action, DryRun: dryRun}
+	v := done{Name: name, Action: action, DryRun: dryRun, Notes: a.remarks}
 	if changes != nil {
 		v.Changes = changes
 	}
@@ -82,6 +83,12 @@ func (a *app) did(noun, name, action string, dryRun bool, changes aaa.Audit) err
 func (a *app) note(format string, args ...any) {
 	// A note that cannot be written changes nothing of what was done.
 	_, _ = fmt.Fprintf(a.stderr, "radial: "+format+"\n", args...)
+}
+
+// remark is note for what belongs to the outcome of a change: did has it in JSON too.
+func (a *app) remark(format string, args ...any) {
+	a.remarks = append(a.remarks, fmt.Sprintf(format, args...))
+	a.note(format, args...)
 }
 
 // noteDrift tells what a change left alone in FreeRADIUS's tables.

@@ -242,7 +242,7 @@ func (f *userFlags) run(a *app, cmd *cobra.Command, name, did string,
 			return err
 		}
 		a.noteDrift("user", name, delta.Rows.Drift)
-		if err := errors.Join(d.noteStaticIP(cmd.Context(), c.StaticIP), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
+		if err := errors.Join(d.noteStaticIP(cmd.Context(), c.StaticIP), d.noteHeld(cmd.Context(), name, c.StaticIP), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
 			return err
 		}
 		return a.did("user", name, did, f.dryRun, delta.Audit)
