@@ -27,12 +27,14 @@ const (
 	sqlVRFIDs = `SELECT id FROM radial.vrfs ORDER BY id`
 
 	// $1 addresses (NULL: any), $2 user name, $3 MAC, $4 Acct-Session-Id, $5
-	// radacctid (empty or 0: any), $6 since, $7 until (NULL: no bound), $8 VRF (0: any), $9 how many.
+	// radacctid (empty or 0: any), $6 since, $7 until (NULL: no bound), $8 VRF (0: any), $9 how many,
+	// $10 a network in which the address lies (NULL: any), which is one run of the index, whose last one is $11.
 	sqlHistoryList = `
 SELECT ` + historyColumns + `
 FROM (SELECT * FROM radial.address_history h
       WHERE ($1::inet[] IS NULL OR h.address = ANY ($1)) AND ($2::text = '' OR h.username = $2) AND ($3::text = '' OR h.mac = $3)
         AND ($4::text = '' OR h.session_id = $4) AND ($5::bigint = 0 OR h.radacctid = $5) AND ($8::int = 0 OR h.vrf_id = $8)
+        AND ($10::inet IS NULL OR h.address BETWEEN $10 AND $11::inet)
         AND h.at >= coalesce($6::timestamptz, '-infinity') AND h.at < coalesce($7::timestamptz, 'infinity')
       ORDER BY h.at DESC, h.id DESC LIMIT $9::int) h
 LEFT JOIN radial.pools p ON p.id = h.pool_id
@@ -48,7 +50,7 @@ LIMIT 1`
 
 // HistoryQuery selects rows of the history; what is zero selects nothing.
 type HistoryQuery struct {
-	Address      netip.Prefix // an address (IPv6: also the prefixes it lay in), or a prefix that was leased
+	Address      netip.Prefix // an address (IPv6: also the prefixes it lay in), or a network: it and all in it
 	User         string
 	MAC          string    // in any spelling
 	Session      string    // Acct-Session-Id (no index: bound it by Since or another field) or acctuniqueid
@@ -70,8 +72,14 @@ func (db *DB) AddressHistory(ctx context.Context, q HistoryQuery) (all []Address
 			return err
 		}
 		var addresses []netip.Prefix
-		if q.Address.IsValid() {
+		var network *netip.Prefix
+		var last netip.Addr
+		switch {
+		case q.Address.IsSingleIP():
 			addresses = frame.leasesOf(q.Address)
+		case q.Address.IsValid():
+			within := ipam.RangeOf(q.Address)
+			network, last = new(q.Address.Masked()), within.Last
 		}
 		user, session := storableText(q.User), storableText(q.Session)
 		var radacctid int64
@@ -89,7 +97,7 @@ func (db *DB) AddressHistory(ctx context.Context, q HistoryQuery) (all []Address
 			}
 		}
 		rows, err := tx.Query(ctx, sqlHistoryList, addresses, user, storableText(ipam.NormaliseMAC(q.MAC)), session, radacctid,
-			nullTime(q.Since), nullTime(q.Until), q.VRF, max(q.Limit, 1))
+			nullTime(q.Since), nullTime(q.Until), q.VRF, max(q.Limit, 1), network, orNull(last))
 		if err != nil {
 			return err
 		}

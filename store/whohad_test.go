@@ -332,10 +332,11 @@ func TestHistoryPlans(t *testing.T) {
 		return b.String()
 	}
 	for name, c := range map[string]struct{ sql, args, months string }{
-		"before": {store.SQLWhoHadBefore, `'{1}', '{100.64.3.7}', '2026-07-15', '2026-06-01 00:00Z', 8`, "2026_07 2026_06 default"},
-		"after":  {store.SQLWhoHadAfter, `'{1}', '{100.64.3.7}', '2026-11-15', '2027-01-01 00:00Z', 8`, "2026_11 2026_12 default"},
-		"user":   {store.SQLHistoryList, `NULL, 'alice', '', '', 0, '2026-07-15', '2026-08-15', 0, 10`, "2026_08 2026_07"},
-		"mac":    {store.SQLHistoryList, `NULL, '', '00:00:5e:00:53:01', '', 0, '2026-07-15', '2026-08-15', 0, 10`, "2026_08 2026_07"},
+		"before":  {store.SQLWhoHadBefore, `'{1}', '{100.64.3.7}', '2026-07-15', '2026-06-01 00:00Z', 8`, "2026_07 2026_06 default"},
+		"after":   {store.SQLWhoHadAfter, `'{1}', '{100.64.3.7}', '2026-11-15', '2027-01-01 00:00Z', 8`, "2026_11 2026_12 default"},
+		"user":    {store.SQLHistoryList, `NULL, 'alice', '', '', 0, '2026-07-15', '2026-08-15', 0, 10, NULL, NULL`, "2026_08 2026_07"},
+		"network": {store.SQLHistoryList, `NULL, '', '', '', 0, '2026-07-15', '2026-08-15', 0, 10, '100.64.3.0/24', '100.64.3.255'`, "2026_07 2026_08"},
+		"mac":     {store.SQLHistoryList, `NULL, '', '00:00:5e:00:53:01', '', 0, '2026-07-15', '2026-08-15', 0, 10, NULL, NULL`, "2026_08 2026_07"},
 	} {
 		plan := explain(c.sql, c.args)
 		var opened []string
@@ -399,5 +400,40 @@ func TestWhoHadOfSessions(t *testing.T) {
 	}
 	if n := db.Rows(`SELECT count(*) FROM radial.address_history_default WHERE at > date_trunc('month', now(), 'UTC')`)[0][0]; n != "0" {
 		t.Errorf("%s rows of this month stand in the default partition", n)
+	}
+}
+
+// The history of a network is that of all in it and of itself, in pages by time.
+func TestHistoryOfANetwork(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec(`INSERT INTO radial.address_history (at, vrf_id, address, action)
+SELECT now() - n * interval '1 minute', 1, a.address::inet, 'bound'
+FROM unnest('{10.29.255.255,10.30.0.0,10.30.0.7,10.30.0.255,10.30.1.0,2001:db8::/48,2001:db8::/56,2001:db8:0:7::/64,2001:db8:0:ff::9,2001:db8:0:100::/56}'::text[])
+     WITH ORDINALITY AS a (address, n)`)
+	for network, want := range map[string]string{
+		"10.30.0.0/24":    "10.30.0.0/32 10.30.0.7/32 10.30.0.255/32",
+		"10.30.0.0/30":    "10.30.0.0/32",
+		"10.31.0.0/24":    "",
+		"2001:db8::/56":   "2001:db8::/56 2001:db8:0:7::/64 2001:db8:0:ff::9/128",
+		"2001:db8::/40":   "2001:db8::/48 2001:db8::/56 2001:db8:0:7::/64 2001:db8:0:ff::9/128 2001:db8:0:100::/56",
+		"2001:db8:1::/64": "",
+	} {
+		var got []string
+		for q := (store.HistoryQuery{Address: netip.MustParsePrefix(network), Limit: 2}); ; {
+			page, err := db.AddressHistory(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range page {
+				got = append(got, c.Address.String())
+			}
+			if len(page) < q.Limit {
+				break
+			}
+			q.Until = page[len(page)-1].At
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", network, got, want)
+		}
 	}
 }

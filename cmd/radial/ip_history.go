@@ -51,14 +51,14 @@ func newIPHistoryCmd(a *app) *cobra.Command {
 		Use:   "history",
 		Short: "List changes of holders, the newest first",
 		Long: `Lists who got and who lost which address, the newest change first. Addresses, users and MACs are found by an index; a question for
-none of them goes back 31 days unless --since says how far. --session takes an Acct-Session-Id, or an acctuniqueid, which is found at once.`,
+none of them, or for a network wider than /16 (IPv6: /32), goes back 31 days unless --since says how far. --session takes an Acct-Session-Id, or an acctuniqueid, which is found at once.`,
 		Example: `  radial ip history --user alice --since 7d
   radial ip history --address 100.64.3.7 --since "2026-11-03 00:00 +01" --until "2026-11-04 00:00 +01"`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return listHistory(cmd, a, h) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&h.address, "address", "", "of an `address` (IPv6: also of the prefixes that it lay in), or of a prefix that was leased")
+	fl.StringVar(&h.address, "address", "", "of an `address` (IPv6: also of the prefixes that it lay in), or of a network, which is it and all in it")
 	fl.StringVar(&h.query.User, "user", "", "of the user of that `name`")
 	fl.StringVar(&h.query.MAC, "mac", "", "of a `MAC`, in any spelling")
 	fl.StringVar(&h.query.Session, "session", "", "of a session by its `ID`: Acct-Session-Id or acctuniqueid")
@@ -117,7 +117,11 @@ func listHistory(cmd *cobra.Command, a *app, h historyAsked) error {
 
 // indexed tells whether an index leads to the rows.
 func (h historyAsked) indexed() bool {
-	return h.address != "" || h.query.User != "" || h.query.MAC != "" || len(h.query.Session) == 32
+	few := 16 // a network so wide, or wider ones, are most of the history
+	if h.query.Address.Addr().Is6() {
+		few = 32
+	}
+	return h.address != "" && h.query.Address.Bits() >= few || h.query.User != "" || h.query.MAC != "" || len(h.query.Session) == 32
 }
 
 func printHistory(a *app, rows []store.AddressChange, vrfs map[int32]string, zone *time.Location) error {
