@@ -37,7 +37,7 @@ SELECT $1::bigint, x.first, x.last, x.reason FROM unnest($2::inet[], $3::inet[],
 SELECT s.network, s.first, s.last, p.name
 FROM radial.subnets s JOIN radial.pools p ON p.id = s.pool_id
 WHERE s.vrf_id = $1::int AND s.first <= $3::inet AND s.last >= $2::inet AND s.id <> $4::bigint
-ORDER BY s.network, s.first LIMIT 1`
+ORDER BY s.network, s.first`
 
 	// Pools of a VRF by name, for fallback lists: $2 names.
 	sqlPoolKinds = `SELECT p.name, p.kind FROM radial.pools p WHERE p.vrf_id = $1::int AND p.name = ANY ($2::text[])`
@@ -193,18 +193,22 @@ func mayOverlap(ctx context.Context, tx pgx.Tx, vrf int32, kind ipam.Kind, s Sub
 	return false, err
 }
 
-// overlapOf is aaa.ErrConflict that names a subnet that s overlaps, or nil.
+// overlapOf is aaa.ErrConflict that names the subnets that s overlaps, or nil.
 func overlapOf(ctx context.Context, q querier, vrf int32, s SubnetSpec, but int64) error {
-	var there SubnetSpec
-	var owner string
-	err := q.QueryRow(ctx, sqlSubnetOverlaps, vrf, s.Range.First, s.Range.Last, but).Scan(&there.Network, &there.Range.First, &there.Range.Last, &owner)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
-	}
+	rows, err := q.Query(ctx, sqlSubnetOverlaps, vrf, s.Range.First, s.Range.Last, but)
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: network %s overlaps %s of pool %q", aaa.ErrConflict, s.text(), there.text(), owner)
+	there, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		var o SubnetSpec
+		var owner string
+		err := row.Scan(&o.Network, &o.Range.First, &o.Range.Last, &owner)
+		return fmt.Sprintf("%s of pool %q", o.text(), owner), err
+	})
+	if err != nil || len(there) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: network %s overlaps %s", aaa.ErrConflict, s.text(), someOf(there))
 }
 
 // namedOverlap turns the refusal of the exclusion constraint into the name of

@@ -121,7 +121,7 @@ func apart(found []Subnet) string {
 		}
 		ranges = append(ranges, s.Range.String())
 	}
-	if len(pools) > 1 {
+	if slices.Sort(pools); len(pools) > 1 {
 		return "pools " + someOf(pools) + " have it; say which with --pool"
 	}
 	return "its parts are " + someOf(ranges) + "; say which range"

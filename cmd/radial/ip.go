@@ -231,5 +231,10 @@ func (d *ipDesk) addressGrid(views []addressView) string {
 	return g.String()
 }
 
-// timeOr prints a time in the database's zone, or a dash.
-func (d *ipDesk) timeOr(t *time.Time) string { return (&desk{zone: d.zone}).timeOr(t) }
+// timeOr prints a time as ip history and ip whohad do, or a dash.
+func (d *ipDesk) timeOr(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return stamp(*t, d.zone)
+}
