@@ -19,6 +19,18 @@ func (s *Session) merge(ev *Record) bool {
 	return changed
 }
 
+// LosesOctets tells that a record is newer than an open row (before) and of its
+// session (outcome is what Next made of it), and that a counter of octets has gone
+// back all the same: it began anew, or has passed 2^32 at a device that sends no
+// gigawords. Merge keeps the greater one, since the row says nothing of what the
+// device counted last, without which a record that comes twice or late would count
+// again. What is transferred from there on counts for nothing until the device's
+// counter has come up to the row's.
+func (r *Record) LosesOctets(before *Session, outcome Outcome) bool {
+	return (outcome == Updated || outcome == Closed) && r.Status != StatusStart && before.Open() && r.At.After(before.Update) &&
+		(shrank(r.Input, before.Input) || shrank(r.Output, before.Output))
+}
+
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

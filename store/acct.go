@@ -111,6 +111,7 @@ type Ledger struct {
 	downs  *entryQueue // Accounting-On and Off
 
 	conflicts conflictLog
+	losses    lossLog
 	outage    outage
 	known     known
 	odd       oddly
@@ -127,6 +128,7 @@ type entry struct {
 	rec     aaa.Record // raw with its texts as they stand in radacct
 	outcome aaa.Outcome
 	err     error
+	loses   bool // octets: see aaa.Record.LosesOctets
 	// journalled tells that it is acknowledged from the journal.
 	journalled bool
 	// drained tells that it comes out of the journal.
@@ -197,7 +199,7 @@ func (l *Ledger) turnedAway(refused []*entry) []*entry {
 func (l *Ledger) finish(batch []*entry, err error) {
 	for _, e := range batch {
 		e.err = err
-		l.metrics.record(e, err)
+		l.tally(e, err)
 	}
 	refused := l.turnedAway(l.gates.leave(batch))
 	l.tell(batch)

@@ -33,6 +33,13 @@ func newLedger(t testing.TB, db *storetest.DB, opts store.LedgerOptions) (*store
 	if err != nil {
 		t.Fatal(err)
 	}
+	runLedger(t, l)
+	return l, reg
+}
+
+// runLedger runs a ledger until the test ends.
+func runLedger(t testing.TB, l *store.Ledger) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
@@ -42,7 +49,6 @@ func newLedger(t testing.TB, db *storetest.DB, opts store.LedgerOptions) (*store
 			t.Error("ledger:", err)
 		}
 	})
-	return l, reg
 }
 
 // counterOf sums the samples of a counter whose labels have all the given values.

@@ -221,6 +221,6 @@ func (d *drainer) replay(ctx context.Context, records []journal.Record, limit ti
 
 func (d *drainer) count(batch ...*entry) {
 	for _, e := range batch {
-		d.metrics.record(e, nil)
+		d.tally(e, nil)
 	}
 }

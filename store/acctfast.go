@@ -163,6 +163,7 @@ func (l *Ledger) fold(row *acctRow) bool {
 		if t.Outcome != aaa.Updated && t.Outcome != aaa.Closed {
 			return false
 		}
+		e.loses = e.rec.LosesOctets(&row.Session, t.Outcome)
 		row.Session, row.by, e.outcome = t.Row, e, t.Outcome
 	}
 	if row.isNew() {

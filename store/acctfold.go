@@ -72,6 +72,7 @@ func (f *fold) apply(e *entry) {
 	}
 	t := aaa.Next(session, &e.rec)
 	e.outcome = t.Outcome
+	e.loses = session != nil && e.rec.LosesOctets(session, t.Outcome)
 	if t.Earlier {
 		f.stops = append(f.stops, earlierStop{by: e, row: row, session: row.Session})
 	}

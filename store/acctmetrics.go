@@ -21,6 +21,7 @@ type LedgerMetrics struct {
 	leases      *prometheus.CounterVec
 	known       prometheus.Counter
 	plain       prometheus.Counter
+	losses      prometheus.Counter
 
 	// The counters of records by status and outcome, as they are first needed: to
 	// find one by its labels costs more than the rest of the counting.
@@ -66,7 +67,11 @@ func NewLedgerMetrics(reg prometheus.Registerer) *LedgerMetrics {
 			Name: "radial_accounting_plain_total", Help: "Addresses bound, renewed or released without a look at their row first: it was as the login or the session had left it.",
 		}),
 	}
-	reg.MustRegister(m.known, m.plain, m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
+	m.losses = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "radial_accounting_octets_lost_total",
+		Help: "Records whose octets are fewer than an older one's of the same session: the device's counter began anew, or has passed 2^32 without gigawords, and what it counts until it is up there again counts for nothing.",
+	})
+	reg.MustRegister(m.losses, m.known, m.plain, m.records, m.batch, m.commit, m.clamped, m.quarantined, m.retries, m.overload, m.leases)
 	return m
 }
 
