@@ -60,6 +60,7 @@ const (
 // WhoHadQuery asks who had an address.
 type WhoHadQuery struct {
 	Address netip.Addr
+	Bits    int // of IPv6: asks for the prefix of so many bits that begins with Address, and none else; 0: for the address
 	At      time.Time
 	VRF     int32 // 0: in every one
 	// Lookback bounds what is read of radacct where the history knows nothing:
@@ -164,7 +165,11 @@ func whoHad(ctx context.Context, tx pgx.Tx, q WhoHadQuery) ([]Tenure, error) {
 	}
 	r := &records{at: q.At}
 	for _, vrf := range vrfs {
-		for _, a := range frame.leasesOf(netip.PrefixFrom(q.Address, q.Address.BitLen())) {
+		asked := netip.PrefixFrom(q.Address, q.Address.BitLen())
+		if q.Bits > 0 {
+			asked = netip.PrefixFrom(q.Address, q.Bits)
+		}
+		for _, a := range frame.leasesOf(asked) {
 			r.all = append(r.all, &record{vrf: vrf, address: a})
 		}
 	}

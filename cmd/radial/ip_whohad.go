@@ -69,7 +69,7 @@ func newIPWhoHadCmd(a *app) *cobra.Command {
 		Use:   "whohad ADDRESS",
 		Short: "Say who had an address at a time",
 		Long: `Says who had an address at a time, since when and until when, by the history and, for what is so still, by the lease itself.
-An IPv6 address is found in the prefix that it lay in. That nobody had it is an answer too: the exit code is 0.
+An IPv6 address is found in the prefix that it lay in; a prefix that was leased may be asked for itself. That nobody had it is an answer too: the exit code is 0.
 Of what neither knows (an address of no pool, a time from before the history) radacct is asked, and of an address that was reserved: whoever
 used it all the same is told beside whom it was kept for. It has no index on addresses: all
 sessions that began in the --days before are read, and all that are open; this takes seconds where these are millions.`,
@@ -77,14 +77,18 @@ sessions that began in the --days before are read, and all that are open; this t
   radial ip whohad 2001:db8:7::1f --at 2026-11-03T02:14:00+01:00 -o json`,
 		Args: named("ADDRESS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			addr, err := netip.ParseAddr(args[0])
-			if err != nil || addr.Zone() != "" {
-				return usagef("%q: want an address such as 100.64.3.7 or 2001:db8:7::1f", args[0])
+			asked, err := parseWhere(args[0])
+			if err != nil || !asked.IsSingleIP() && asked.Addr().Is4() {
+				return usagef("%q: want an address such as 100.64.3.7 or 2001:db8:7::1f, or a prefix that was leased (radial ip history --address takes networks)", args[0])
+			}
+			q := store.WhoHadQuery{Address: asked.Addr(), Lookback: time.Duration(days) * 24 * time.Hour}
+			if !asked.IsSingleIP() {
+				q.Bits = asked.Bits()
 			}
 			if days < 0 || days > 36500 {
 				return usagef("--days %d: want 0 (radacct is not asked) to 36500", days)
 			}
-			return whoHad(cmd, a, store.WhoHadQuery{Address: addr.Unmap(), Lookback: time.Duration(days) * 24 * time.Hour}, at, vrf, days)
+			return whoHad(cmd, a, q, at, vrf, days)
 		},
 	}
 	fl := cmd.Flags()
@@ -120,7 +124,11 @@ func whoHad(cmd *cobra.Command, a *app, q store.WhoHadQuery, at, vrf string, day
 	if err != nil {
 		return err
 	}
-	v := whoHadView{Address: q.Address.String(), At: q.At.In(zone), Answers: []tenureView{}, zone: zone, days: days}
+	address := q.Address.String()
+	if q.Bits > 0 {
+		address = netip.PrefixFrom(q.Address, q.Bits).String()
+	}
+	v := whoHadView{Address: address, At: q.At.In(zone), Answers: []tenureView{}, zone: zone, days: days}
 	for _, t := range tenures {
 		v.Answers = append(v.Answers, tenureViewOf(t, vrfs, zone))
 		v.Held = v.Held || t.Held()
