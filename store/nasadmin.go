@@ -177,7 +177,7 @@ func saveDevice(ctx context.Context, tx pgx.Tx, d *aaa.Device) error {
 	tag, err := tx.Exec(ctx, sqlDeviceSettingsSave, d.ID, aaa.PolicyName(d.RequireMessageAuthenticator), aaa.PolicyName(d.LimitProxyState),
 		int32(d.CoAPort), d.VRF, d.SwapOctets, delay, d.Pool)
 	if err == nil && tag.RowsAffected() == 0 {
-		return fmt.Errorf("vrf %q: %w", d.VRF, aaa.ErrNotFound)
+		return fmt.Errorf("vrf %q: %w; the first pool in it makes it: radial pool add NAME --cidr NETWORK --vrf %s", d.VRF, aaa.ErrNotFound, d.VRF)
 	}
 	return err
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/spf13/cobra"
 
+	"radial/aaa"
 	"radial/store"
 )
 
@@ -66,6 +68,9 @@ func newIPReserveCmd(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := d.noteStranger(cmd.Context(), r.User); err != nil {
+					return err
+				}
 				return d.tell(row, changed, "reserved", t.dryRun)
 			})
 		},
@@ -74,6 +79,20 @@ func newIPReserveCmd(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "a `text` for people")
 	t.registerChange(cmd)
 	return cmd
+}
+
+// noteStranger tells of a user of whom there is nothing: he may come later, or
+// is misspelt.
+func (d *ipDesk) noteStranger(ctx context.Context, user string) error {
+	if user == "" {
+		return nil
+	}
+	err := d.db.CheckUser(ctx, user)
+	if errors.Is(err, aaa.ErrNotFound) {
+		d.note("there is no user %q yet: the address is kept for that name all the same", user)
+		return nil
+	}
+	return err
 }
 
 func newIPReleaseCmd(a *app) *cobra.Command {

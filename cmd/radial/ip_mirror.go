@@ -66,12 +66,22 @@ func newIPMirrorOffCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer done()
+			before, err := db.MirrorState(cmd.Context())
+			if err != nil {
+				return err
+			}
 			if err := db.MirrorOff(cmd.Context(), a.by("ip.mirror", false)); err != nil {
 				return err
 			}
 			m, err := db.MirrorState(cmd.Context())
 			if err != nil {
 				return err
+			}
+			switch {
+			case !before.On:
+				return a.say(m, "the mirror was off already: nothing has changed")
+			case before.Lost:
+				return a.say(m, "the mirror is off; radippool was gone already")
 			}
 			return a.say(m, "the mirror is off: radippool is no longer true, do not start a FreeRADIUS on it")
 		},
