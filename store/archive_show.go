@@ -16,9 +16,15 @@ WHERE r.acctstarttime < $1::timestamptz AND r.acctstarttime > '-infinity' AND r.
   AND NOT EXISTS (SELECT FROM radial.addresses a WHERE a.radacctid = r.radacctid OFFSET 0)
 GROUP BY 1 ORDER BY 1`
 
-	// The months that there are; how many rows is about so many.
+	// The months that there are; how many rows is about so many. Of a month that
+	// PostgreSQL has not looked at yet, as after a move, so many are counted, and the
+	// pages that they did not fill reckoned by those that they did.
 	sqlArchiveMonths = `
-SELECT m.first, greatest(c.reltuples, 0)::bigint, e.newest, pg_total_relation_size(c.oid)
+SELECT m.first, CASE WHEN c.reltuples >= 1 THEN c.reltuples::bigint ELSE (
+    SELECT CASE WHEN s.n < 100000 THEN s.n ELSE (s.n * (pg_relation_size(c.oid) / current_setting('block_size')::numeric) / s.pages::numeric)::bigint END
+    FROM (SELECT count(*) AS n, max((r.ctid::text::point)[0]) + 1 AS pages
+          FROM (SELECT a.ctid FROM radial.radacct_archive a WHERE a.acctstarttime >= m.first AND a.acctstarttime < m.next LIMIT 100000) r) s) END,
+    e.newest, pg_total_relation_size(c.oid)
 FROM radial.archive_months m JOIN pg_class c ON c.relname = m.name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'radial'
 LEFT JOIN radial.archive_ends e ON e.month = m.first
 ORDER BY m.first`

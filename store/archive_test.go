@@ -265,6 +265,20 @@ func TestLateRecordsOfArchivedSessions(t *testing.T) {
 	}
 }
 
+// Months that were filled a moment ago are counted, big ones in part.
+func TestArchiveMonthsNew(t *testing.T) {
+	db := storetest.New(t)
+	db.Exec(`SELECT radial.make_archive_partition(m) FROM unnest('{2024-01-01 00:00Z,2024-02-01 00:00Z,2024-03-01 00:00Z}'::timestamptz[]) m`)
+	db.Exec(`ALTER TABLE radial.radacct_archive_2024_02 SET (autovacuum_enabled = off)`)
+	db.Exec(`INSERT INTO radial.radacct_archive (radacctid, acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, acctstoptime)
+		SELECT n, n::text, n::text, 'u', '10.0.0.1'::inet, '2024-02-01 00:00Z'::timestamptz + n * interval '10 s', '2024-02-28 00:00Z'::timestamptz FROM generate_series(0, 159999) n
+		UNION ALL SELECT 200000 + n, 's', 's' || n, 'u', '10.0.0.1', '2024-03-01 00:00Z', '2024-03-02 00:00Z' FROM generate_series(1, 7) n`)
+	all, err := db.ArchiveMonths(t.Context())
+	if err != nil || len(all) != 3 || all[0].Sessions != 0 || all[1].Sessions < 155_000 || all[1].Sessions > 165_000 || all[2].Sessions != 7 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
 // A month goes when the last of its sessions is old enough, and not before.
 func TestArchiveDrop(t *testing.T) {
 	db := storetest.New(t)
@@ -280,7 +294,7 @@ func TestArchiveDrop(t *testing.T) {
 		t.Fatalf("%d moved", n)
 	}
 	all, err := db.ArchiveMonths(t.Context())
-	if err != nil || len(all) != 3 || !all[1].Newest.Equal(instant(t, "2025-02-01 00:00Z")) || all[0].Bytes == 0 {
+	if err != nil || len(all) != 3 || all[0].Sessions != 1 || !all[1].Newest.Equal(instant(t, "2025-02-01 00:00Z")) || all[0].Bytes == 0 {
 		t.Errorf("%+v, %v", all, err)
 	}
 	by := store.Change{Actor: "test", Action: "archive.drop"}
