@@ -19,15 +19,23 @@ import (
 // it: the router; its Accounting-On or Off; or an open session of the same service
 // that began there since with another digit of the boot in its id.
 const sqlSilentReboot = `
+WITH e AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::inet[], $3::timestamptz[], $4::bool[], $5::text[]) AS e (id, nas, seen, told, session)
+), since AS MATERIALIZED ( -- one look at each NAS's sessions, however many of its have ended
+    SELECT o.nasipaddress AS nas, lower(left(o.acctsessionid, 2)) AS service, lower(substr(o.acctsessionid, 3, 1)) AS boot, max(o.acctstarttime) AS began
+    FROM (SELECT nas, min(seen) AS seen FROM e WHERE session IS NOT NULL GROUP BY nas) n
+    CROSS JOIN LATERAL (
+        SELECT r.nasipaddress, r.acctsessionid, r.acctstarttime FROM radacct r
+        WHERE r.nasipaddress = n.nas AND r.acctstoptime IS NULL AND r.acctstarttime > n.seen AND r.acctsessionid ~ '^[0-9A-Fa-f]{8}$' OFFSET 0) o
+    GROUP BY 1, 2, 3
+)
 UPDATE radacct r SET acctterminatecause = $6::text
-FROM unnest($1::bigint[], $2::inet[], $3::timestamptz[], $4::bool[], $5::text[]) AS e (id, nas, seen, told, session)
+FROM e
 WHERE r.radacctid = e.id
   AND (e.told
        OR EXISTS (SELECT FROM radial.reboots b WHERE b.nas = e.nas AND b.at > e.seen)
-       OR e.session IS NOT NULL AND EXISTS (
-           SELECT FROM radacct o
-           WHERE o.nasipaddress = e.nas AND o.acctstoptime IS NULL AND o.acctstarttime > e.seen AND o.acctsessionid ~ '^[0-9A-Fa-f]{8}$'
-             AND lower(left(o.acctsessionid, 2)) = lower(left(e.session, 2)) AND lower(substr(o.acctsessionid, 3, 1)) <> lower(substr(e.session, 3, 1))))
+       OR EXISTS (SELECT FROM since s WHERE s.nas = e.nas AND s.began > e.seen
+                      AND s.service = lower(left(e.session, 2)) AND s.boot <> lower(substr(e.session, 3, 1))))
 RETURNING r.radacctid`
 
 // silentEnd is a session that this transaction has closed for its silence.
