@@ -205,3 +205,26 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 		t.Errorf("want 4 problems (mode, users, sockets, secret), got: %v", err)
 	}
 }
+
+// A format that does not make a name of each number is refused, and nothing is
+// sent with what fmt says of it.
+func TestFormatsOfUsers(t *testing.T) {
+	for _, c := range []struct {
+		user, password string
+		users          int
+		ok             bool
+	}{
+		{"u%06d", "pw%06d", 2, true}, {"u%x", "same", 2, true}, {"alice", "secret", 1, true}, {"%[1]d-%[1]d", "p", 2, true},
+		{"alice", "p", 2, false}, {"%s", "p", 2, false}, {"u%d%d", "p", 2, false}, {"u%", "p", 1, false}, {"", "p", 1, false},
+		{"u%d", "", 2, false}, {"u%d", "%s", 2, false}, {"u%0129d", "p", 2, false},
+	} {
+		o := DefaultOptions()
+		o.Secret, o.UserFormat, o.PasswordFormat, o.Users = "s", c.user, c.password, c.users
+		if err := o.Validate(); (err == nil) != c.ok {
+			t.Errorf("%q, %q for %d users: %v", c.user, c.password, c.users, err)
+		}
+	}
+	if got := textOf("alice", 7) + textOf(" u%03d", 7); got != "alice u007" {
+		t.Error(got)
+	}
+}

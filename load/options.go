@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"radial/nas"
@@ -49,7 +50,8 @@ type Options struct {
 	Duration   time.Duration // of the measured part; of a storm the most
 	Count      int           // requests (sessions in modes session and acct) after which it ends; 0: Duration alone
 	Users      int           // user names run from 0 to Users-1
-	// UserFormat and PasswordFormat take the user's number: "u%06d", "pw%06d".
+	// UserFormat and PasswordFormat take the user's number: "u%06d", "pw%06d"; a
+	// password, or the name of one user alone, may do without.
 	UserFormat, PasswordFormat string
 	Shuffle                    bool         // users in random order instead of in turn
 	WrongPasswords             float64      // share of logins with a wrong password, 0 to 1
@@ -119,12 +121,26 @@ func (o Options) Validate() error {
 	if o.Secret == "" {
 		errs = append(errs, errors.New("secret: want the shared secret that the server has for this machine"))
 	}
-	for _, f := range []string{o.UserFormat, o.PasswordFormat} {
-		if s := fmt.Sprintf(f, 1); len(s) == 0 || len(s) > 128 {
-			errs = append(errs, fmt.Errorf("format %v: want one that makes 1 to 128 characters of a number, such as u%%06d", f))
+	for _, f := range []struct {
+		name, format, example string
+		one                   bool // that all users may have the same
+	}{{"user-format", o.UserFormat, "u%06d", o.Users == 1}, {"password-format", o.PasswordFormat, "pw%06d", true}} {
+		made := textOf(f.format, 1)
+		// what fmt cannot do it writes as %!
+		if made == "" || len(made) > 128 || strings.Contains(made, "%!") || !f.one && made == textOf(f.format, 0) {
+			errs = append(errs, fmt.Errorf("%s %q: want one that makes 1 to 128 characters of each user's number, such as %s", f.name, f.format, f.example))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// textOf is what a format makes of a user's number; one without a % is the text
+// of all users.
+func textOf(format string, number int) string {
+	if !strings.Contains(format, "%") {
+		return format
+	}
+	return fmt.Sprintf(format, number)
 }
 
 const (

@@ -68,8 +68,8 @@ func makeNames(o Options) (names, error) {
 		n.hash = make([][16]byte, o.Users)
 	}
 	for i := range o.Users {
-		n.user[i] = fmt.Sprintf(o.UserFormat, i)
-		n.password[i] = fmt.Sprintf(o.PasswordFormat, i)
+		n.user[i] = textOf(o.UserFormat, i)
+		n.password[i] = textOf(o.PasswordFormat, i)
 		n.mac[i] = fmt.Sprintf("02:00:%02X:%02X:%02X:%02X", byte(i>>24), byte(i>>16), byte(i>>8), byte(i))
 		if n.hash != nil {
 			hash, err := aaa.NTHash([]byte(n.password[i]))

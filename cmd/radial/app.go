@@ -146,6 +146,10 @@ func plainFlagError(err error) string {
 		return err.Error()
 	case strings.HasSuffix(tail, "value out of range"):
 		return head + ": too big or too small"
+	case strings.HasPrefix(tail, "ParseBool"):
+		return head + ": want true or false"
+	case strings.HasPrefix(tail, "ParseFloat"):
+		return head + ": want a number"
 	}
 	return head + ": want a whole number"
 }

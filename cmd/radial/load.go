@@ -71,7 +71,7 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	fl.IntVar(&o.Count, "count", 0, "end after so many requests (sessions in modes session and acct); 0: --duration alone")
 	fl.IntVar(&o.Users, "users", o.Users, "number of user names")
 	fl.StringVar(&o.UserFormat, "user-format", o.UserFormat, "user name made of the user's number")
-	fl.StringVar(&o.PasswordFormat, "password-format", o.PasswordFormat, "password made of the user's number")
+	fl.StringVar(&o.PasswordFormat, "password-format", o.PasswordFormat, "password made of the user's number, or one for all users")
 	fl.StringVar(&f.wrong, "wrong-passwords", "0%", "`share` of logins with a wrong password, such as 2%")
 	fl.BoolVar(&o.Shuffle, "shuffle", false, "users in random order")
 	fl.IntVar(&o.NASes, "nases", o.NASes, "distinct NAS-IP-Address values")
