@@ -71,8 +71,8 @@ type WhoHadQuery struct {
 
 // WhoHad says who had an address at a time: the history's rows around it and
 // the current row, in each VRF, and for IPv6 for each prefix that the address
-// lies in. Who held it comes first. Where neither knows anything of that time, or the address
-// was reserved (whoever used it all the same is told beside whom it was kept for),
+// lies in. Who held it comes first. Of an address that was reserved, who was in conflict over it
+// is told beside whom it was kept for. Where neither knows anything of that time
 // radacct is asked (Source tells); it has no index on addresses, so that this
 // may take seconds. No Tenure at all: nobody knows of the address.
 func (db *DB) WhoHad(ctx context.Context, q WhoHadQuery) (all []Tenure, err error) {
@@ -87,16 +87,19 @@ func (db *DB) WhoHad(ctx context.Context, q WhoHadQuery) (all []Tenure, err erro
 			return err
 		}
 		unknown := !slices.ContainsFunc(all, Tenure.Held) && (len(all) == 0 || slices.ContainsFunc(all, Tenure.unknown))
-		if q.Lookback > 0 && (unknown || slices.ContainsFunc(all, Tenure.reserved)) {
+		switch {
+		case unknown && q.Lookback > 0:
 			sessions, err := whoHadByRadacct(ctx, tx, esc, q)
 			if err != nil {
 				return err
 			}
-			if unknown {
-				all = append(all, news(sessions, all, q.VRF)...)
-			} else {
-				all = append(all, others(sessions, all)...)
+			all = append(all, news(sessions, all, q.VRF)...)
+		case slices.ContainsFunc(all, Tenure.reserved):
+			sessions, err := whoWasInConflict(ctx, tx, esc, q)
+			if err != nil {
+				return err
 			}
+			all = append(all, others(sessions, all)...)
 		}
 		return addTraffic(ctx, tx, esc, q, all)
 	})
@@ -131,7 +134,7 @@ func news(sessions, known []Tenure, vrf int32) []Tenure {
 	})
 }
 
-// others are those tenures of radacct's that used what was reserved for somebody else, or for nobody.
+// others are those tenures of sessions in conflict that used what was reserved for somebody else, or for nobody.
 func others(sessions, known []Tenure) []Tenure {
 	return slices.DeleteFunc(sessions, func(s Tenure) bool {
 		return !slices.ContainsFunc(known, func(k Tenure) bool {

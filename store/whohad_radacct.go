@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,6 +42,9 @@ FROM (` + ofRadacct + hadSince + ` UNION ALL ` + ofArchive + hadSince + `
 ORDER BY r.acctstarttime DESC LIMIT 16`
 	hadSince = `r.acctstarttime BETWEEN $3::timestamptz AND $2::timestamptz AND (r.acctstoptime IS NULL OR r.acctstoptime > $2) AND ` + trafficHas
 
+	// Sessions that were seen in conflict over an address. $1 address.
+	sqlSessionsInConflict = `SELECT coalesce(array_agg(c.radacctid), '{}') FROM radial.address_conflicts c WHERE c.address >>= $1::inet`
+
 	sqlNASVRFs = `
 SELECT n.nasname::text, coalesce(s.vrf_id, 1) FROM nas n LEFT JOIN radial.nas_settings s ON s.nas_id = n.id WHERE n.nasname IS NOT NULL ORDER BY n.id`
 
@@ -77,6 +81,24 @@ func whoHadByRadacct(ctx context.Context, tx pgx.Tx, esc Escaper, q WhoHadQuery)
 		return nil, fmt.Errorf("radacct has no index on addresses, and reading the sessions of %s took longer than 30s: look back less far (%w): %w",
 			q.Lookback, err, aaa.ErrInvalid)
 	}
+	return tenuresOf(ctx, tx, q, sessions, err)
+}
+
+// whoWasInConflict is for addresses that were reserved: whoever used one all the same.
+func whoWasInConflict(ctx context.Context, tx pgx.Tx, esc Escaper, q WhoHadQuery) ([]Tenure, error) {
+	var ids []int64
+	if err := tx.QueryRow(ctx, sqlSessionsInConflict, q.Address).Scan(&ids); err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	sessions, err := readSessions(ctx, tx, esc, sqlSessionsByID, ids)
+	sessions = slices.DeleteFunc(sessions, func(s SessionRecord) bool {
+		return s.Start.After(q.At) || !s.Stop.IsZero() && !s.Stop.After(q.At)
+	})
+	return tenuresOf(ctx, tx, q, sessions, err)
+}
+
+// tenuresOf makes tenures of sessions that had the address at the time.
+func tenuresOf(ctx context.Context, tx pgx.Tx, q WhoHadQuery, sessions []SessionRecord, err error) ([]Tenure, error) {
 	if err != nil || len(sessions) == 0 {
 		return nil, err
 	}

@@ -70,8 +70,8 @@ func newIPWhoHadCmd(a *app) *cobra.Command {
 		Short: "Say who had an address at a time",
 		Long: `Says who had an address at a time, since when and until when, by the history and, for what is so still, by the lease itself.
 An IPv6 address is found in the prefix that it lay in; a prefix that was leased may be asked for itself. That nobody had it is an answer too: the exit code is 0.
-Of what neither knows (an address of no pool, a time from before the history) radacct is asked, and of an address that was reserved: whoever
-used it all the same is told beside whom it was kept for. It has no index on addresses: all
+Of an address that was reserved, whoever used it all the same (radial ip conflicts) is told beside whom it was kept for. Of what neither knows
+(an address of no pool, a time from before the history) radacct is asked. It has no index on addresses: all
 sessions that began in the --days before are read, and all that are open; this takes seconds where these are millions.`,
 		Example: `  radial ip whohad 100.64.3.7 --at "2026-11-03 02:14 +01"
   radial ip whohad 2001:db8:7::1f --at 2026-11-03T02:14:00+01:00 -o json`,
@@ -94,7 +94,7 @@ sessions that began in the --days before are read, and all that are open; this t
 	fl := cmd.Flags()
 	fl.StringVar(&at, "at", "now", "the `time`: \"2026-11-03 02:14 +01\", 2026-11-03T02:14:00+01:00, or without +01 by the clocks of the database's zone")
 	fl.StringVar(&vrf, "vrf", "", "in the address space of that `name`; all of them if it is not given")
-	fl.IntVar(&days, "days", 31, "how far before the time radacct is read where the history knows nothing, or the address was reserved; 0: not at all")
+	fl.IntVar(&days, "days", 31, "how far before the time radacct is read where the history knows nothing; 0: not at all")
 	return cmd
 }
 
