@@ -150,6 +150,7 @@ func quotaText(all []aaa.Quota, steps bool) string {
 type userUsage struct {
 	Balances []balanceView `json:"balances"`
 	TopUps   []topUpView   `json:"topups"`
+	unseen   bool          // his quotas were not looked at
 }
 
 // balanceView is a quota, or a step, of a user or of a group of his.
@@ -196,6 +197,7 @@ func (d *desk) usageOf(ctx context.Context, user string) (u userUsage, err error
 	if err != nil {
 		return u, err
 	}
+	u.unseen = s.Unknown || s.Reason != aaa.ReasonNone && len(s.Balances) == 0
 	for i := range s.Balances {
 		b := &s.Balances[i]
 		v := balanceView{Quota: b.Quota, Granted: b.Granted, Used: b.Used, Left: b.Left}

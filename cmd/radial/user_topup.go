@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,7 @@ show lists top-ups by number; --take takes one back.`,
 				if err := d.db.TopUp(cmd.Context(), by, name, t, comment); err != nil {
 					return err
 				}
+				d.noteWithoutQuota(cmd.Context(), name)
 				return a.did("user", name, "topped up", dryRun, aaa.Audit{"octets": t.Octets})
 			})
 		},
@@ -56,6 +58,25 @@ show lists top-ups by number; --take takes one back.`,
 	cmd.MarkFlagsMutuallyExclusive("take", "expires")
 	cmd.MarkFlagsMutuallyExclusive("take", "comment")
 	return cmd
+}
+
+// noteWithoutQuota tells that a top-up does nothing yet. Of a user who is not
+// active, and may be behind a wall where nothing counts, it tells nothing.
+func (d *desk) noteWithoutQuota(ctx context.Context, name string) {
+	acc, err := d.db.Account(ctx, name)
+	if err == nil && acc.Subscriber != nil && acc.Subscriber.Status != aaa.SubscriberActive {
+		return
+	}
+	var use userUsage
+	if err == nil {
+		use, err = d.usageOf(ctx, name)
+	}
+	switch {
+	case err != nil: // the top-up is made all the same
+		d.note("whether %s has a quota could not be seen: %s", name, errorText(err))
+	case len(use.Balances) == 0 && !use.unseen:
+		d.note("%s has no quota and no step of fair use, his own or of his package: until he has one, this has no effect", name)
+	}
 }
 
 // topUpOf reads a top-up that is made now.
