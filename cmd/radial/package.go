@@ -175,6 +175,9 @@ func (f *packageFlags) run(a *app, cmd *cobra.Command, name, did string,
 			return err
 		}
 		a.noteDrift("package", name, delta.Rows.Drift)
+		if delta.Save != nil && (c.Quotas.Quotas != nil || c.Quotas.Steps != nil) {
+			a.noteSteps(delta.Save.Quotas)
+		}
 		if err := errors.Join(d.notePools(cmd.Context(), f.pools), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
 			return err
 		}

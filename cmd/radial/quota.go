@@ -146,6 +146,20 @@ func quotaText(all []aaa.Quota, steps bool) string {
 	return orDash(strings.Join(told, ", "))
 }
 
+// noteSteps tells of steps of fair use that are never reached, since a quota ends
+// all before.
+func (a *app) noteSteps(all []aaa.Quota) {
+	for i := range all {
+		step := &all[i]
+		for k := range all {
+			q := &all[k]
+			if step.Step() && !q.Step() && q.Octets != aaa.Unlimited && !q.CarryOver && q.Period == step.Period && q.Counts == step.Counts && q.Octets <= step.Octets {
+				a.note("the step at %s is never reached: the quota of %s (%s, a %s) ends all before", aaa.FormatOctets(step.Octets), aaa.FormatOctets(q.Octets), q.Counts, q.Period)
+			}
+		}
+	}
+}
+
 // userUsage is how a user stands with what he may transfer, in JSON.
 type userUsage struct {
 	Balances []balanceView `json:"balances"`

@@ -242,6 +242,9 @@ func (f *userFlags) run(a *app, cmd *cobra.Command, name, did string,
 			return err
 		}
 		a.noteDrift("user", name, delta.Rows.Drift)
+		if delta.Save != nil && (c.Quotas.Quotas != nil || c.Quotas.Steps != nil) {
+			a.noteSteps(delta.Save.Quotas)
+		}
 		if err := errors.Join(d.noteStaticIP(cmd.Context(), c.StaticIP), d.noteHeld(cmd.Context(), name, c.StaticIP), d.noteItems(cmd.Context(), c.AddChecks, c.AddReplies)); err != nil {
 			return err
 		}
