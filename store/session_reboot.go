@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"net/netip"
-	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,13 +50,28 @@ type silentEnd struct {
 // one that goes on with each boot, and a counter (radius-semantics 5.1). Such an id of
 // another maker's device is a counter from end to end, and tells nothing.
 func bootID(id string) bool {
-	ok, err := regexp.MatchString(`^[0-9A-Fa-f]{8}$`, id)
-	return ok && err == nil
+	_, err := strconv.ParseUint(id, 16, 32)
+	return len(id) == 8 && err == nil
 }
 
-// endSilent settles what sessions had that were closed for their silence, once it
-// is known whether their NAS has begun anew since; then their cause says so.
-func (db *DB) endSilent(ctx context.Context, tx pgx.Tx, ends []silentEnd) error {
+// endSilent settles what sessions had that were closed for their silence, by the rows of
+// sqlStaleClose or sqlLostClose, once it is known whether their NAS has begun anew since;
+// then their cause says so. told has those of whom their routers say it, reason is what
+// the history says of the others.
+func (db *DB) endSilent(ctx context.Context, tx pgx.Tx, rows pgx.Rows, esc Escaper, told map[int64]bool, reason func(*silentEnd) string) ([]silentEnd, error) {
+	ends, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (silentEnd, error) { return scanSilentEnd(row, esc) })
+	if err != nil {
+		return nil, err
+	}
+	for i := range ends {
+		e := &ends[i]
+		e.told, e.event.reason = told[e.event.radacctid], reason(e)
+	}
+	return ends, db.settleSilent(ctx, tx, ends)
+}
+
+// settleSilent is endSilent for sessions that have been read.
+func (db *DB) settleSilent(ctx context.Context, tx pgx.Tx, ends []silentEnd) error {
 	if len(ends) == 0 {
 		return nil
 	}

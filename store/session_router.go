@@ -137,15 +137,9 @@ func (db *DB) CloseLost(ctx context.Context, lost []OpenAt) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		ends, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (silentEnd, error) { return scanSilentEnd(row, esc) })
-		if err != nil {
-			return err
-		}
-		for i := range ends {
-			ends[i].told, ends[i].event.reason = told[ends[i].event.radacctid], "lost: its router does not have its session"
-		}
+		ends, err := db.endSilent(ctx, tx, rows, esc, told, func(*silentEnd) string { return "lost: its router does not have its session" })
 		n = len(ends)
-		return db.endSilent(ctx, tx, ends)
+		return err
 	})
 	if err == nil && n > 0 {
 		db.log.Info("sessions closed: their router does not have them", zap.Int("sessions", n))

@@ -177,17 +177,14 @@ func (db *DB) closeStale(ctx context.Context, rule StaleRule, limit int, only []
 		if err != nil {
 			return err
 		}
-		ends, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (silentEnd, error) { return scanSilentEnd(row, esc) })
-		if err != nil {
-			return err
-		}
-		for i := range ends {
-			e := &ends[i]
-			e.told, e.event.reason = told[e.event.radacctid], "lost: nothing heard of its session since "+e.seen.UTC().Format(time.RFC3339)
+		ends, err := db.endSilent(ctx, tx, rows, esc, told, func(e *silentEnd) string {
+			return "lost: nothing heard of its session since " + e.seen.UTC().Format(time.RFC3339)
+		})
+		for _, e := range ends {
 			of[e.nas]++
 		}
 		n = len(ends)
-		return db.endSilent(ctx, tx, ends)
+		return err
 	})
 	if err != nil {
 		return 0, wrapErr(op, err)
